@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# make · make demo · make test · make unit · make lint · make asan · make format · make bench · make install
+MODE ?= release
+BUILD := build/$(MODE)
+PREFIX ?= /usr/local
+VERSION := 0.1.0
+
+CC ?= cc
+PYTHON := /usr/bin/python3
+CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2
+CFLAGS_debug := -O0 -g
+CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined
+CFLAGS_cov := -O0 -g --coverage
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wvla \
+	-Wformat=2 -Wundef $(if $(CI),-Werror)
+CFLAGS += -std=gnu2x $(CFLAGS_$(MODE)) $(WARNINGS) -fvisibility=hidden -fPIC -fstack-protector-strong
+CPPFLAGS += -D_GNU_SOURCE -DRESOLVERD_VERSION='"$(VERSION)"' -I. -I$(BUILD)/gen
+
+pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
+WIRE_LIBS = $(call pkg,--libs,libprotobuf-c libsodium)
+DAEMON_LIBS = $(call pkg,--libs,libunbound libevent_core libconfuse) $(WIRE_LIBS) -lresolv
+CLIENT_LIBS = $(call pkg,--libs,libidn2) $(WIRE_LIBS)
+TOOL_LIBS = $(call pkg,--libs,jansson) $(CLIENT_LIBS)
+
+objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)))
+GENERATED := $(BUILD)/gen/resolverd.pb-c.o $(BUILD)/gen/worker.pb-c.o
+WIRE := $(call objects,proto/*.c) $(GENERATED)
+DAEMON := $(call objects,resolverd/base/*.c resolverd/supervisor/*.c resolverd/server/*.c resolverd/worker/*.c)
+CLIENT := $(call objects,client/lib/*.c)
+CTL := $(call objects,client/ctl/*.c)
+BENCH := $(patsubst tests/bench/%.c,$(BUILD)/bench-%,$(wildcard tests/bench/*.c))
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+
+PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl
+LIBRARIES := $(BUILD)/libresolverd.so.0 $(BUILD)/libresolverd.a
+
+.PHONY: all deps demo test unit system asan lint format bench install clean
+all: $(PROGRAMS) $(LIBRARIES)
+
+deps:
+	@tests/deps.sh
+
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@tests/world/run.py -- $(PYTHON) tests/demo.py $(BUILD) $(DOMAIN)
+
+# All tests. The second make is so that pkg-config is asked after deps installed it.
+test: deps
+	@$(MAKE) --no-print-directory unit system
+unit: $(UNIT_TESTS)
+	@set -e; for t in $(UNIT_TESTS); do $$t; done
+system: all $(BUILD)/gen/resolverd_pb2.py
+	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py -- $(PYTHON) -m pytest -q -p no:cacheprovider \
+		tests/system tests/world
+
+asan:
+	@$(MAKE) --no-print-directory MODE=asan unit system
+
+$(BUILD)/resolverd: $(BUILD)/resolverd/main.o $(BUILD)/libdaemon.a $(BUILD)/libwire.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
+$(BUILD)/resolverctl: $(CTL) $(BUILD)/libresolverd.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
+$(BUILD)/libresolverd.so.0: $(CLIENT) $(WIRE) client/lib/exports.map
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libresolverd.so.0 \
+		-Wl,--version-script,client/lib/exports.map -o $@ $(CLIENT) $(WIRE) $(CLIENT_LIBS)
+	ln -sf libresolverd.so.0 $(BUILD)/libresolverd.so
+$(BUILD)/libresolverd.a: $(CLIENT) $(WIRE)
+$(BUILD)/libdaemon.a: $(DAEMON)
+$(BUILD)/libwire.a: $(WIRE)
+$(BUILD)/%.a:
+	rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libdaemon.a $(BUILD)/libresolverd.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka -ljansson $(CLIENT_LIBS) $(DAEMON_LIBS)
+$(BUILD)/bench-%: $(BUILD)/tests/bench/%.o $(BUILD)/libresolverd.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CLIENT_LIBS)
+
+$(BUILD)/%.o: %.c Makefile | $(BUILD)/gen/resolverd.pb-c.h $(BUILD)/gen/worker.pb-c.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/gen/%.pb-c.o: $(BUILD)/gen/%.pb-c.c $(BUILD)/gen/resolverd.pb-c.h
+	$(CC) $(CPPFLAGS) $(filter-out -W%,$(CFLAGS)) -c -o $@ $<
+$(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h: proto/%.proto
+	@mkdir -p $(@D)
+	protoc-c -Iproto --c_out=$(BUILD)/gen $<
+$(BUILD)/gen/%_pb2.py: proto/%.proto
+	@mkdir -p $(@D)
+	protoc -Iproto --python_out=$(BUILD)/gen $<
+.PRECIOUS: $(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h $(BUILD)/%.o
+
+SOURCES := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+format:
+	clang-format -i $(SOURCES)
+lint: $(BUILD)/libresolverd.so.0 $(GENERATED)
+	clang-format --dry-run --Werror $(SOURCES)
+	tests/lint.sh $(BUILD)
+	clang-tidy --quiet $(filter %.c,$(filter-out tests/%,$(SOURCES))) -- $(CPPFLAGS) -std=gnu2x
+
+bench: all $(BENCH) $(BUILD)/gen/resolverd_pb2.py
+	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py --bulk 2000 -- $(PYTHON) tests/bench/bench.py
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include \
+		$(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install -m 755 $(BUILD)/resolverd $(DESTDIR)$(PREFIX)/sbin/
+	install -m 755 $(BUILD)/resolverctl $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 client/resolverd.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 $(BUILD)/libresolverd.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(BUILD)/libresolverd.so.0 $(DESTDIR)$(PREFIX)/lib/
+	ln -sf libresolverd.so.0 $(DESTDIR)$(PREFIX)/lib/libresolverd.so
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' client/lib/libresolverd.pc.in \
+		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/libresolverd.pc
+
+clean:
+	rm -rf build
+
+-include $(shell find build/$(MODE) -name '*.d' 2>/dev/null)
