@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The configuration file (libconfuse syntax), checked as a whole. Every error names file, line and
+ * key. Every role parses the same text: the supervisor reads the file once and hands the text on.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "resolverd.pb-c.h"
+
+struct config_option { /* of the unbound section: libunbound's own name and value */
+	const char *name;
+	char *value;
+};
+
+struct config {
+	struct {
+		char *socket, *control_socket, *state_directory;
+		mode_t socket_mode;
+		char *socket_group; /* NULL: leave as created */
+		uint32_t max_clients;
+	} server;
+	struct {
+		char *key_file, *public_key_file, *member;
+	} signing;
+	struct {
+		uint64_t max_memory_bytes;
+		int64_t min_ttl_ms, max_ttl_ms, failure_ttl_ms;
+	} cache;
+	struct {
+		uint32_t workers;
+		char *root_hints, *trust_anchor_file;
+		char **forward; /* NULL-terminated; empty: iterate from the root */
+		uint32_t deadline_ms;
+		Resolverd__V1__InsecureMxPolicy insecure_mx_policy;
+		uint8_t digests[2];
+		size_t digest_count;
+	} resolver;
+	struct config_option *unbound;
+	size_t unbound_count;
+};
+
+struct config_source {
+	const char *file;       /* for messages; NULL: no file, defaults only */
+	const char *text;       /* contents of the file, or "" */
+	const char *const *set; /* section.key=value, NULL-terminated; may be NULL */
+};
+
+/* Returns 0, or -EINVAL or -ENOMEM after writing one line of what, where and what to do to error. */
+[[gnu::warn_unused_result]] int config_parse(const struct config_source *source, char *error,
+    size_t error_bytes, struct config *ret_config);
+void config_fini(struct config *config);
+
+/* "90", "90s", "5m", "2h", "1d", "250ms"; "64M", "1G". Negative on bad input. */
+int64_t config_duration_ms(const char *text);
+int64_t config_size_bytes(const char *text);

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One job's reasoning: which lookups to make, and what facts follow from their replies. Pure: it
+ * asks through a function pointer and is handed replies; it knows no sockets and no clock.
+ *
+ *   inquiry_init, then inquiry_begin; for each lookup asked, inquiry_reply once, until it returns
+ *   true: then ->facts is complete and no lookup is outstanding. inquiry_give_up completes the facts
+ *   at the deadline; replies that come later must not be handed in. Everything is in ->arena.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/names.h"
+#include "resolverd/worker/reply.h"
+#include "worker.pb-c.h"
+
+#define INQUIRY_SLOTS 2u /* lookups outstanding at once */
+#define ROUTE_HOSTS_MAX 16u
+#define ROUTE_HOSTS_LISTED_MAX 64u
+#define HOST_ADDRESSES_MAX 16u
+
+struct inquiry;
+
+struct inquiry_policy {
+	const uint8_t *digests; /* TLSA matching types, best first */
+	size_t digest_count;
+};
+
+typedef void inquiry_ask(void *arg, unsigned slot, const char *name, int type);
+
+enum host_step { HOST_ADDRESSES, HOST_ALIAS, HOST_TLSA };
+
+struct inquiry {
+	struct arena arena;
+	const struct inquiry_policy *policy;
+	inquiry_ask *ask;
+	void *ask_arg;
+	Resolverd__V1__Question question; /* strings in the arena */
+	Resolverd__Worker__Facts facts;
+	struct reply replies[INQUIRY_SLOTS];
+	bool replied[INQUIRY_SLOTS];
+	struct { /* HOST only */
+		enum host_step step;
+		const char *candidates[2]; /* TLSA base domains still to try, in order */
+		unsigned candidate_count, candidate_at;
+		bool any_tlsa_insecure;
+	} host;
+};
+
+/* Copies the question. Returns 0, -ENOMEM, or -EINVAL when it asks for nothing we know. */
+[[gnu::warn_unused_result]] int inquiry_init(struct inquiry *inquiry,
+    const Resolverd__V1__Question *question, const struct inquiry_policy *policy, inquiry_ask *ask,
+    void *ask_arg);
+void inquiry_fini(struct inquiry *inquiry);
+
+/* May call ask. Returns true when the facts need no lookup at all. */
+bool inquiry_begin(struct inquiry *inquiry);
+/* Takes *reply by value; what it points to must be in inquiry->arena. */
+bool inquiry_reply(struct inquiry *inquiry, unsigned slot, const struct reply *reply);
+void inquiry_give_up(struct inquiry *inquiry, Resolverd__V1__Status status, const char *reason);
+
+/* ---- for route.c, host.c, records.c ---- */
+bool route_begin(struct inquiry *inquiry);
+bool route_reply(struct inquiry *inquiry, unsigned slot);
+bool host_begin(struct inquiry *inquiry);
+bool host_reply(struct inquiry *inquiry, unsigned slot);
+void host_give_up(struct inquiry *inquiry, Resolverd__V1__Status status, const char *reason);
+bool records_begin(struct inquiry *inquiry);
+bool records_reply(struct inquiry *inquiry, unsigned slot);
+
+/* This reply's data is part of the facts: their life ends with the shortest of all. */
+void inquiry_use(struct inquiry *inquiry, const struct reply *reply);
+/* A sentence with its detail, in the arena; never NULL. */
+char *inquiry_reason(struct inquiry *inquiry, const char *what, const char *detail);
