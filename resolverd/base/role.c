@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "resolverd/base/role.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+union fd_control {
+	struct cmsghdr header;
+	uint8_t bytes[CMSG_SPACE(sizeof(int))];
+};
+
+int link_send(int link, const struct link_message *message, int fd)
+{
+	struct iovec part = {.iov_base = (void *)(uintptr_t)message, .iov_len = sizeof *message};
+	union fd_control control = {0};
+	struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
+	if (fd >= 0) {
+		header.msg_control = &control;
+		header.msg_controllen = sizeof control;
+		struct cmsghdr *item = CMSG_FIRSTHDR(&header);
+		item->cmsg_level = SOL_SOCKET;
+		item->cmsg_type = SCM_RIGHTS;
+		item->cmsg_len = CMSG_LEN(sizeof fd);
+		memcpy(CMSG_DATA(item), &fd, sizeof fd);
+	}
+	ssize_t n;
+	do {
+		n = sendmsg(link, &header, MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : 0;
+}
+
+int link_receive(int link, struct link_message *ret_message, int *ret_fd)
+{
+	struct iovec part = {.iov_base = ret_message, .iov_len = sizeof *ret_message};
+	union fd_control control = {0};
+	struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+	    .msg_controllen = sizeof control};
+	*ret_fd = -1;
+	ssize_t n = recvmsg(link, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (n < 0)
+		return errno == EWOULDBLOCK || errno == EINTR ? -EAGAIN : -errno;
+	if (n == 0)
+		return 0;
+	struct cmsghdr *item = CMSG_FIRSTHDR(&header);
+	if (item != NULL && item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_RIGHTS)
+		memcpy(ret_fd, CMSG_DATA(item), sizeof *ret_fd);
+	if ((size_t)n != sizeof *ret_message || ret_message->bytes_count > sizeof ret_message->bytes) {
+		if (*ret_fd >= 0)
+			close(*ret_fd);
+		*ret_fd = -1;
+		return -EBADMSG;
+	}
+	return 1;
+}
+
+void role_die_with_parent(pid_t parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(0);
+}
+
+char *role_read_config(void)
+{
+	struct stat status;
+	if (fstat(ROLE_FD_CONFIG, &status) != 0)
+		return NULL;
+	char *text = calloc(1, (size_t)status.st_size + 1);
+	if (text != NULL && pread(ROLE_FD_CONFIG, text, (size_t)status.st_size, 0) != status.st_size) {
+		free(text);
+		return NULL;
+	}
+	close(ROLE_FD_CONFIG);
+	return text;
+}

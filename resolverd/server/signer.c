@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "resolverd/server/signer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "proto/frame.h"
+#include "proto/names.h"
+
+#define UNCACHEABLE_LIFE_MS 5000
+#define ROUTE_HOSTS_MAX 16u
+#define ANSWERS_FIELD_TAG ((3u << 3) | 2u) /* Response.answers */
+
+struct online_key {
+	uint8_t secret[crypto_sign_SECRETKEYBYTES];
+};
+
+int signer_init(struct signer *signer, const struct config *config)
+{
+	*signer = (struct signer){.config = config};
+	void *page = mmap(NULL, sizeof *signer->key, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+	    -1, 0);
+	if (page == MAP_FAILED)
+		return -errno;
+	signer->key = page;
+	if (madvise(page, sizeof *signer->key, MADV_WIPEONFORK) != 0 ||
+	    madvise(page, sizeof *signer->key, MADV_DONTDUMP) != 0)
+		return -errno;
+	(void)mlock(page, sizeof *signer->key); /* without the right to lock it may be swapped */
+	crypto_sign_keypair(signer->public_key, signer->key->secret);
+	key_id_of(signer->public_key, signer->key_id);
+	return 0;
+}
+
+void signer_fini(struct signer *signer)
+{
+	if (signer->key != NULL) {
+		sodium_memzero(signer->key, sizeof *signer->key);
+		munmap(signer->key, sizeof *signer->key);
+	}
+	free(signer->delegation);
+	*signer = (struct signer){0};
+}
+
+int signer_set_delegation(struct signer *signer, const uint8_t *bytes, size_t count)
+{
+	int r = -EBADMSG;
+	Resolverd__V1__SignedDelegation *outer =
+	    resolverd__v1__signed_delegation__unpack(NULL, count, bytes);
+	Resolverd__V1__Delegation *inner = outer == NULL ? NULL
+	    : resolverd__v1__delegation__unpack(NULL, outer->delegation.len, outer->delegation.data);
+	if (inner != NULL && inner->online_key.len == sizeof signer->public_key &&
+	    memcmp(inner->online_key.data, signer->public_key, sizeof signer->public_key) == 0) {
+		uint8_t *copy = malloc(count);
+		r = copy != NULL ? 0 : -ENOMEM;
+		if (r == 0) {
+			memcpy(copy, bytes, count);
+			free(signer->delegation);
+			signer->delegation = copy;
+			signer->delegation_bytes = count;
+			signer->delegation_not_after_ms = (int64_t)inner->not_after;
+		}
+	}
+	resolverd__v1__delegation__free_unpacked(inner, NULL);
+	resolverd__v1__signed_delegation__free_unpacked(outer, NULL);
+	return r;
+}
+
+/* ---- envelope ---- */
+
+static int64_t min_ms(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static void set_times(const struct signer *signer, const Resolverd__Worker__Facts *facts,
+    int64_t now_ms, Resolverd__V1__Answer *envelope)
+{
+	int64_t life_ms = signer->config->cache.max_ttl_ms;
+	if (facts->life_ms < (uint64_t)life_ms)
+		life_ms = (int64_t)facts->life_ms;
+	if (facts->failed)
+		life_ms = min_ms(life_ms, signer->config->cache.failure_ttl_ms);
+	envelope->cacheable = life_ms > 0;
+	int64_t expires_at_ms = now_ms + (life_ms > 0 ? life_ms : UNCACHEABLE_LIFE_MS);
+	if (facts->rrsig_expires_at != 0 && facts->rrsig_expires_at < (uint64_t)expires_at_ms)
+		expires_at_ms = (int64_t)facts->rrsig_expires_at;
+	envelope->validated_at = (uint64_t)now_ms;
+	envelope->expires_at = (uint64_t)expires_at_ms;
+}
+
+/* Data of the kind that was asked for, and local policy over what the worker may not decide. */
+static bool set_data(const struct signer *signer, Resolverd__Worker__Facts *facts,
+    Resolverd__V1__Answer *envelope)
+{
+	switch (facts->question->kind) {
+	case RESOLVERD__V1__KIND__ROUTE:
+		if (facts->data_case != RESOLVERD__WORKER__FACTS__DATA_ROUTE)
+			return false;
+		facts->route->requirement = RESOLVERD__V1__REQUIREMENT__NORMAL;
+		facts->route->insecure_mx_policy = signer->config->resolver.insecure_mx_policy;
+		envelope->data_case = RESOLVERD__V1__ANSWER__DATA_ROUTE;
+		envelope->route = facts->route;
+		return true;
+	case RESOLVERD__V1__KIND__HOST:
+		if (facts->data_case != RESOLVERD__WORKER__FACTS__DATA_HOST)
+			return false;
+		envelope->data_case = RESOLVERD__V1__ANSWER__DATA_HOST;
+		envelope->host = facts->host;
+		return true;
+	case RESOLVERD__V1__KIND__RECORDS:
+		if (facts->data_case != RESOLVERD__WORKER__FACTS__DATA_RECORDS)
+			return false;
+		envelope->data_case = RESOLVERD__V1__ANSWER__DATA_RECORDS;
+		envelope->records = facts->records;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Host names that a plan for this route needs: none for addresses or for routes that failed. */
+static unsigned hosts_wanted(const Resolverd__V1__Route *route, size_t *ret_bytes)
+{
+	struct next_hop hop;
+	*ret_bytes = 0;
+	if (route->kind != RESOLVERD__V1__ROUTE_KIND__MX &&
+	    route->kind != RESOLVERD__V1__ROUTE_KIND__IMPLICIT_MX &&
+	    route->kind != RESOLVERD__V1__ROUTE_KIND__NO_MX_STEP)
+		return 0;
+	if (route->kind == RESOLVERD__V1__ROUTE_KIND__NO_MX_STEP &&
+	    next_hop_parse(route->expanded, &hop) == NAME_OK && hop.kind == NEXT_HOP_ADDRESS)
+		return 0;
+	unsigned count = 0;
+	for (; count < route->n_mx && count < ROUTE_HOSTS_MAX; count++)
+		*ret_bytes += strlen(route->mx[count]->name) + 1;
+	return count;
+}
+
+static struct answer *sign(struct signer *signer, Resolverd__V1__Answer *envelope)
+{
+	size_t bytes = resolverd__v1__answer__get_packed_size(envelope), hosts_bytes = 0;
+	unsigned host_count = envelope->data_case == RESOLVERD__V1__ANSWER__DATA_ROUTE
+	    ? hosts_wanted(envelope->route, &hosts_bytes)
+	    : 0;
+	uint8_t *packed = malloc(bytes), signature[crypto_sign_BYTES];
+	if (packed == NULL)
+		return NULL;
+	resolverd__v1__answer__pack(envelope, packed);
+	signing_sign(SIGNING_CONTEXT_ANSWER, packed, bytes, signer->key->secret, signature);
+	Resolverd__V1__SignedAnswer outer = RESOLVERD__V1__SIGNED_ANSWER__INIT;
+	outer.answer = (ProtobufCBinaryData){.len = bytes, .data = packed};
+	outer.signature = (ProtobufCBinaryData){.len = sizeof signature, .data = signature};
+	outer.key_id = (ProtobufCBinaryData){.len = KEY_ID_BYTES, .data = signer->key_id};
+	size_t outer_bytes = resolverd__v1__signed_answer__get_packed_size(&outer);
+	uint8_t head[16];
+	size_t head_bytes = varint_put(head, ANSWERS_FIELD_TAG);
+	head_bytes += varint_put(head + head_bytes, outer_bytes);
+	struct answer *answer = answer_new(head_bytes + outer_bytes, hosts_bytes);
+	if (answer != NULL) {
+		memcpy(answer->data, head, head_bytes);
+		resolverd__v1__signed_answer__pack(&outer, answer->data + head_bytes);
+		char *hosts = (char *)answer->data + answer->blob_bytes;
+		for (unsigned i = 0; i < host_count; i++)
+			hosts = stpcpy(hosts, envelope->route->mx[i]->name) + 1;
+		answer->host_count = (uint16_t)host_count;
+		answer->cacheable = envelope->cacheable;
+		answer->expires_at_ms = (int64_t)envelope->expires_at;
+		signer->signed_count++;
+	}
+	free(packed);
+	return answer;
+}
+
+struct answer *signer_answer(struct signer *signer, Resolverd__Worker__Facts *facts, int64_t now_ms)
+{
+	Resolverd__V1__Answer envelope = RESOLVERD__V1__ANSWER__INIT;
+	envelope.question = facts->question;
+	envelope.member = signer->config->signing.member;
+	if (!set_data(signer, facts, &envelope))
+		return NULL;
+	set_times(signer, facts, now_ms, &envelope);
+	return sign(signer, &envelope);
+}
+
+struct answer *signer_failure(struct signer *signer, Resolverd__V1__Question *question,
+    const char *reason, bool cacheable, int64_t now_ms)
+{
+	Resolverd__Worker__Facts facts = RESOLVERD__WORKER__FACTS__INIT;
+	Resolverd__V1__Route route = RESOLVERD__V1__ROUTE__INIT;
+	Resolverd__V1__Host host = RESOLVERD__V1__HOST__INIT;
+	Resolverd__V1__Records records = RESOLVERD__V1__RECORDS__INIT;
+	char *text = (char *)(uintptr_t)reason;
+	facts.question = question;
+	facts.failed = true;
+	facts.life_ms = cacheable ? UINT64_MAX : 0;
+	switch (question->kind) {
+	case RESOLVERD__V1__KIND__ROUTE:
+		route.kind = RESOLVERD__V1__ROUTE_KIND__FAILED;
+		route.mx_status = RESOLVERD__V1__STATUS__ERROR;
+		route.expanded = question->name;
+		route.reason = text;
+		facts.data_case = RESOLVERD__WORKER__FACTS__DATA_ROUTE;
+		facts.route = &route;
+		break;
+	case RESOLVERD__V1__KIND__HOST:
+		host.policy = RESOLVERD__V1__POLICY__UNREACHABLE;
+		host.reason = RESOLVERD__V1__HOST_REASON__NOT_READY;
+		host.reason_text = text;
+		host.address_status = RESOLVERD__V1__STATUS__ERROR;
+		host.tlsa_status = RESOLVERD__V1__TLSA_STATUS__TLSA_NOT_QUERIED;
+		facts.data_case = RESOLVERD__WORKER__FACTS__DATA_HOST;
+		facts.host = &host;
+		break;
+	default:
+		records.status = RESOLVERD__V1__STATUS__ERROR;
+		records.rcode = 2;
+		records.reason = text;
+		facts.data_case = RESOLVERD__WORKER__FACTS__DATA_RECORDS;
+		facts.records = &records;
+	}
+	return signer_answer(signer, &facts, now_ms);
+}

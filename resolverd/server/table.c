@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "resolverd/server/table.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_BUCKETS 256u
+#define MOVE_AT_ONCE 8u
+
+int table_init(struct table *table)
+{
+	*table = (struct table){.mask = FIRST_BUCKETS - 1};
+	randombytes_buf(table->hash_key, sizeof table->hash_key);
+	table->buckets = calloc(FIRST_BUCKETS, sizeof *table->buckets);
+	return table->buckets != NULL ? 0 : -ENOMEM;
+}
+
+void table_fini(struct table *table)
+{
+	free(table->buckets);
+	free(table->old_buckets);
+	*table = (struct table){0};
+}
+
+static uint32_t hash_of(const struct table *table, const uint8_t *key, size_t key_bytes)
+{
+	uint8_t hash[crypto_shorthash_BYTES];
+	uint32_t value;
+	crypto_shorthash(hash, key, key_bytes, table->hash_key);
+	memcpy(&value, hash, sizeof value);
+	return value;
+}
+
+static void move_some(struct table *table)
+{
+	if (table->old_buckets == NULL)
+		return;
+	for (unsigned n = 0; n < MOVE_AT_ONCE && table->moved <= table->old_mask; n++, table->moved++) {
+		struct table_node *node = table->old_buckets[table->moved], *next;
+		for (; node != NULL; node = next) {
+			next = node->next;
+			struct table_node **to = &table->buckets[node->hash & table->mask];
+			node->next = *to;
+			*to = node;
+		}
+		table->old_buckets[table->moved] = NULL;
+	}
+	if (table->moved > table->old_mask) {
+		free(table->old_buckets);
+		table->old_buckets = NULL;
+	}
+}
+
+/* Without memory for more buckets the chains get longer; nothing fails. */
+static void grow(struct table *table)
+{
+	if (table->old_buckets != NULL || table->count <= table->mask || table->mask >= UINT32_MAX / 2)
+		return;
+	struct table_node **larger = calloc(((size_t)table->mask + 1) * 2, sizeof *larger);
+	if (larger == NULL)
+		return;
+	table->old_buckets = table->buckets;
+	table->old_mask = table->mask;
+	table->moved = 0;
+	table->buckets = larger;
+	table->mask = table->mask * 2 + 1;
+}
+
+/* While growing, a node is in its old bucket until that one has moved. */
+static struct table_node **bucket_of(struct table *table, uint32_t hash)
+{
+	if (table->old_buckets != NULL && (hash & table->old_mask) >= table->moved)
+		return &table->old_buckets[hash & table->old_mask];
+	return &table->buckets[hash & table->mask];
+}
+
+struct table_node *table_find(struct table *table, const uint8_t *key, size_t key_bytes)
+{
+	uint32_t hash = hash_of(table, key, key_bytes);
+	for (struct table_node *node = *bucket_of(table, hash); node != NULL; node = node->next)
+		if (node->hash == hash && node->key_bytes == key_bytes &&
+		    memcmp(node->key, key, key_bytes) == 0)
+			return node;
+	return NULL;
+}
+
+void table_insert(struct table *table, struct table_node *node)
+{
+	move_some(table);
+	node->hash = hash_of(table, node->key, node->key_bytes);
+	struct table_node **bucket = bucket_of(table, node->hash);
+	node->next = *bucket;
+	*bucket = node;
+	table->count++;
+	grow(table);
+}
+
+void table_remove(struct table *table, struct table_node *node)
+{
+	struct table_node **at = bucket_of(table, node->hash);
+	while (*at != node)
+		at = &(*at)->next;
+	*at = node->next;
+	table->count--;
+	move_some(table);
+}
+
+void question_key_make(struct question_key *key, int kind, uint16_t number, const char *name)
+{
+	size_t length = strlen(name);
+	if (length > QUESTION_KEY_MAX - 3)
+		length = QUESTION_KEY_MAX - 3; /* canonical names are shorter */
+	key->bytes[0] = (uint8_t)kind;
+	key->bytes[1] = (uint8_t)(number >> 8);
+	key->bytes[2] = (uint8_t)number;
+	memcpy(key->bytes + 3, name, length);
+	key->count = 3 + length;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * An intrusive hash table keyed by byte strings. The hash is keyed (SipHash), so peers cannot choose
+ * collisions. It grows a few buckets at a time: no operation pauses for the whole table. Pure.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct table_node { /* embedded in what is stored; key is borrowed from it */
+	struct table_node *next;
+	const uint8_t *key;
+	uint32_t key_bytes, hash;
+};
+
+struct table {
+	struct table_node **buckets, **old_buckets;
+	uint32_t mask, old_mask, moved; /* old buckets below moved are empty */
+	size_t count;
+	uint8_t hash_key[16];
+};
+
+/* Returns 0 or -ENOMEM. */
+[[gnu::warn_unused_result]] int table_init(struct table *table);
+void table_fini(struct table *table); /* frees the buckets, not what is in them */
+struct table_node *table_find(struct table *table, const uint8_t *key, size_t key_bytes);
+/* The key must not be in the table yet; node->key and key_bytes are set by the caller. */
+void table_insert(struct table *table, struct table_node *node);
+void table_remove(struct table *table, struct table_node *node);
+
+/* ---- the keys of answers and jobs ---- */
+
+#define QUESTION_KEY_MAX (3u + 1026u)
+struct question_key {
+	size_t count;
+	uint8_t bytes[QUESTION_KEY_MAX];
+};
+/* number: port of a HOST, type of RECORDS, else 0. name is canonical. */
+void question_key_make(struct question_key *key, int kind, uint16_t number, const char *name);

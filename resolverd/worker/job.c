@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "resolverd/worker/job.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+void jobs_init(struct jobs *jobs, struct event_base *base, const struct job_limits *limits)
+{
+	memset(jobs, 0, sizeof *jobs);
+	jobs->base = base;
+	jobs->limits = *limits;
+	TAILQ_INIT(&jobs->waiting);
+	TAILQ_INIT(&jobs->replied);
+	for (unsigned i = 0; i < ZONE_BUCKETS; i++)
+		TAILQ_INIT(&jobs->zones[i].waiting);
+	randombytes_buf(jobs->hash_key, sizeof jobs->hash_key);
+}
+
+const char *job_zone_of(const char *name)
+{
+	const char *starts[4] = {name, name, name, name}; /* of the last, last but one, ... label */
+	for (const char *p = name; *p != '\0'; p++) {
+		if (*p == '\\' && p[1] != '\0') {
+			p++;
+		} else if (*p == '.' && p[1] != '\0') {
+			starts[3] = starts[2];
+			starts[2] = starts[1];
+			starts[1] = starts[0];
+			starts[0] = p + 1;
+		}
+	}
+	bool country = strlen(starts[0]) == 2;
+	bool short_second = starts[0] > starts[1] && starts[0] - starts[1] - 1 <= 3;
+	return country && short_second ? starts[2] : starts[1];
+}
+
+static uint32_t bucket_of(struct jobs *jobs, const char *name)
+{
+	uint8_t hash[crypto_shorthash_BYTES];
+	uint32_t value;
+	const char *zone = job_zone_of(name[0] == '[' ? name + 1 : name);
+	crypto_shorthash(hash, (const uint8_t *)zone, strlen(zone), jobs->hash_key);
+	memcpy(&value, hash, sizeof value);
+	return value % ZONE_BUCKETS;
+}
+
+static void job_free(struct job *job)
+{
+	event_del(&job->deadline);
+	inquiry_fini(&job->inquiry);
+	free(job);
+}
+
+static void schedule(struct jobs *jobs);
+static void drain(struct jobs *jobs);
+
+static void answer(struct job *job)
+{
+	if (job->answered)
+		return;
+	job->answered = true;
+	event_del(&job->deadline);
+	job->jobs->done(job->jobs->arg, job);
+}
+
+/* Gives the place back once the answer is out and libunbound holds nothing of ours. */
+static void release_if_over(struct job *job)
+{
+	struct jobs *jobs = job->jobs;
+	if (!job->answered || job->outstanding > 0 || job->is_replied)
+		return;
+	jobs->running--;
+	jobs->zones[job->bucket].running--;
+	struct job *next = TAILQ_FIRST(&jobs->zones[job->bucket].waiting);
+	if (next != NULL) {
+		TAILQ_REMOVE(&jobs->zones[job->bucket].waiting, next, link);
+		next->state = JOB_WAITS;
+		TAILQ_INSERT_HEAD(&jobs->waiting, next, link);
+	}
+	job_free(job);
+}
+
+static void ask(void *arg, unsigned slot, const char *name, int type)
+{
+	struct job *job = arg;
+	job->asked_type[slot] = type;
+	job->asked_name[slot] = arena_string(&job->inquiry.arena, name);
+	job->outstanding++;
+	if (job->asked_name[slot] == NULL) {
+		job->asked_name[slot] = ".";
+		job_lookup_done(job, slot, NULL, 0, RESOLVERD__V1__STATUS__ERROR, 2, "out of memory", 0);
+		return;
+	}
+	job->jobs->lookup(job->jobs->arg, job, slot, job->asked_name[slot], type);
+}
+
+static void run(struct job *job)
+{
+	struct jobs *jobs = job->jobs;
+	job->state = JOB_RUNS;
+	jobs->running++;
+	jobs->zones[job->bucket].running++;
+	bool was_draining = jobs->draining;
+	jobs->draining = true; /* replies that come at once wait until begin has returned */
+	bool complete = inquiry_begin(&job->inquiry);
+	jobs->draining = was_draining;
+	if (complete) {
+		answer(job);
+		release_if_over(job);
+	}
+}
+
+static void schedule(struct jobs *jobs)
+{
+	struct job *job;
+	while (jobs->running < jobs->limits.running_max && (job = TAILQ_FIRST(&jobs->waiting)) != NULL) {
+		TAILQ_REMOVE(&jobs->waiting, job, link);
+		if (jobs->zones[job->bucket].running >= jobs->limits.per_zone_max) {
+			job->state = JOB_WAITS_ZONE;
+			TAILQ_INSERT_TAIL(&jobs->zones[job->bucket].waiting, job, link);
+			continue;
+		}
+		run(job);
+	}
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	struct job *job = arg;
+	struct jobs *jobs = job->jobs;
+	(void)fd, (void)what;
+	bool waits = job->state != JOB_RUNS;
+	inquiry_give_up(&job->inquiry, RESOLVERD__V1__STATUS__ERROR,
+	    waits ? "too much to do: no lookup was started within the deadline"
+		  : "the name servers gave no answer within the deadline");
+	answer(job);
+	if (!waits) {
+		release_if_over(job);
+	} else {
+		if (job->state == JOB_WAITS)
+			TAILQ_REMOVE(&jobs->waiting, job, link);
+		else
+			TAILQ_REMOVE(&jobs->zones[job->bucket].waiting, job, link);
+		job_free(job);
+	}
+	schedule(jobs);
+	drain(jobs);
+}
+
+int jobs_add(struct jobs *jobs, uint64_t id, const Resolverd__V1__Question *question,
+    uint32_t deadline_ms)
+{
+	struct job *job = calloc(1, sizeof *job);
+	if (job == NULL)
+		return -ENOMEM;
+	job->jobs = jobs;
+	job->id = id;
+	int r = inquiry_init(&job->inquiry, question, &jobs->policy, ask, job);
+	if (r != 0) {
+		free(job);
+		return r;
+	}
+	job->bucket = bucket_of(jobs, job->inquiry.question.name);
+	job->state = JOB_WAITS;
+	evtimer_assign(&job->deadline, jobs->base, on_deadline, job);
+	event_add(&job->deadline,
+	    &(struct timeval){.tv_sec = deadline_ms / 1000, .tv_usec = deadline_ms % 1000 * 1000});
+	TAILQ_INSERT_TAIL(&jobs->waiting, job, link);
+	schedule(jobs);
+	drain(jobs);
+	return 0;
+}
+
+static void hand_in(struct job *job)
+{
+	for (unsigned slot = 0; slot < INQUIRY_SLOTS; slot++) {
+		if (!job->has_pending[slot])
+			continue;
+		job->has_pending[slot] = false;
+		job->outstanding--;
+		if (!job->answered && inquiry_reply(&job->inquiry, slot, &job->pending[slot]))
+			answer(job);
+	}
+}
+
+static void drain(struct jobs *jobs)
+{
+	struct job *job;
+	if (jobs->draining)
+		return;
+	jobs->draining = true;
+	while ((job = TAILQ_FIRST(&jobs->replied)) != NULL) {
+		TAILQ_REMOVE(&jobs->replied, job, replied_link);
+		job->is_replied = false;
+		hand_in(job);
+		release_if_over(job);
+		schedule(jobs);
+	}
+	jobs->draining = false;
+}
+
+void job_lookup_done(struct job *job, unsigned slot, const uint8_t *packet, size_t packet_bytes,
+    Resolverd__V1__Status status, int rcode, const char *why, int64_t now_ms)
+{
+	struct jobs *jobs = job->jobs;
+	if (packet == NULL)
+		reply_failed(&job->pending[slot], &job->inquiry.arena, status, rcode, why);
+	else
+		reply_parse(&job->pending[slot], &job->inquiry.arena, job->asked_name[slot],
+		    job->asked_type[slot], packet, packet_bytes, status, why, now_ms);
+	job->has_pending[slot] = true;
+	if (!job->is_replied) {
+		job->is_replied = true;
+		TAILQ_INSERT_TAIL(&jobs->replied, job, replied_link);
+	}
+	drain(jobs);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "resolverd/worker/resolver.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct option {
+	const char *name, *value;
+};
+
+static const struct option fixed_options[] = {
+    /* The defaults of 16 ports and 10 TCP sockets let 200 dead names delay a live one by seconds. */
+    {"outgoing-range:", "4096"},
+    {"num-queries-per-thread:", "4096"},
+    {"outgoing-num-tcp:", "256"},
+    /* Signatures hold in their time only; the library would accept a day past it. */
+    {"val-sig-skew-min:", "0"},
+    {"val-sig-skew-max:", "0"},
+    {"harden-glue:", "yes"},
+    {"harden-dnssec-stripped:", "yes"},
+    {"harden-below-nxdomain:", "yes"},
+    /* RFC 6840 section 5.11: one good algorithm is enough. */
+    {"harden-algo-downgrade:", "no"},
+    {"qname-minimisation:", "yes"},
+    {"aggressive-nsec:", "yes"},
+    {"module-config:", "validator iterator"},
+    {"minimal-responses:", "no"}, /* the proofs of a wildcard stand in the authority section */
+    /* Names of /etc/hosts and the like have no place in a validated answer. */
+    {"use-syslog:", "no"},
+    {"cache-min-ttl:", "0"},
+    {"serve-expired:", "no"},
+};
+
+static int set(struct ub_ctx *ctx, const char *name, const char *value, char *error, size_t error_bytes)
+{
+	int r = ub_ctx_set_option(ctx, name, value);
+	if (r == 0)
+		return 0;
+	snprintf(error, error_bytes, "libunbound refuses %s %s (%s)", name, value, ub_strerror(r));
+	return -EINVAL;
+}
+
+/* Half of max-memory goes to the workers, of that two parts in three to RRsets. */
+static int set_caches(struct ub_ctx *ctx, const struct config *config, char *error, size_t error_bytes)
+{
+	uint64_t share = config->cache.max_memory_bytes / 2 / config->resolver.workers;
+	const struct {
+		const char *name;
+		uint64_t bytes;
+	} caches[] = {{"rrset-cache-size:", share / 2}, {"msg-cache-size:", share / 4},
+	    {"key-cache-size:", share / 8}, {"neg-cache-size:", share / 8}};
+	char value[32];
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < sizeof caches / sizeof *caches; i++) {
+		snprintf(value, sizeof value, "%llu", (unsigned long long)caches[i].bytes);
+		r = set(ctx, caches[i].name, value, error, error_bytes);
+	}
+	if (r == 0) {
+		snprintf(value, sizeof value, "%lld",
+		    (long long)((config->cache.max_ttl_ms + 999) / 1000));
+		r = set(ctx, "cache-max-ttl:", value, error, error_bytes);
+	}
+	return r;
+}
+
+static int add_files(struct ub_ctx *ctx, const struct config *config, char *error, size_t error_bytes)
+{
+	const char *anchors = config->resolver.trust_anchor_file, *hints = config->resolver.root_hints;
+	bool forwards = config->resolver.forward[0] != NULL;
+	if (access(anchors, R_OK) != 0) {
+		snprintf(error, error_bytes,
+		    "cannot read the trust anchor %s: %s; install dns-root-data or set "
+		    "resolver.trust-anchor-file",
+		    anchors, strerror(errno));
+		return -ENOENT;
+	}
+	if (!forwards && access(hints, R_OK) != 0) {
+		snprintf(error, error_bytes,
+		    "cannot read the root hints %s: %s; install dns-root-data or set resolver.root-hints",
+		    hints, strerror(errno));
+		return -ENOENT;
+	}
+	int r = ub_ctx_add_ta_file(ctx, anchors);
+	if (r == 0 && !forwards)
+		return set(ctx, "root-hints:", hints, error, error_bytes);
+	for (char **forward = config->resolver.forward; r == 0 && *forward != NULL; forward++)
+		r = ub_ctx_set_fwd(ctx, *forward);
+	if (r != 0)
+		snprintf(error, error_bytes, "libunbound refuses the trust anchor or a forward address: %s",
+		    ub_strerror(r));
+	return r == 0 ? 0 : -EINVAL;
+}
+
+int resolver_new(struct event_base *base, const struct config *config, char *error,
+    size_t error_bytes, struct ub_ctx **ret_ctx)
+{
+	struct ub_ctx *ctx = ub_ctx_create_event(base);
+	if (ctx == NULL) {
+		snprintf(error, error_bytes, "out of memory");
+		return -ENOMEM;
+	}
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < sizeof fixed_options / sizeof *fixed_options; i++)
+		r = set(ctx, fixed_options[i].name, fixed_options[i].value, error, error_bytes);
+	if (r == 0)
+		r = set_caches(ctx, config, error, error_bytes);
+	if (r == 0)
+		r = add_files(ctx, config, error, error_bytes);
+	for (size_t i = 0; r == 0 && i < config->unbound_count; i++) {
+		char name[64];
+		snprintf(name, sizeof name, "%s:", config->unbound[i].name);
+		r = set(ctx, name, config->unbound[i].value, error, error_bytes);
+	}
+	if (r != 0) {
+		ub_ctx_delete(ctx);
+		return r;
+	}
+	*ret_ctx = ctx;
+	return 0;
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "resolverd/worker/worker.h"
+
+#include <arpa/nameser.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "proto/frame.h"
+#include "resolverd/base/clock.h"
+#include "resolverd/base/conn.h"
+#include "resolverd/base/log.h"
+#include "resolverd/base/role.h"
+#include "resolverd/worker/job.h"
+#include "resolverd/worker/resolver.h"
+
+#define TYPE_DNSKEY 48
+#define RUNNING_MAX 1536u /* two lookups each fit libunbound's num-queries-per-thread */
+#define PER_ZONE_MAX 192u
+
+struct worker {
+	struct event_base *base;
+	struct ub_ctx *resolver;
+	struct conn server;
+	struct jobs jobs;
+	struct event self_check;
+	bool root_secure, reported;
+};
+
+struct lookup {
+	struct job *job;
+	unsigned slot;
+};
+
+/* ---- libunbound ---- */
+
+static Resolverd__V1__Status status_of(int sec)
+{
+	return sec == 2 ? RESOLVERD__V1__STATUS__SECURE
+	    : sec == 1  ? RESOLVERD__V1__STATUS__BOGUS
+			: RESOLVERD__V1__STATUS__INSECURE;
+}
+
+static void on_lookup(void *arg, int rcode, void *packet, int packet_bytes, int sec, char *why,
+    int was_ratelimited)
+{
+	struct lookup lookup = *(struct lookup *)arg;
+	(void)was_ratelimited;
+	free(arg);
+	if (rcode != 0 || packet == NULL || packet_bytes <= 0)
+		job_lookup_done(lookup.job, lookup.slot, NULL, 0,
+		    sec == 1 ? RESOLVERD__V1__STATUS__BOGUS : RESOLVERD__V1__STATUS__ERROR,
+		    rcode != 0 ? rcode : ns_r_servfail,
+		    why != NULL ? why : "the name servers failed or could not be reached", 0);
+	else
+		job_lookup_done(lookup.job, lookup.slot, packet, (size_t)packet_bytes, status_of(sec),
+		    rcode, why, clock_wall_ms());
+}
+
+static void start_lookup(void *arg, struct job *job, unsigned slot, const char *name, int type)
+{
+	struct worker *worker = arg;
+	struct lookup *lookup = malloc(sizeof *lookup);
+	int r = UB_NOMEM;
+	if (lookup != NULL) {
+		*lookup = (struct lookup){job, slot};
+		r = ub_resolve_event(worker->resolver, name, type, ns_c_in, lookup, on_lookup, NULL);
+	}
+	if (r != 0) {
+		free(lookup);
+		job_lookup_done(job, slot, NULL, 0, RESOLVERD__V1__STATUS__ERROR, ns_r_servfail,
+		    ub_strerror(r), 0);
+	}
+}
+
+/* ---- to and from the server ---- */
+
+static void send_facts(struct worker *worker, const Resolverd__Worker__Facts *facts)
+{
+	size_t bytes = resolverd__worker__facts__get_packed_size(facts);
+	uint8_t *out = conn_reserve(&worker->server, FRAME_HEADER_BYTES + bytes);
+	if (out == NULL)
+		return;
+	frame_put_header(out, bytes);
+	resolverd__worker__facts__pack(facts, out + FRAME_HEADER_BYTES);
+	conn_commit(&worker->server, FRAME_HEADER_BYTES + bytes);
+}
+
+static void on_job_done(void *arg, struct job *job)
+{
+	struct worker *worker = arg;
+	Resolverd__Worker__Facts *facts = &job->inquiry.facts;
+	facts->id = job->id;
+	/* Records larger than a response cannot be told; the server needs an answer all the same. */
+	if (resolverd__worker__facts__get_packed_size(facts) > FRAME_MAX_RESPONSE_BYTES - 1024) {
+		facts->records->n_answer = facts->records->n_chain = facts->records->n_authority = 0;
+		inquiry_give_up(&job->inquiry, RESOLVERD__V1__STATUS__ERROR, "the answer is too large");
+	}
+	send_facts(worker, facts);
+}
+
+static int on_frame(struct conn *conn, const uint8_t *body, size_t body_bytes)
+{
+	struct worker *worker = conn->owner;
+	Resolverd__Worker__Job *job = resolverd__worker__job__unpack(NULL, body_bytes, body);
+	int r = -EBADMSG;
+	if (job != NULL && job->question != NULL)
+		r = jobs_add(&worker->jobs, job->id, job->question, job->deadline_ms);
+	resolverd__worker__job__free_unpacked(job, NULL);
+	if (r != 0)
+		log_fatal("cannot take a job: %s", strerror(-r));
+	return r;
+}
+
+static void on_malformed(struct conn *conn, const char *what)
+{
+	(void)conn;
+	log_fatal("the server sent %s", what);
+}
+
+static void on_close(struct conn *conn)
+{
+	struct worker *worker = conn->owner;
+	event_base_loopbreak(worker->base);
+}
+
+static const struct conn_handler server_handler = {
+    .on_frame = on_frame, .on_malformed = on_malformed, .on_close = on_close};
+
+/* ---- self-check: does the root key set validate on this path? ---- */
+
+#define SELF_CHECK_GOOD_S 30
+#define SELF_CHECK_BAD_S 2
+
+static void on_root_keys(void *arg, int rcode, void *packet, int packet_bytes, int sec, char *why,
+    int was_ratelimited)
+{
+	struct worker *worker = arg;
+	(void)packet, (void)was_ratelimited;
+	bool secure = rcode == 0 && packet_bytes > 0 && sec == 2;
+	struct timeval again = {.tv_sec = secure ? SELF_CHECK_GOOD_S : SELF_CHECK_BAD_S};
+	evtimer_add(&worker->self_check, &again);
+	if (worker->reported && secure == worker->root_secure)
+		return;
+	worker->reported = true;
+	worker->root_secure = secure;
+	char reason[300];
+	snprintf(reason, sizeof reason, "the root key set does not validate: %s",
+	    why != NULL		     ? why
+		: rcode != 0 || sec == 1 ? "no root server could be reached, or the path strips DNSSEC"
+					 : "the answer is not signed");
+	Resolverd__Worker__SelfCheck check = RESOLVERD__WORKER__SELF_CHECK__INIT;
+	check.root_status = secure ? RESOLVERD__V1__STATUS__SECURE
+	    : sec == 1		   ? RESOLVERD__V1__STATUS__BOGUS
+				   : RESOLVERD__V1__STATUS__ERROR;
+	check.reason = secure ? check.reason : reason;
+	Resolverd__Worker__Facts facts = RESOLVERD__WORKER__FACTS__INIT;
+	facts.data_case = RESOLVERD__WORKER__FACTS__DATA_SELF_CHECK;
+	facts.self_check = &check;
+	send_facts(worker, &facts);
+}
+
+static void on_self_check(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *worker = arg;
+	(void)fd, (void)what;
+	if (ub_resolve_event(worker->resolver, ".", TYPE_DNSKEY, ns_c_in, worker, on_root_keys, NULL) != 0)
+		evtimer_add(&worker->self_check, &(struct timeval){.tv_sec = SELF_CHECK_BAD_S});
+}
+
+int worker_main(const struct config *config, unsigned index)
+{
+	char error[300], role[32];
+	snprintf(role, sizeof role, "worker %u", index);
+	log_open(role);
+	struct worker *worker = calloc(1, sizeof *worker);
+	if (worker == NULL || (worker->base = event_base_new()) == NULL) {
+		log_fatal("out of memory");
+		return EX_OSERR;
+	}
+	if (resolver_new(worker->base, config, error, sizeof error, &worker->resolver) != 0) {
+		log_fatal("%s", error);
+		return EX_CONFIG;
+	}
+	jobs_init(&worker->jobs, worker->base,
+	    &(struct job_limits){.running_max = RUNNING_MAX, .per_zone_max = PER_ZONE_MAX});
+	worker->jobs.policy = (struct inquiry_policy){config->resolver.digests, config->resolver.digest_count};
+	worker->jobs.lookup = start_lookup;
+	worker->jobs.done = on_job_done;
+	worker->jobs.arg = worker;
+	if (conn_init(&worker->server, worker->base, ROLE_FD_CHANNEL, FRAME_MAX_REQUEST_BYTES, SIZE_MAX,
+		&server_handler, worker) != 0) {
+		log_fatal("cannot watch the server's socket");
+		return EX_OSERR;
+	}
+	evtimer_assign(&worker->self_check, worker->base, on_self_check, worker);
+	evtimer_add(&worker->self_check, &(struct timeval){0});
+	event_base_dispatch(worker->base);
+	/* The process ends here: libunbound's lookups in flight end with it. */
+	_exit(0);
+}
