@@ -53,6 +53,8 @@ static void entry_drop(struct cache *cache, struct cache_entry *entry)
 {
 	if (cache->hand == entry)
 		cache->hand = entry->newer;
+	if (cache->swept == entry)
+		cache->swept = entry->newer;
 	if (entry->newer != NULL)
 		entry->newer->older = entry->older;
 	else
@@ -134,13 +136,12 @@ void cache_put(struct cache *cache, const struct question_key *key, struct answe
 
 void cache_sweep(struct cache *cache, unsigned count, int64_t now_ms)
 {
-	/* The hand's walk sees everything in time; expired entries need no second chance. */
-	struct cache_entry *entry = cache->hand != NULL ? cache->hand : cache->oldest;
+	struct cache_entry *entry = cache->swept != NULL ? cache->swept : cache->oldest;
 	while (entry != NULL && count-- > 0) {
 		struct cache_entry *newer = entry->newer;
 		if (now_ms >= entry->answer->expires_at_ms)
 			entry_drop(cache, entry);
 		entry = newer;
 	}
-	cache->hand = entry;
+	cache->swept = entry;
 }

@@ -27,7 +27,7 @@ struct cache_entry;
 
 struct cache {
 	struct table table;
-	struct cache_entry *newest, *oldest, *hand;
+	struct cache_entry *newest, *oldest, *hand, *swept;
 	size_t used_bytes, max_bytes;
 	uint64_t evicted;
 };

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "resolverd/server/pool.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/frame.h"
+#include "resolverd/base/clock.h"
+#include "resolverd/base/log.h"
+
+struct pool_job {
+	struct table_node node;
+	TAILQ_ENTRY(pool_job) link; /* in waiting, suspects or a worker's in_flight */
+	struct job_waiters waiters;
+	uint64_t id;
+	int64_t given_at_ms; /* mono, to its worker */
+	unsigned deaths;
+	Resolverd__V1__Question question; /* name points into key */
+	uint8_t key[];                    /* and a final zero */
+};
+
+int pool_init(struct pool *pool, struct event_base *base, uint32_t workers, uint32_t deadline_ms)
+{
+	memset(pool, 0, sizeof *pool);
+	pool->base = base;
+	pool->workers_wanted = workers;
+	pool->deadline_ms = deadline_ms;
+	TAILQ_INIT(&pool->waiting);
+	TAILQ_INIT(&pool->suspects);
+	for (unsigned i = 0; i < POOL_WORKERS_MAX; i++) {
+		pool->workers[i].pool = pool;
+		pool->workers[i].index = i;
+		TAILQ_INIT(&pool->workers[i].in_flight);
+	}
+	return table_init(&pool->jobs);
+}
+
+static void drop_list(struct pool_jobs *list)
+{
+	struct pool_job *job;
+	while ((job = TAILQ_FIRST(list)) != NULL) {
+		TAILQ_REMOVE(list, job, link);
+		free(job);
+	}
+}
+
+void pool_fini(struct pool *pool)
+{
+	for (unsigned i = 0; i < POOL_WORKERS_MAX; i++) {
+		if (pool->workers[i].up)
+			conn_fini(&pool->workers[i].conn);
+		drop_list(&pool->workers[i].in_flight);
+	}
+	drop_list(&pool->waiting);
+	drop_list(&pool->suspects);
+	table_fini(&pool->jobs);
+}
+
+/* ---- a job ends ---- */
+
+/* job is in no list any more. Waiters may ask again from on_answer. */
+static void finish(struct pool *pool, struct pool_job *job, void *answer)
+{
+	struct job_waiter *waiter;
+	table_remove(&pool->jobs, &job->node);
+	while ((waiter = LIST_FIRST(&job->waiters)) != NULL) {
+		pool_forget(waiter);
+		waiter->on_answer(waiter, answer);
+	}
+	pool->release(pool->arg, answer);
+	free(job);
+}
+
+static void fail(struct pool *pool, struct pool_job *job, const char *reason)
+{
+	finish(pool, job, pool->on_failure(pool->arg, &job->question, reason));
+}
+
+/* ---- handing out ---- */
+
+static bool give(struct pool *pool, struct pool_worker *worker, struct pool_job *job)
+{
+	Resolverd__Worker__Job message = RESOLVERD__WORKER__JOB__INIT;
+	message.id = job->id;
+	message.question = &job->question;
+	message.deadline_ms = pool->deadline_ms;
+	size_t bytes = resolverd__worker__job__get_packed_size(&message);
+	uint8_t *out = conn_reserve(&worker->conn, FRAME_HEADER_BYTES + bytes);
+	if (out == NULL)
+		return false;
+	frame_put_header(out, bytes);
+	resolverd__worker__job__pack(&message, out + FRAME_HEADER_BYTES);
+	conn_commit(&worker->conn, FRAME_HEADER_BYTES + bytes);
+	job->given_at_ms = clock_mono_ms();
+	TAILQ_INSERT_TAIL(&worker->in_flight, job, link);
+	worker->in_flight_count++;
+	return true;
+}
+
+static struct pool_worker *least_busy(struct pool *pool)
+{
+	struct pool_worker *best = NULL;
+	for (unsigned i = 0; i < POOL_WORKERS_MAX; i++) {
+		struct pool_worker *worker = &pool->workers[i];
+		if (worker->up && !worker->alone && worker->in_flight_count < POOL_PER_WORKER_MAX &&
+		    (best == NULL || worker->in_flight_count < best->in_flight_count))
+			best = worker;
+	}
+	return best;
+}
+
+/* Suspects want a worker for themselves: the least busy is kept free of new jobs until it is idle.
+ * With others up the rest goes on meanwhile. */
+static struct pool_worker *ward_for_suspects(struct pool *pool)
+{
+	for (unsigned i = 0; i < POOL_WORKERS_MAX; i++)
+		if (pool->workers[i].up && pool->workers[i].alone)
+			return &pool->workers[i];
+	struct pool_worker *worker = TAILQ_EMPTY(&pool->suspects) ? NULL : least_busy(pool);
+	if (worker != NULL)
+		worker->alone = true;
+	return worker;
+}
+
+static void hand_out(struct pool *pool)
+{
+	struct pool_job *job;
+	struct pool_worker *worker = ward_for_suspects(pool);
+	if (worker != NULL && worker->in_flight_count == 0) {
+		job = TAILQ_FIRST(&pool->suspects);
+		if (job == NULL) {
+			worker->alone = false;
+		} else {
+			TAILQ_REMOVE(&pool->suspects, job, link);
+			if (!give(pool, worker, job))
+				TAILQ_INSERT_HEAD(&pool->suspects, job, link);
+		}
+	}
+	while ((job = TAILQ_FIRST(&pool->waiting)) != NULL && (worker = least_busy(pool)) != NULL) {
+		TAILQ_REMOVE(&pool->waiting, job, link);
+		if (!give(pool, worker, job)) {
+			TAILQ_INSERT_HEAD(&pool->waiting, job, link);
+			return;
+		}
+	}
+}
+
+int pool_ask(struct pool *pool, const struct question_key *key, const Resolverd__V1__Question *question,
+    struct job_waiter *waiter)
+{
+	struct pool_job *job = (struct pool_job *)table_find(&pool->jobs, key->bytes, key->count);
+	if (job == NULL) {
+		if (pool->jobs.count >= POOL_JOBS_MAX)
+			return -EBUSY;
+		job = calloc(1, sizeof *job + key->count + 1);
+		if (job == NULL)
+			return -ENOMEM;
+		memcpy(job->key, key->bytes, key->count);
+		job->node.key = job->key;
+		job->node.key_bytes = (uint32_t)key->count;
+		job->id = ++pool->next_id;
+		resolverd__v1__question__init(&job->question);
+		job->question.kind = question->kind;
+		job->question.port = question->port;
+		job->question.type = question->type;
+		job->question.name = (char *)job->key + 3; /* question_key_make puts the name there */
+		LIST_INIT(&job->waiters);
+		table_insert(&pool->jobs, &job->node);
+		TAILQ_INSERT_TAIL(&pool->waiting, job, link);
+	}
+	LIST_INSERT_HEAD(&job->waiters, waiter, link);
+	waiter->waiting = true;
+	hand_out(pool);
+	return 0;
+}
+
+void pool_forget(struct job_waiter *waiter)
+{
+	if (waiter->waiting)
+		LIST_REMOVE(waiter, link);
+	waiter->waiting = false;
+}
+
+/* ---- what workers say ---- */
+
+static void take_self_check(struct pool_worker *worker, const Resolverd__Worker__SelfCheck *check)
+{
+	bool secure = check->root_status == RESOLVERD__V1__STATUS__SECURE;
+	if (!worker->root_known || secure != worker->root_secure) {
+		if (secure)
+			log_info("worker %u: the root key set validates", worker->index);
+		else
+			log_error("worker %u: %s; nothing is delivered until it does: check the outgoing "
+				  "DNS path and resolver.trust-anchor-file",
+			    worker->index, check->reason);
+	}
+	worker->root_known = true;
+	worker->root_secure = secure;
+	if (!secure)
+		snprintf(worker->pool->not_secure_reason, sizeof worker->pool->not_secure_reason, "%s",
+		    check->reason);
+}
+
+static struct pool_job *in_flight_with_id(struct pool_worker *worker, uint64_t id)
+{
+	struct pool_job *job;
+	TAILQ_FOREACH (job, &worker->in_flight, link)
+		if (job->id == id)
+			return job;
+	return NULL;
+}
+
+static bool is_same_question(const Resolverd__V1__Question *a, const Resolverd__V1__Question *b)
+{
+	return a != NULL && a->kind == b->kind && a->port == b->port && a->type == b->type &&
+	    strcmp(a->name, b->name) == 0;
+}
+
+static int on_frame(struct conn *conn, const uint8_t *body, size_t body_bytes)
+{
+	struct pool_worker *worker = conn->owner;
+	struct pool *pool = worker->pool;
+	Resolverd__Worker__Facts *facts = resolverd__worker__facts__unpack(NULL, body_bytes, body);
+	int r = facts != NULL ? 0 : -EBADMSG;
+	if (r == 0 && facts->data_case == RESOLVERD__WORKER__FACTS__DATA_SELF_CHECK) {
+		take_self_check(worker, facts->self_check);
+	} else if (r == 0) {
+		struct pool_job *job = in_flight_with_id(worker, facts->id);
+		if (job == NULL || !is_same_question(facts->question, &job->question)) {
+			r = -EBADMSG;
+		} else {
+			TAILQ_REMOVE(&worker->in_flight, job, link);
+			worker->in_flight_count--;
+			pool->done_count++;
+			finish(pool, job, pool->on_facts(pool->arg, facts));
+			hand_out(pool);
+		}
+	}
+	resolverd__worker__facts__free_unpacked(facts, NULL);
+	if (r != 0)
+		log_error("worker %u sent something that answers no job of its own: replaced", worker->index);
+	return r;
+}
+
+static void on_malformed(struct conn *conn, const char *what)
+{
+	struct pool_worker *worker = conn->owner;
+	log_error("worker %u sent %s: replaced", worker->index, what);
+}
+
+/* The worker is gone, or we are done with it; the supervisor starts another. */
+static void on_close(struct conn *conn)
+{
+	struct pool_worker *worker = conn->owner;
+	struct pool *pool = worker->pool;
+	struct pool_job *job;
+	log_warning("worker %u (pid %d) is gone with %u jobs in flight; they run again", worker->index,
+	    worker->pid, worker->in_flight_count);
+	conn_fini(conn);
+	worker->up = worker->alone = worker->root_known = worker->root_secure = false;
+	worker->in_flight_count = 0;
+	pool->worker_deaths++;
+	pool->on_stuck(pool->arg, worker->index, worker->pid); /* in case it lives on without us */
+	while ((job = TAILQ_FIRST(&worker->in_flight)) != NULL) {
+		TAILQ_REMOVE(&worker->in_flight, job, link);
+		if (++job->deaths >= 2) {
+			pool->quarantined_count++;
+			log_error("quarantined for failure-ttl: '%s': two workers died with it in flight",
+			    job->question.name);
+			fail(pool, job, "quarantined: two workers died while working on it");
+		} else {
+			pool->rerun_count++;
+			TAILQ_INSERT_TAIL(&pool->suspects, job, link);
+		}
+	}
+	hand_out(pool);
+}
+
+static const struct conn_handler worker_handler = {
+    .on_frame = on_frame, .on_malformed = on_malformed, .on_close = on_close};
+
+void pool_worker_up(struct pool *pool, uint32_t index, int32_t pid, int fd)
+{
+	struct pool_worker *worker = &pool->workers[index];
+	if (worker->up) /* its successor was faster than the end of its socket */
+		on_close(&worker->conn);
+	if (conn_init(&worker->conn, pool->base, fd, FRAME_MAX_RESPONSE_BYTES, SIZE_MAX, &worker_handler,
+		worker) != 0) {
+		log_fatal("cannot watch the socket of worker %u", index);
+		return;
+	}
+	worker->up = true;
+	worker->pid = pid;
+	hand_out(pool);
+}
+
+void pool_tick(struct pool *pool, int64_t now_mono_ms)
+{
+	for (unsigned i = 0; i < POOL_WORKERS_MAX; i++) {
+		struct pool_worker *worker = &pool->workers[i];
+		struct pool_job *oldest = worker->up ? TAILQ_FIRST(&worker->in_flight) : NULL;
+		if (oldest != NULL &&
+		    now_mono_ms - oldest->given_at_ms > pool->deadline_ms + POOL_STUCK_GRACE_MS) {
+			log_error("worker %u (pid %d) is stuck: replaced", worker->index, worker->pid);
+			conn_close(&worker->conn);
+		}
+	}
+}
+
+bool pool_is_ready(const struct pool *pool, const char **ret_reason)
+{
+	bool any_known = false;
+	for (unsigned i = 0; i < POOL_WORKERS_MAX; i++) {
+		const struct pool_worker *worker = &pool->workers[i];
+		if (worker->up && worker->root_secure)
+			return true;
+		any_known |= worker->up && worker->root_known;
+	}
+	*ret_reason = any_known	      ? pool->not_secure_reason
+	    : pool_workers_up(pool) > 0 ? "the root key set is not validated yet"
+					: "no worker is up";
+	return false;
+}
+
+uint32_t pool_workers_up(const struct pool *pool)
+{
+	uint32_t count = 0;
+	for (unsigned i = 0; i < POOL_WORKERS_MAX; i++)
+		count += pool->workers[i].up;
+	return count;
+}
