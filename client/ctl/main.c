@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * resolverctl: ask resolverd and show what it says. Exit status and --json: docs/JSON.md.
+ * Diagnostics go to stderr; with --json also to stdout as {"error": ..., "exit": ...}.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/ctl/ctl.h"
+
+#define DEFAULT_TIMEOUT_MS 30000
+#define MAX_TIMEOUT_S 86400.0
+
+static const struct command commands[] = {
+    {"plan", "NEXTHOP [--port N]", "how mail may be delivered to a domain or [host]", plan_command},
+    {"host", "NAME [--port N]", "addresses and TLSA records of one host", host_command},
+    {"lookup", "NAME TYPE", "one RRset with its DNSSEC status", lookup_command},
+    {"status", "", "what the daemon says about itself", status_command},
+};
+
+#define COMMAND_COUNT (sizeof commands / sizeof *commands)
+
+static void print_help(void)
+{
+	puts("Usage: resolverctl [OPTION]... COMMAND [ARGUMENT]...\n\nCommands:");
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		printf("  %-7s %-20s %s\n", commands[i].name, commands[i].arguments,
+		    commands[i].summary);
+	printf("\nOptions:\n"
+	       "  --socket PATH       socket of the daemon (" RESOLVERD_DEFAULT_SOCKET ")\n"
+	       "  --public-key FILE   keys to trust (" RESOLVERD_DEFAULT_PUBLIC_KEY ")\n"
+	       "  --timeout SECONDS   how long to wait (%d)\n"
+	       "  --json              print one JSON object\n"
+	       "  --help, --version\n\n"
+	       "RESOLVERD_SOCKET and RESOLVERD_PUBLIC_KEY change the defaults.\n"
+	       "Exit status: plan 0 deliver, 75 delay, 68 no such domain or no host, 69 no mail;\n"
+	       "host and lookup 0 secure or insecure, 75 bogus or error; for all 64 usage,\n"
+	       "75 no daemon or no answer in time, 76 an answer that does not verify.\n",
+	    DEFAULT_TIMEOUT_MS / 1000);
+}
+
+static int report(const struct ctl *ctl, const char *text, int status)
+{
+	fprintf(stderr, "resolverctl: %s\n", text);
+	if (ctl->json)
+		output_json(json_pack("{s:s, s:i}", "error", text, "exit", status));
+	return status;
+}
+
+int ctl_usage(struct ctl *ctl, const char *format, ...)
+{
+	char text[512];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	return report(ctl, text, EXIT_WRONG_USAGE);
+}
+
+int ctl_fail(struct ctl *ctl, int error)
+{
+	const char *detail = ctl->client != NULL ? resolverd_last_error(ctl->client) : "";
+	char text[1024];
+	snprintf(text, sizeof text, "%s%s%s", resolverd_strerror(error),
+	    detail[0] != '\0' ? ": " : "", detail);
+	switch (error) {
+	case RESOLVERD_ERROR_ARGUMENT:
+		return report(ctl, text, EXIT_WRONG_USAGE);
+	case RESOLVERD_ERROR_PUBLIC_KEY:
+	case RESOLVERD_ERROR_VERIFY:
+	case RESOLVERD_ERROR_PROTOCOL:
+		return report(ctl, text, EXIT_NOT_VERIFIED);
+	default:
+		return report(ctl, text, EXIT_NOT_NOW);
+	}
+}
+
+int ctl_open(struct ctl *ctl)
+{
+	int r = resolverd_client_new(&ctl->options, &ctl->client);
+	if (r == RESOLVERD_ERROR_ARGUMENT)
+		return ctl_usage(ctl, "the socket path is too long");
+	return r == 0 ? 0 : ctl_fail(ctl, r);
+}
+
+int ctl_operand_and_port(
+    struct ctl *ctl, int argc, char **argv, const char **ret_operand, unsigned *ret_port)
+{
+	static const struct option options[] = {{"port", required_argument, NULL, 'p'}, {0}};
+	const char *port_text = "25";
+	int c;
+	optind = 0;
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":p:", options, NULL)) != -1) {
+		if (c != 'p')
+			return ctl_usage(ctl, "%s: wrong option (see --help)", argv[0]);
+		port_text = optarg;
+	}
+	char *end;
+	long port = strtol(port_text, &end, 10);
+	if (*end != '\0' || end == port_text || port < 1 || port > 65535)
+		return ctl_usage(ctl, "\"%s\" is not a port number", port_text);
+	if (argc - optind != 1)
+		return ctl_usage(ctl, "%s wants exactly one name", argv[0]);
+	*ret_operand = argv[optind];
+	*ret_port = (unsigned)port;
+	return 0;
+}
+
+static int parse_timeout(struct ctl *ctl, const char *text)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+	if (end == text || *end != '\0' || !(seconds > 0) || seconds > MAX_TIMEOUT_S)
+		return ctl_usage(ctl, "\"%s\" is not a number of seconds", text);
+	ctl->timeout_ms = seconds < 0.001 ? 1 : (int)(seconds * 1000);
+	return 0;
+}
+
+enum {
+	OPTION_SOCKET = 1,
+	OPTION_PUBLIC_KEY,
+	OPTION_TIMEOUT,
+	OPTION_JSON,
+	OPTION_HELP,
+	OPTION_VERSION
+};
+
+static const struct option global_options[] = {
+    {"socket", required_argument, NULL, OPTION_SOCKET},
+    {"public-key", required_argument, NULL, OPTION_PUBLIC_KEY},
+    {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {0},
+};
+
+/* -1: go on with the command at optind; else the exit status. */
+static int parse_options(struct ctl *ctl, int argc, char **argv)
+{
+	int c, r = 0;
+	opterr = 0;
+	while (r == 0 && (c = getopt_long(argc, argv, "+", global_options, NULL)) != -1) {
+		switch (c) {
+		case OPTION_SOCKET:
+			ctl->options.socket_path = optarg;
+			break;
+		case OPTION_PUBLIC_KEY:
+			ctl->options.public_key_file = optarg;
+			break;
+		case OPTION_TIMEOUT:
+			r = parse_timeout(ctl, optarg);
+			break;
+		case OPTION_JSON:
+			ctl->json = true;
+			break;
+		case OPTION_HELP:
+			print_help();
+			return 0;
+		case OPTION_VERSION:
+			printf("resolverctl %s\n", resolverd_version());
+			return 0;
+		default:
+			return ctl_usage(ctl, "wrong option (see --help)");
+		}
+	}
+	return r != 0 ? r : -1;
+}
+
+/* --json may also stand behind the command. Removes it there. */
+static int take_json(struct ctl *ctl, int argc, char **argv)
+{
+	int kept = 0;
+	for (int i = 0; i < argc; i++) {
+		if (i > 0 && strcmp(argv[i], "--json") == 0)
+			ctl->json = true;
+		else
+			argv[kept++] = argv[i];
+	}
+	argv[kept] = NULL;
+	return kept;
+}
+
+int main(int argc, char **argv)
+{
+	struct ctl ctl = {.timeout_ms = DEFAULT_TIMEOUT_MS};
+	const char *no_colour = getenv("NO_COLOR");
+	ctl.colour = isatty(STDOUT_FILENO) && (no_colour == NULL || no_colour[0] == '\0');
+	int r = parse_options(&ctl, argc, argv);
+	if (r >= 0)
+		return r;
+	if (optind == argc)
+		return ctl_usage(&ctl, "no command (see --help)");
+	argv += optind;
+	argc = take_json(&ctl, argc - optind, argv);
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		if (strcmp(argv[0], commands[i].name) != 0)
+			continue;
+		r = commands[i].run(&ctl, argc, argv);
+		resolverd_client_free(ctl.client);
+		if (fflush(stdout) != 0 || ferror(stdout))
+			return report(&(struct ctl){0}, "cannot write the output", EXIT_NOT_NOW);
+		return r;
+	}
+	return ctl_usage(&ctl, "unknown command \"%s\" (see --help)", argv[0]);
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * RDATA to presentation format. Each type is a row of field letters; a reader that runs over the
+ * end, or bytes left behind it, make the whole fall back to RFC 3597's \# form.
+ */
+#include <arpa/inet.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "client/ctl/ctl.h"
+#include "proto/names.h"
+
+/* 1, 2, 4: integers of so many octets; n: name; a, A: addresses; s: string, for CAA its tag; S:
+ * strings to the end; x: rest in hex; b: rest in base64; c: CAA value, a string without a length.
+ */
+static const struct {
+	unsigned number;
+	const char *mnemonic;
+	const char *fields; /* NULL: only the \# form */
+} types[] = {
+    {1, "A", "a"},
+    {2, "NS", "n"},
+    {5, "CNAME", "n"},
+    {6, "SOA", "nn44444"},
+    {12, "PTR", "n"},
+    {13, "HINFO", "ss"},
+    {15, "MX", "2n"},
+    {16, "TXT", "S"},
+    {17, "RP", "nn"},
+    {18, "AFSDB", "2n"},
+    {28, "AAAA", "A"},
+    {29, "LOC", NULL},
+    {33, "SRV", "222n"},
+    {35, "NAPTR", "22sssn"},
+    {36, "KX", "2n"},
+    {37, "CERT", "221b"},
+    {39, "DNAME", "n"},
+    {43, "DS", "211x"},
+    {44, "SSHFP", "11x"},
+    {45, "IPSECKEY", NULL},
+    {46, "RRSIG", NULL},
+    {47, "NSEC", NULL},
+    {48, "DNSKEY", "211b"},
+    {50, "NSEC3", NULL},
+    {51, "NSEC3PARAM", NULL},
+    {52, "TLSA", "111x"},
+    {53, "SMIMEA", "111x"},
+    {59, "CDS", "211x"},
+    {60, "CDNSKEY", "211b"},
+    {61, "OPENPGPKEY", "b"},
+    {64, "SVCB", NULL},
+    {65, "HTTPS", NULL},
+    {99, "SPF", "S"},
+    {256, "URI", "22c"},
+    {257, "CAA", "1sc"},
+};
+
+#define TYPE_COUNT (sizeof types / sizeof *types)
+
+unsigned rrtype_number(const char *text)
+{
+	for (size_t i = 0; i < TYPE_COUNT; i++)
+		if (strcasecmp(text, types[i].mnemonic) == 0)
+			return types[i].number;
+	if (strncasecmp(text, "TYPE", 4) != 0 || text[4] < '0' || text[4] > '9')
+		return 0;
+	char *end;
+	unsigned long number = strtoul(text + 4, &end, 10);
+	return *end == '\0' && number <= UINT16_MAX ? (unsigned)number : 0;
+}
+
+void rrtype_text(unsigned type, char ret_text[16])
+{
+	for (size_t i = 0; i < TYPE_COUNT; i++)
+		if (types[i].number == type) {
+			snprintf(ret_text, 16, "%s", types[i].mnemonic);
+			return;
+		}
+	snprintf(ret_text, 16, "TYPE%u", type);
+}
+
+struct reader {
+	const uint8_t *at, *end;
+	FILE *out;
+};
+
+static bool put_integer(struct reader *reader, size_t octets)
+{
+	if ((size_t)(reader->end - reader->at) < octets)
+		return false;
+	unsigned long value = 0;
+	while (octets-- > 0)
+		value = value << 8 | *reader->at++;
+	fprintf(reader->out, "%lu", value);
+	return true;
+}
+
+static bool put_name(struct reader *reader)
+{
+	const uint8_t *end = reader->at;
+	while (end < reader->end && *end != 0)
+		end += (size_t)*end + 1;
+	char text[NAME_TEXT_MAX];
+	if (end >= reader->end ||
+	    name_from_wire(reader->at, (size_t)(end + 1 - reader->at), text) != NAME_OK)
+		return false;
+	reader->at = end + 1;
+	fprintf(reader->out, "%s%s", text, strcmp(text, ".") == 0 ? "" : ".");
+	return true;
+}
+
+static bool put_address(struct reader *reader, int family, size_t octets)
+{
+	char text[INET6_ADDRSTRLEN];
+	if ((size_t)(reader->end - reader->at) < octets ||
+	    inet_ntop(family, reader->at, text, sizeof text) == NULL)
+		return false;
+	reader->at += octets;
+	fputs(text, reader->out);
+	return true;
+}
+
+static void put_quoted(struct reader *reader, size_t octets)
+{
+	putc('"', reader->out);
+	for (; octets > 0; octets--, reader->at++) {
+		uint8_t c = *reader->at;
+		if (c < ' ' || c >= 0x7f)
+			fprintf(reader->out, "\\%03u", c);
+		else
+			fprintf(reader->out, "%s%c", c == '"' || c == '\\' ? "\\" : "", c);
+	}
+	putc('"', reader->out);
+}
+
+static bool put_string(struct reader *reader)
+{
+	if (reader->at == reader->end || (size_t)(reader->end - reader->at) <= *reader->at)
+		return false;
+	size_t octets = *reader->at++;
+	put_quoted(reader, octets);
+	return true;
+}
+
+static bool put_strings(struct reader *reader)
+{
+	bool good = put_string(reader);
+	while (good && reader->at < reader->end) {
+		putc(' ', reader->out);
+		good = put_string(reader);
+	}
+	return good;
+}
+
+static bool put_hex(struct reader *reader)
+{
+	for (; reader->at < reader->end; reader->at++)
+		fprintf(reader->out, "%02x", *reader->at);
+	return true;
+}
+
+static bool put_base64(struct reader *reader)
+{
+	size_t count = (size_t)(reader->end - reader->at);
+	size_t room = sodium_base64_encoded_len(count, sodium_base64_VARIANT_ORIGINAL);
+	char *text = malloc(room);
+	if (text == NULL)
+		return false;
+	fputs(sodium_bin2base64(text, room, reader->at, count, sodium_base64_VARIANT_ORIGINAL),
+	    reader->out);
+	free(text);
+	reader->at = reader->end;
+	return true;
+}
+
+static bool put_tag(struct reader *reader)
+{
+	if (reader->at == reader->end || (size_t)(reader->end - reader->at) <= *reader->at)
+		return false;
+	for (size_t octets = *reader->at++; octets > 0; octets--, reader->at++) {
+		bool plain = (*reader->at >= '0' && *reader->at <= '9') ||
+			     ((*reader->at | 0x20) >= 'a' && (*reader->at | 0x20) <= 'z');
+		if (!plain)
+			return false;
+		putc(*reader->at, reader->out);
+	}
+	return true;
+}
+
+static bool put_field(struct reader *reader, char field, unsigned type)
+{
+	switch (field) {
+	case '1':
+	case '2':
+	case '4':
+		return put_integer(reader, (size_t)(field - '0'));
+	case 'n':
+		return put_name(reader);
+	case 'a':
+		return put_address(reader, AF_INET, 4);
+	case 'A':
+		return put_address(reader, AF_INET6, 16);
+	case 's':
+		return type == 257 ? put_tag(reader) : put_string(reader);
+	case 'S':
+		return put_strings(reader);
+	case 'x':
+		return put_hex(reader);
+	case 'b':
+		return put_base64(reader);
+	default:
+		put_quoted(reader, (size_t)(reader->end - reader->at));
+		return true;
+	}
+}
+
+static const char *fields_of(unsigned type)
+{
+	for (size_t i = 0; i < TYPE_COUNT; i++)
+		if (types[i].number == type)
+			return types[i].fields;
+	return NULL;
+}
+
+static bool put_known(struct reader *reader, unsigned type)
+{
+	const char *fields = fields_of(type);
+	if (fields == NULL)
+		return false;
+	for (const char *field = fields; *field != '\0'; field++) {
+		if (field != fields)
+			putc(' ', reader->out);
+		if (!put_field(reader, *field, type))
+			return false;
+	}
+	return reader->at == reader->end;
+}
+
+char *rdata_text(unsigned type, const uint8_t *bytes, size_t count)
+{
+	char *text = NULL;
+	size_t length;
+	struct reader reader = {bytes, bytes + count, open_memstream(&text, &length)};
+	if (reader.out == NULL)
+		return NULL;
+	if (!put_known(&reader, type)) {
+		rewind(reader.out);
+		reader.at = bytes;
+		fprintf(reader.out, "\\# %zu%s", count, count > 0 ? " " : "");
+		put_hex(&reader);
+		putc('\0', reader.out);
+	}
+	fclose(reader.out);
+	return text;
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Asking and taking: the public functions about requests. */
+
+#include "client/lib/client.h"
+#include "client/lib/idn.h"
+
+#define BODY(name) RESOLVERD__V1__REQUEST__BODY_##name
+
+/* ---- submit ---- */
+
+static int submit(struct resolverd_client *client, Resolverd__V1__Request *message,
+    const struct asked *asked, uint64_t *ret_id)
+{
+	struct request *request;
+	int r = request_submit(client, message, asked, false, &request);
+	if (r != 0)
+		return client_fail(client, r, "%s", resolverd_strerror(r));
+	*ret_id = request->id;
+	return 0;
+}
+
+static int check_port(struct resolverd_client *client, unsigned *port)
+{
+	if (*port == 0)
+		*port = 25;
+	if (*port > UINT16_MAX)
+		return client_fail(
+		    client, RESOLVERD_ERROR_ARGUMENT, "%u is not a port number", *port);
+	return 0;
+}
+
+int resolverd_submit_plan(struct resolverd_client *client, const char *next_hop, unsigned port,
+    unsigned deadline_ms, uint64_t *ret_id)
+{
+	struct asked asked = {0};
+	int r = check_port(client, &port);
+	if (r == 0)
+		r = idn_next_hop(next_hop, &asked.hop, client->detail);
+	if (r != 0)
+		return r;
+	asked.port = port;
+	Resolverd__V1__PlanRequest plan;
+	resolverd__v1__plan_request__init(&plan);
+	plan.next_hop = asked.hop.text;
+	plan.port = port;
+	plan.deadline_ms = deadline_ms;
+	Resolverd__V1__Request message;
+	resolverd__v1__request__init(&message);
+	message.body_case = BODY(PLAN);
+	message.plan = &plan;
+	return submit(client, &message, &asked, ret_id);
+}
+
+int resolverd_submit_host(struct resolverd_client *client, const char *name, unsigned port,
+    unsigned deadline_ms, uint64_t *ret_id)
+{
+	struct asked asked = {0};
+	int r = check_port(client, &port);
+	if (r == 0)
+		r = idn_name(name, asked.name, client->detail);
+	if (r != 0)
+		return r;
+	asked.port = port;
+	Resolverd__V1__HostRequest host;
+	resolverd__v1__host_request__init(&host);
+	host.name = asked.name;
+	host.port = port;
+	host.deadline_ms = deadline_ms;
+	Resolverd__V1__Request message;
+	resolverd__v1__request__init(&message);
+	message.body_case = BODY(HOST);
+	message.host = &host;
+	return submit(client, &message, &asked, ret_id);
+}
+
+int resolverd_submit_records(struct resolverd_client *client, const char *name, unsigned type,
+    unsigned deadline_ms, uint64_t *ret_id)
+{
+	struct asked asked = {.type = type};
+	if (type == 0 || type > UINT16_MAX)
+		return client_fail(
+		    client, RESOLVERD_ERROR_ARGUMENT, "%u is not a record type", type);
+	int r = idn_name(name, asked.name, client->detail);
+	if (r != 0)
+		return r;
+	Resolverd__V1__RecordsRequest records;
+	resolverd__v1__records_request__init(&records);
+	records.name = asked.name;
+	records.type = type;
+	records.deadline_ms = deadline_ms;
+	Resolverd__V1__Request message;
+	resolverd__v1__request__init(&message);
+	message.body_case = BODY(RECORDS);
+	message.records = &records;
+	return submit(client, &message, &asked, ret_id);
+}
+
+int resolverd_submit_status(struct resolverd_client *client, uint64_t *ret_id)
+{
+	Resolverd__V1__StatusRequest status;
+	resolverd__v1__status_request__init(&status);
+	Resolverd__V1__Request message;
+	resolverd__v1__request__init(&message);
+	message.body_case = BODY(STATUS);
+	message.status = &status;
+	return submit(client, &message, NULL, ret_id);
+}
+
+/* ---- take ---- */
+
+int resolverd_update(struct resolverd_client *client)
+{
+	return connection_update(client);
+}
+
+bool resolverd_next_finished(struct resolverd_client *client, uint64_t *ret_id)
+{
+	struct request *request = client->first_unreported;
+	if (request == NULL)
+		return false;
+	client->first_unreported = request->next;
+	*ret_id = request->id;
+	return true;
+}
+
+/* The result, its memory now the caller's; NULL: *ret_error says why. */
+static void *take(struct resolverd_client *client, uint64_t id,
+    Resolverd__V1__Request__BodyCase kind, int *ret_error)
+{
+	struct request *request = request_find(client, id);
+	if (request == NULL || request->kind != kind || request->internal) {
+		*ret_error = client_fail(client, RESOLVERD_ERROR_UNKNOWN_ID, "no such request");
+		return NULL;
+	}
+	if (request->state != REQUEST_FINISHED) {
+		*ret_error = client_fail(client, RESOLVERD_ERROR_PENDING, "not finished");
+		return NULL;
+	}
+	void *result = request->error == 0 ? request->result : NULL;
+	*ret_error = request->error;
+	if (result == NULL)
+		client_fail(client, request->error, "%s", request->detail);
+	else
+		request->arena = NULL;
+	request_forget(client, request);
+	return result;
+}
+
+int resolverd_take_plan(
+    struct resolverd_client *client, uint64_t id, struct resolverd_plan **ret_plan)
+{
+	int r;
+	void *result = take(client, id, BODY(PLAN), &r);
+	if (result != NULL)
+		*ret_plan = result;
+	return r;
+}
+
+int resolverd_take_host(
+    struct resolverd_client *client, uint64_t id, struct resolverd_host **ret_host)
+{
+	int r;
+	void *result = take(client, id, BODY(HOST), &r);
+	if (result != NULL)
+		*ret_host = result;
+	return r;
+}
+
+int resolverd_take_records(
+    struct resolverd_client *client, uint64_t id, struct resolverd_records **ret_records)
+{
+	int r;
+	void *result = take(client, id, BODY(RECORDS), &r);
+	if (result != NULL)
+		*ret_records = result;
+	return r;
+}
+
+int resolverd_take_status(
+    struct resolverd_client *client, uint64_t id, struct resolverd_daemon_status **ret_status)
+{
+	int r;
+	void *result = take(client, id, BODY(STATUS), &r);
+	if (result != NULL)
+		*ret_status = result;
+	return r;
+}
+
+void resolverd_release(struct resolverd_client *client, uint64_t id)
+{
+	struct request *request = request_find(client, id);
+	if (request != NULL && !request->internal)
+		request_forget(client, request);
+}
+
+void resolverd_plan_free(struct resolverd_plan *plan)
+{
+	if (plan != NULL)
+		arena_free(plan->memory);
+}
+
+void resolverd_host_free(struct resolverd_host *host)
+{
+	if (host != NULL)
+		arena_free(host->memory);
+}
+
+void resolverd_records_free(struct resolverd_records *records)
+{
+	if (records != NULL)
+		arena_free(records->memory);
+}
+
+void resolverd_daemon_status_free(struct resolverd_daemon_status *status)
+{
+	if (status != NULL)
+		arena_free(status->memory);
+}

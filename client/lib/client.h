@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The inside of a client handle. client.c makes it, connection.c moves bytes and reconnects,
+ * request.c keeps the requests and decides when a response may become a result, api.c is the public
+ * face of both. Nobody else looks in here; tests use client_set_clock.
+ */
+#pragma once
+#include <sys/un.h>
+
+#include "client/lib/buffer.h"
+#include "client/lib/view.h"
+
+#define REQUEST_BUCKETS 256u
+
+enum request_state {
+	REQUEST_SENT,     /* queued or on its way */
+	REQUEST_HELD,     /* a response is there, its key is not: waits for a status */
+	REQUEST_FINISHED, /* result or error */
+};
+
+struct request {
+	uint64_t id;
+	Resolverd__V1__Request__BodyCase kind;
+	enum request_state state;
+	bool internal;    /* our own status request: refreshes the keyring, has no result */
+	bool resubmitted; /* after a lost connection; happens once */
+	bool held_before; /* its key was unknown once already */
+	struct asked asked;
+	uint8_t *frame; /* as sent */
+	size_t frame_bytes;
+	struct resolverd_memory *arena;    /* of the response, then of the result */
+	Resolverd__V1__Response *response; /* HELD only */
+	void *result;
+	int error;
+	char detail[DETAIL_MAX];
+	struct request *bucket_next;
+	struct request *previous, *next; /* in order of submission, or of finishing */
+};
+
+struct request_list {
+	struct request *first, *last;
+};
+
+struct resolverd_client {
+	struct sockaddr_un address;
+	char *public_key_file;
+	uint64_t (*now_ms)(void);
+	int fd;
+	struct buffer in, out;
+	struct trusted_keys trusted;
+	struct keyring keyring;
+	uint64_t next_id;
+	struct request *buckets[REQUEST_BUCKETS];
+	struct request_list open, finished;
+	struct request *first_unreported; /* of finished: what resolverd_next_finished names next */
+	size_t status_in_flight;
+	char goodbye[DETAIL_MAX]; /* what the daemon said about the session before it ended */
+	char detail[DETAIL_MAX];
+};
+
+void client_set_clock(struct resolverd_client *client, uint64_t (*now_ms)(void));
+/* Records the detail of an error and passes the error on. */
+[[gnu::format(printf, 3, 4)]] int client_fail(
+    struct resolverd_client *client, int error, const char *format, ...);
+
+/* ---- connection.c ---- */
+
+/* Connects if there is something to say, sends, receives. 0 or RESOLVERD_ERROR_MEMORY. */
+[[nodiscard]] int connection_update(struct resolverd_client *client);
+void connection_close(struct resolverd_client *client);
+
+/* ---- request.c ---- */
+
+/* Takes over message but for its id; asked is copied. */
+[[nodiscard]] int request_submit(struct resolverd_client *client, Resolverd__V1__Request *message,
+    const struct asked *asked, bool internal, struct request **ret_request);
+struct request *request_find(const struct resolverd_client *client, uint64_t id);
+void request_forget(struct resolverd_client *client, struct request *request);
+void request_fail(
+    struct resolverd_client *client, struct request *request, int error, const char *detail);
+void request_fail_all(struct resolverd_client *client, int error, const char *detail);
+/* The connection was lost: those that were never repeated stay open, the others fail. */
+void request_lost_connection(struct resolverd_client *client);
+/* Puts what is open into the output of a new connection, a status request first. */
+[[nodiscard]] int request_send_all(struct resolverd_client *client);
+/* One frame's body: 0, RESOLVERD_ERROR_MEMORY, or RESOLVERD_ERROR_PROTOCOL. */
+[[nodiscard]] int request_receive(
+    struct resolverd_client *client, const uint8_t *body, size_t body_bytes);

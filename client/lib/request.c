@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/lib/client.h"
+#include "proto/frame.h"
+
+#define BODY(name) RESOLVERD__V1__REQUEST__BODY_##name
+
+/* ---- keeping ---- */
+
+static void list_remove(struct request_list *list, struct request *request)
+{
+	*(request->previous != NULL ? &request->previous->next : &list->first) = request->next;
+	*(request->next != NULL ? &request->next->previous : &list->last) = request->previous;
+	request->previous = request->next = NULL;
+}
+
+static void list_append(struct request_list *list, struct request *request)
+{
+	request->previous = list->last;
+	request->next = NULL;
+	*(list->last != NULL ? &list->last->next : &list->first) = request;
+	list->last = request;
+}
+
+static struct request **bucket_of(struct resolverd_client *client, uint64_t id)
+{
+	return &client->buckets[id % REQUEST_BUCKETS];
+}
+
+struct request *request_find(const struct resolverd_client *client, uint64_t id)
+{
+	struct request *request = client->buckets[id % REQUEST_BUCKETS];
+	while (request != NULL && request->id != id)
+		request = request->bucket_next;
+	return request;
+}
+
+void request_forget(struct resolverd_client *client, struct request *request)
+{
+	struct request **link = bucket_of(client, request->id);
+	while (*link != request)
+		link = &(*link)->bucket_next;
+	*link = request->bucket_next;
+	if (client->first_unreported == request)
+		client->first_unreported = request->next;
+	list_remove(
+	    request->state == REQUEST_FINISHED ? &client->finished : &client->open, request);
+	arena_free(request->arena);
+	free(request->frame);
+	free(request);
+}
+
+static void drop_response(struct request *request)
+{
+	arena_free(request->arena);
+	request->arena = NULL;
+	request->response = NULL;
+}
+
+/* ---- sending ---- */
+
+static bool encode(struct request *request, Resolverd__V1__Request *message)
+{
+	message->id = request->id;
+	size_t body_bytes = resolverd__v1__request__get_packed_size(message);
+	if (body_bytes > FRAME_MAX_REQUEST_BYTES)
+		return false;
+	request->frame_bytes = FRAME_HEADER_BYTES + body_bytes;
+	request->frame = malloc(request->frame_bytes);
+	if (request->frame == NULL)
+		return false;
+	frame_put_header(request->frame, body_bytes);
+	resolverd__v1__request__pack(message, request->frame + FRAME_HEADER_BYTES);
+	return true;
+}
+
+int request_submit(struct resolverd_client *client, Resolverd__V1__Request *message,
+    const struct asked *asked, bool internal, struct request **ret_request)
+{
+	struct request *request = calloc(1, sizeof *request);
+	if (request == NULL)
+		return RESOLVERD_ERROR_MEMORY;
+	request->id = client->next_id;
+	request->kind = message->body_case;
+	request->internal = internal;
+	if (asked != NULL)
+		request->asked = *asked;
+	/* Not connected: request_send_all sends it. */
+	if (!encode(request, message) ||
+	    (client->fd >= 0 &&
+		!buffer_append(&client->out, request->frame, request->frame_bytes))) {
+		free(request->frame);
+		free(request);
+		return RESOLVERD_ERROR_MEMORY;
+	}
+	if (client->fd >= 0 && request->kind == BODY(STATUS))
+		client->status_in_flight++;
+	client->next_id++;
+	request->bucket_next = *bucket_of(client, request->id);
+	*bucket_of(client, request->id) = request;
+	list_append(&client->open, request);
+	*ret_request = request;
+	return 0;
+}
+
+static int submit_own_status(struct resolverd_client *client)
+{
+	Resolverd__V1__StatusRequest status;
+	resolverd__v1__status_request__init(&status);
+	Resolverd__V1__Request message;
+	resolverd__v1__request__init(&message);
+	message.body_case = BODY(STATUS);
+	message.status = &status;
+	struct request *request;
+	return request_submit(client, &message, NULL, true, &request);
+}
+
+int request_send_all(struct resolverd_client *client)
+{
+	struct request *last = client->open.last;
+	int r = submit_own_status(client);
+	for (struct request *request = client->open.first; r == 0 && last != NULL;
+	     request = request->next) {
+		if (!buffer_append(&client->out, request->frame, request->frame_bytes))
+			r = RESOLVERD_ERROR_MEMORY;
+		client->status_in_flight += request->kind == BODY(STATUS);
+		if (request == last)
+			break;
+	}
+	return r;
+}
+
+/* ---- finishing ---- */
+
+static void finish(struct resolverd_client *client, struct request *request)
+{
+	list_remove(&client->open, request);
+	request->state = REQUEST_FINISHED;
+	request->response = NULL;
+	list_append(&client->finished, request);
+	if (client->first_unreported == NULL)
+		client->first_unreported = request;
+	if (request->internal)
+		request_forget(client, request);
+}
+
+void request_fail(
+    struct resolverd_client *client, struct request *request, int error, const char *detail)
+{
+	drop_response(request);
+	request->error = error;
+	snprintf(request->detail, sizeof request->detail, "%s", detail);
+	finish(client, request);
+}
+
+void request_fail_all(struct resolverd_client *client, int error, const char *detail)
+{
+	while (client->open.first != NULL)
+		request_fail(client, client->open.first, error, detail);
+}
+
+void request_lost_connection(struct resolverd_client *client)
+{
+	for (struct request *request = client->open.first, *next; request != NULL; request = next) {
+		next = request->next;
+		drop_response(request);
+		request->state = REQUEST_SENT;
+		request->held_before = false;
+		if (request->resubmitted || request->internal)
+			request_fail(client, request, RESOLVERD_ERROR_NO_DAEMON,
+			    client->goodbye[0] != '\0' ? client->goodbye
+						       : "the daemon closed the connection twice");
+		else
+			request->resubmitted = true;
+	}
+}
+
+static int view(struct resolverd_client *client, struct request *request)
+{
+	struct verifier verifier = {.keyring = &client->keyring,
+	    .now_ms = client->now_ms(),
+	    .arena = request->arena,
+	    .detail = request->detail};
+	const Resolverd__V1__Response *response = request->response;
+	int r;
+	switch (request->kind) {
+	case BODY(PLAN): {
+		struct resolverd_plan *plan = NULL;
+		r = view_plan(&verifier, &request->asked, response, &plan);
+		request->result = plan;
+		return r;
+	}
+	case BODY(HOST): {
+		struct resolverd_host *host = NULL;
+		r = view_host_response(&verifier, &request->asked, response, &host);
+		request->result = host;
+		return r;
+	}
+	case BODY(RECORDS): {
+		struct resolverd_records *records = NULL;
+		r = view_records(&verifier, &request->asked, response, &records);
+		request->result = records;
+		return r;
+	}
+	default: {
+		struct resolverd_daemon_status *status = NULL;
+		r = view_status(&verifier, &client->trusted, response->status, &status);
+		request->result = status;
+		return r;
+	}
+	}
+}
+
+static const char *why_unknown_key(const struct resolverd_client *client, char detail[DETAIL_MAX])
+{
+	if (client->keyring.count > 0 || client->keyring.why_empty == NULL)
+		snprintf(detail, DETAIL_MAX,
+		    "an answer is signed by a key that no valid delegation covers");
+	else
+		snprintf(detail, DETAIL_MAX, "no usable delegation (keys of %s): %s",
+		    client->public_key_file, client->keyring.why_empty);
+	return detail;
+}
+
+/* Tries to make a result of the response; holds it when its key may still become known. */
+static int settle(struct resolverd_client *client, struct request *request)
+{
+	char detail[DETAIL_MAX];
+	int r = view(client, request);
+	if (r == VERIFY_UNKNOWN_KEY && (!request->held_before || client->status_in_flight > 0)) {
+		request->state = REQUEST_HELD;
+		request->held_before = true;
+		return client->status_in_flight > 0 ? 0 : submit_own_status(client);
+	}
+	if (r == VERIFY_UNKNOWN_KEY) {
+		request_fail(
+		    client, request, RESOLVERD_ERROR_VERIFY, why_unknown_key(client, detail));
+	} else if (r != 0) {
+		snprintf(detail, sizeof detail, "%s", request->detail);
+		request_fail(client, request, r,
+		    r == RESOLVERD_ERROR_MEMORY ? resolverd_strerror(r) : detail);
+	} else {
+		finish(client, request);
+	}
+	return 0;
+}
+
+static int settle_held(struct resolverd_client *client)
+{
+	int r = 0;
+	for (struct request *request = client->open.first, *next; r == 0 && request != NULL;
+	     request = next) {
+		next = request->next;
+		if (request->state == REQUEST_HELD)
+			r = settle(client, request);
+	}
+	return r;
+}
+
+/* ---- receiving ---- */
+
+static void receive_error(
+    struct resolverd_client *client, struct request *request, const Resolverd__V1__Error *error)
+{
+	char detail[DETAIL_MAX];
+	snprintf(detail, sizeof detail, "the daemon says: %.300s",
+	    error->text[0] != '\0' ? error->text : "an error without text");
+	if (request == NULL)
+		memcpy(client->goodbye, detail, sizeof detail);
+	else
+		request_fail(client, request,
+		    error->code == RESOLVERD__V1__ERROR_CODE__BUSY ? RESOLVERD_ERROR_BUSY
+								   : RESOLVERD_ERROR_REFUSED,
+		    detail);
+}
+
+/* Of a status request, ours or the caller's: the keys first, then whatever waited for them. */
+static int receive_status(struct resolverd_client *client, struct request *request)
+{
+	const Resolverd__V1__StatusResponse *status = request->response->status;
+	if (status == NULL) {
+		request_fail(client, request, RESOLVERD_ERROR_PROTOCOL,
+		    "the daemon answered a status request with something else");
+	} else {
+		keyring_set(&client->keyring, &client->trusted, status, client->now_ms());
+		int r = settle(client, request);
+		if (r != 0)
+			return r;
+	}
+	return settle_held(client);
+}
+
+int request_receive(struct resolverd_client *client, const uint8_t *body, size_t body_bytes)
+{
+	struct resolverd_memory *arena = arena_new();
+	if (arena == NULL)
+		return RESOLVERD_ERROR_MEMORY;
+	Resolverd__V1__Response *response =
+	    resolverd__v1__response__unpack(arena_protobuf(arena), body_bytes, body);
+	int r = response != NULL      ? 0
+		: arena_failed(arena) ? RESOLVERD_ERROR_MEMORY
+				      : RESOLVERD_ERROR_PROTOCOL;
+	struct request *request = r == 0 ? request_find(client, response->id) : NULL;
+	bool is_status = request != NULL && request->kind == BODY(STATUS);
+	/* Of a released request, or said twice: not ours to judge. */
+	if (r != 0 || (request == NULL && response->error == NULL) ||
+	    (request != NULL && request->state != REQUEST_SENT)) {
+		arena_free(arena);
+		return r;
+	}
+	if (is_status && client->status_in_flight > 0)
+		client->status_in_flight--;
+	if (request == NULL || response->error != NULL) {
+		receive_error(client, request, response->error);
+		arena_free(arena);
+		return is_status ? settle_held(client) : 0;
+	}
+	request->arena = arena;
+	request->response = response;
+	return is_status ? receive_status(client, request) : settle(client, request);
+}

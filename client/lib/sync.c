@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A synchronous call is the asynchronous one, then updates until an absolute deadline. */
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "client/lib/client.h"
+
+#define RECONNECT_PAUSE_MS 10
+
+static int64_t monotonic_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* The daemon answers with what it has a little before we stop listening. */
+static unsigned daemon_deadline_ms(int timeout_ms)
+{
+	return timeout_ms <= 0 ? 0 : (unsigned)timeout_ms - (unsigned)timeout_ms / 10;
+}
+
+static void wait_for_socket(const struct resolverd_client *client, int64_t left_ms)
+{
+	struct pollfd fd = {
+	    .fd = resolverd_client_fd(client), .events = resolverd_client_events(client)};
+	int pause_ms = left_ms < 0 ? -1 : left_ms > INT_MAX ? INT_MAX : (int)left_ms;
+	if (fd.fd < 0 && (pause_ms < 0 || pause_ms > RECONNECT_PAUSE_MS))
+		pause_ms = RECONNECT_PAUSE_MS;
+	poll(&fd, 1, pause_ms);
+}
+
+/* Until the request has finished: 0, or an error after which it is released. */
+static int wait_until_finished(struct resolverd_client *client, uint64_t id, int timeout_ms)
+{
+	int64_t deadline_ms = timeout_ms < 0 ? -1 : monotonic_ms() + timeout_ms;
+	for (;;) {
+		int r = resolverd_update(client);
+		const struct request *request = request_find(client, id);
+		if (request != NULL && request->state == REQUEST_FINISHED)
+			return 0;
+		if (r != 0)
+			return r;
+		int64_t left_ms = deadline_ms < 0 ? -1 : deadline_ms - monotonic_ms();
+		if (deadline_ms >= 0 && left_ms <= 0) {
+			resolverd_release(client, id);
+			return client_fail(client, RESOLVERD_ERROR_TIMEOUT,
+			    "no answer from %s within %d ms", client->address.sun_path, timeout_ms);
+		}
+		wait_for_socket(client, left_ms);
+	}
+}
+
+int resolverd_plan(struct resolverd_client *client, const char *next_hop, unsigned port,
+    int timeout_ms, struct resolverd_plan **ret_plan)
+{
+	uint64_t id;
+	int r = resolverd_submit_plan(client, next_hop, port, daemon_deadline_ms(timeout_ms), &id);
+	if (r == 0)
+		r = wait_until_finished(client, id, timeout_ms);
+	return r != 0 ? r : resolverd_take_plan(client, id, ret_plan);
+}
+
+int resolverd_host(struct resolverd_client *client, const char *name, unsigned port, int timeout_ms,
+    struct resolverd_host **ret_host)
+{
+	uint64_t id;
+	int r = resolverd_submit_host(client, name, port, daemon_deadline_ms(timeout_ms), &id);
+	if (r == 0)
+		r = wait_until_finished(client, id, timeout_ms);
+	return r != 0 ? r : resolverd_take_host(client, id, ret_host);
+}
+
+int resolverd_records(struct resolverd_client *client, const char *name, unsigned type,
+    int timeout_ms, struct resolverd_records **ret_records)
+{
+	uint64_t id;
+	int r = resolverd_submit_records(client, name, type, daemon_deadline_ms(timeout_ms), &id);
+	if (r == 0)
+		r = wait_until_finished(client, id, timeout_ms);
+	return r != 0 ? r : resolverd_take_records(client, id, ret_records);
+}
+
+int resolverd_status(
+    struct resolverd_client *client, int timeout_ms, struct resolverd_daemon_status **ret_status)
+{
+	uint64_t id;
+	int r = resolverd_submit_status(client, &id);
+	if (r == 0)
+		r = wait_until_finished(client, id, timeout_ms);
+	return r != 0 ? r : resolverd_take_status(client, id, ret_status);
+}

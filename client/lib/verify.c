@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "client/lib/verify.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Numbers an answer may list as critical that this version understands. None exists yet. */
+static bool is_understood(uint32_t number)
+{
+	(void)number;
+	return false;
+}
+
+[[gnu::format(printf, 2, 3)]] static int refuse(
+    const struct verifier *verifier, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(verifier->detail, DETAIL_MAX, format, arguments);
+	va_end(arguments);
+	return RESOLVERD_ERROR_VERIFY;
+}
+
+static bool data_matches(const Resolverd__V1__Answer *answer)
+{
+	switch (answer->question->kind) {
+	case RESOLVERD__V1__KIND__ROUTE:
+		return answer->data_case == RESOLVERD__V1__ANSWER__DATA_ROUTE &&
+		       answer->route != NULL;
+	case RESOLVERD__V1__KIND__HOST:
+		return answer->data_case == RESOLVERD__V1__ANSWER__DATA_HOST &&
+		       answer->host != NULL;
+	case RESOLVERD__V1__KIND__RECORDS:
+		return answer->data_case == RESOLVERD__V1__ANSWER__DATA_RECORDS &&
+		       answer->records != NULL;
+	default:
+		return false;
+	}
+}
+
+/* What a kind does not use must be unset, so that no two questions look alike. */
+static bool question_matches(const Resolverd__V1__Question *got, const struct question *want)
+{
+	unsigned port = want->kind == RESOLVERD__V1__KIND__HOST ? want->port : 0;
+	unsigned type = want->kind == RESOLVERD__V1__KIND__RECORDS ? want->type : 0;
+	return got->kind == want->kind && got->port == port && got->type == type &&
+	       (want->name == NULL || strcmp(got->name, want->name) == 0);
+}
+
+static int check_content(const struct verifier *verifier, const Resolverd__V1__Answer *answer,
+    const struct online_key *key, const struct question *question)
+{
+	if (strcmp(answer->member, key->member) != 0)
+		return refuse(verifier,
+		    "the answer names member \"%.60s\", its key belongs to \"%.60s\"",
+		    answer->member, key->member);
+	if (answer->question == NULL || !question_matches(answer->question, question))
+		return refuse(verifier, "the answer is about %.200s, which was not asked",
+		    answer->question != NULL ? answer->question->name : "nothing");
+	if (!data_matches(answer))
+		return refuse(verifier, "the answer about %.200s holds data of another kind",
+		    answer->question->name);
+	if (verifier->now_ms >= answer->expires_at)
+		return refuse(verifier, "the answer about %.200s has expired (is the clock right?)",
+		    answer->question->name);
+	return 0;
+}
+
+int verify_answer(const struct verifier *verifier, const Resolverd__V1__SignedAnswer *signed_answer,
+    const struct question *question, struct verified *ret_verified)
+{
+	const ProtobufCBinaryData *bytes = &signed_answer->answer;
+	const struct online_key *key = keyring_find(verifier->keyring, signed_answer->key_id.data,
+	    signed_answer->key_id.len, verifier->now_ms);
+	if (key == NULL)
+		return VERIFY_UNKNOWN_KEY;
+	if (!signing_verify(SIGNING_CONTEXT_ANSWER, bytes->data, bytes->len,
+		signed_answer->signature.data, signed_answer->signature.len, key->key))
+		return refuse(verifier, "the signature of an answer is wrong");
+	const Resolverd__V1__Answer *answer =
+	    resolverd__v1__answer__unpack(arena_protobuf(verifier->arena), bytes->len, bytes->data);
+	if (answer == NULL && arena_failed(verifier->arena))
+		return RESOLVERD_ERROR_MEMORY;
+	if (answer == NULL)
+		return refuse(verifier, "a signed answer is malformed");
+	int r = check_content(verifier, answer, key, question);
+	if (r != 0)
+		return r;
+	char *id = arena_alloc(verifier->arena, KEY_ID_HEX_CHARS, 1);
+	if (id == NULL)
+		return RESOLVERD_ERROR_MEMORY;
+	sodium_bin2hex(id, KEY_ID_HEX_CHARS, key->id, KEY_ID_BYTES);
+	*ret_verified = (struct verified){.answer = answer, .key_id = id};
+	for (size_t i = 0; i < answer->n_critical; i++)
+		if (!is_understood(answer->critical[i]))
+			ret_verified->not_understood =
+			    answer->critical[i] != 0 ? answer->critical[i] : UINT32_MAX;
+	return 0;
+}

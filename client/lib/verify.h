@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The checks between a SignedAnswer and a caller (docs/PROTOCOL.md, "What a client checks"): known
+ * key, signature, member, kind, question, expiry, critical. Pure; time is a parameter.
+ */
+#pragma once
+#include "client/lib/arena.h"
+#include "client/lib/keys.h"
+
+/* Not an error to the caller yet: ask for the status once more, then try again. */
+#define VERIFY_UNKNOWN_KEY 1
+
+struct verifier {
+	const struct keyring *keyring;
+	uint64_t now_ms;
+	struct resolverd_memory *arena;
+	char *detail; /* DETAIL_MAX bytes: what is wrong, for people */
+};
+
+struct verified {
+	const Resolverd__V1__Answer *answer;
+	const char *key_id;      /* hex */
+	uint32_t not_understood; /* a critical number unknown to this version, 0: none */
+};
+
+/* What the answer must be about. name NULL: any; the caller then compares. */
+struct question {
+	Resolverd__V1__Kind kind;
+	const char *name;
+	unsigned port, type;
+};
+
+/* 0, VERIFY_UNKNOWN_KEY, RESOLVERD_ERROR_VERIFY or _MEMORY. The answer lives in the arena. */
+[[nodiscard]] int verify_answer(const struct verifier *verifier,
+    const Resolverd__V1__SignedAnswer *signed_answer, const struct question *question,
+    struct verified *ret_verified);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Verified messages to the public structs of resolverd.h. Pure. Everything is allocated in the
+ * arena given; when that fails the result is unusable and arena_failed says so.
+ */
+#pragma once
+#include "client/lib/verify.h"
+#include "proto/names.h"
+
+/* What was asked, canonical. */
+struct asked {
+	struct next_hop hop;      /* plan */
+	char name[NAME_TEXT_MAX]; /* host, records */
+	unsigned port, type;
+};
+
+enum resolverd_status status_of(int status);
+uint64_t life_left_s(uint64_t expires_at_ms, uint64_t now_ms);
+
+/* The host as its answer has it: names, policy and reason are not combined yet. */
+void view_host(struct resolverd_memory *arena, const struct verified *verified, uint64_t now_ms,
+    struct resolverd_host *ret_host);
+/* Sets policy and reason from proto values, and what follows from policy: sni. */
+void view_host_policy(struct resolverd_host *host, int policy, int reason);
+
+/* Each makes a result of a whole response: 0, VERIFY_UNKNOWN_KEY, or an error with detail. */
+[[nodiscard]] int view_plan(const struct verifier *verifier, const struct asked *asked,
+    const Resolverd__V1__Response *response, struct resolverd_plan **ret_plan);
+[[nodiscard]] int view_host_response(const struct verifier *verifier, const struct asked *asked,
+    const Resolverd__V1__Response *response, struct resolverd_host **ret_host);
+[[nodiscard]] int view_records(const struct verifier *verifier, const struct asked *asked,
+    const Resolverd__V1__Response *response, struct resolverd_records **ret_records);
+[[nodiscard]] int view_status(const struct verifier *verifier, const struct trusted_keys *trusted,
+    const Resolverd__V1__StatusResponse *status, struct resolverd_daemon_status **ret_status);

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * libresolverd: how may I deliver mail to this domain right now?
+ *
+ * A client asks the resolverd daemon over its Unix socket and gets answers that this library has
+ * checked: signed by a key that a trusted long-term key vouches for, about exactly what was asked,
+ * and not expired. Nothing unverified reaches the caller (resolverd_status says what is exempt).
+ *
+ *	struct resolverd_client *client;
+ *	struct resolverd_plan *plan;
+ *	if (resolverd_client_new(NULL, &client) != 0)
+ *		...
+ *	if (resolverd_plan(client, "example.org", 25, 10000, &plan) == 0) {
+ *		... plan->outcome, plan->hosts[0].policy ...
+ *		resolverd_plan_free(plan);
+ *	}
+ *	resolverd_client_free(client);
+ *
+ * Functions that can fail return 0 or a negative enum resolverd_error and write their ret_ results
+ * only on success. Text is UTF-8; names that come back are lower-case A-labels without a trailing
+ * dot. A handle belongs to one thread at a time; several handles are independent. The library
+ * starts no thread, installs no signal handler, never raises SIGPIPE and never logs. After fork,
+ * use a handle in one of the two processes only.
+ *
+ * Zero, and any value this header does not name, never comes back in an enum field: the library
+ * reads what it does not know as the strictest value (docs/PROTOCOL.md, "Extending").
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RESOLVERD_API __attribute__((visibility("default")))
+#define RESOLVERD_CHECK __attribute__((warn_unused_result))
+
+#define RESOLVERD_DEFAULT_SOCKET "/run/resolverd/resolverd.sock"
+#define RESOLVERD_DEFAULT_PUBLIC_KEY "/run/resolverd/resolverd.pub"
+
+/* ---- errors ---- */
+
+enum resolverd_error {
+	RESOLVERD_OK = 0,
+	RESOLVERD_ERROR_MEMORY = -1,     /* out of memory */
+	RESOLVERD_ERROR_ARGUMENT = -2,   /* a name, port or type that cannot be asked */
+	RESOLVERD_ERROR_NO_DAEMON = -3,  /* cannot connect, or the connection was lost twice */
+	RESOLVERD_ERROR_TIMEOUT = -4,    /* no answer before the deadline */
+	RESOLVERD_ERROR_PUBLIC_KEY = -5, /* the public key file is unreadable or bad */
+	RESOLVERD_ERROR_VERIFY = -6,     /* an answer that does not verify: use nothing of it */
+	RESOLVERD_ERROR_PROTOCOL = -7,   /* the daemon broke the protocol */
+	RESOLVERD_ERROR_REFUSED = -8,    /* the daemon refused the request */
+	RESOLVERD_ERROR_BUSY = -9,       /* the daemon is busy: ask again later */
+	RESOLVERD_ERROR_PENDING = -10,   /* that request has not finished */
+	RESOLVERD_ERROR_UNKNOWN_ID = -11 /* no such request, or one of another kind */
+};
+
+/* One sentence about an error code. Static storage, never NULL. */
+RESOLVERD_API const char *resolverd_strerror(int error);
+
+/* The version of the library, as "0.1.0". Static storage. */
+RESOLVERD_API const char *resolverd_version(void);
+
+/* ---- words (numbers as in proto/resolverd.proto) ---- */
+
+enum resolverd_status {
+	RESOLVERD_SECURE = 1,   /* validated up to a trust anchor */
+	RESOLVERD_INSECURE = 2, /* provably unsigned, or no trust anchor above it */
+	RESOLVERD_BOGUS = 3,    /* validation failed */
+	RESOLVERD_ERROR = 4     /* no trustworthy answer */
+};
+
+enum resolverd_tlsa_status {
+	RESOLVERD_TLSA_SECURE = 1,
+	RESOLVERD_TLSA_INSECURE = 2,
+	RESOLVERD_TLSA_BOGUS = 3,
+	RESOLVERD_TLSA_ERROR = 4,
+	RESOLVERD_TLSA_ABSENT = 5,     /* securely denied */
+	RESOLVERD_TLSA_NOT_QUERIED = 6 /* not needed, or RFC 7672 section 2.2.2 forbids it */
+};
+
+enum resolverd_policy {
+	RESOLVERD_DANE = 1,          /* TLS required, the certificate must match the TLSA set */
+	RESOLVERD_TLS_NO_AUTH = 2,   /* TLS required, certificate not checked */
+	RESOLVERD_OPPORTUNISTIC = 3, /* pre-DANE TLS, cleartext allowed */
+	RESOLVERD_UNREACHABLE = 4    /* open no connection to this host */
+};
+
+enum resolverd_requirement {
+	RESOLVERD_NORMAL = 1,
+	RESOLVERD_MANDATORY = 2, /* only dane delivers (RFC 7672 section 6) */
+	RESOLVERD_AUDIT = 3, /* log what would fail, deliver all the same (RFC 7672 section 9.1) */
+	RESOLVERD_OFF = 4
+};
+
+enum resolverd_outcome {
+	RESOLVERD_DELIVER = 1,
+	RESOLVERD_DELAY = 2,          /* 4.x.x: keep the mail and ask again later */
+	RESOLVERD_NO_MAIL = 3,        /* permanent: null MX (RFC 7505) */
+	RESOLVERD_NO_SUCH_DOMAIN = 4, /* permanent */
+	RESOLVERD_NO_HOST = 5         /* permanent: provably no host has an address */
+};
+
+/* The words of docs/JSON.md for these values: "secure", "dane", "deliver", ... Static storage. */
+RESOLVERD_API const char *resolverd_status_text(enum resolverd_status status);
+RESOLVERD_API const char *resolverd_tlsa_status_text(enum resolverd_tlsa_status status);
+RESOLVERD_API const char *resolverd_policy_text(enum resolverd_policy policy);
+RESOLVERD_API const char *resolverd_requirement_text(enum resolverd_requirement requirement);
+RESOLVERD_API const char *resolverd_outcome_text(enum resolverd_outcome outcome);
+
+/* ---- results ----
+ * Each is one block of memory that belongs to the caller until the matching _free; every pointer in
+ * it lives as long as the result, and no longer than that. Read only. Results outlive the client.
+ * Strings are never NULL unless the field says so. Free functions accept NULL.
+ */
+
+struct resolverd_memory; /* of the library */
+
+struct resolverd_address {
+	uint8_t ip[16];  /* network order, the first ip_bytes of them */
+	size_t ip_bytes; /* 4 or 16 */
+	char text[46];
+	enum resolverd_status status;
+};
+
+struct resolverd_tlsa { /* RFC 6698 section 2.1 */
+	uint8_t usage;
+	uint8_t selector;
+	uint8_t matching_type;
+	const uint8_t *data;
+	size_t data_bytes;
+};
+
+/* One host of a plan, or the answer about one host. */
+struct resolverd_host {
+	const char *name; /* for an address literal: the address as text */
+	unsigned port;
+	unsigned preference;          /* 0 when there was no MX step */
+	enum resolverd_policy policy; /* obey this */
+	const char *reason;           /* why, as a word: "tlsa-usable", "no-address", ... */
+	const char *reason_text;      /* why, as a sentence for people */
+	bool would_refuse; /* requirement audit: were it not for audit, policy would be unreachable
+			    */
+	enum resolverd_status address_status; /* best of the two families */
+	const struct resolverd_address *addresses;
+	size_t address_count; /* at most 16 */
+	enum resolverd_tlsa_status tlsa_status;
+	const char *tlsa_base;  /* TLSA base domain; NULL: none was derived */
+	const char *tlsa_owner; /* "_25._tcp.base"; NULL as tlsa_base */
+	const struct resolverd_tlsa
+	    *tlsa;         /* usable set after digest agility (RFC 7671 section 9) */
+	size_t tlsa_count; /* at most 32; relevant when policy is dane */
+	const char
+	    *sni; /* name to send in SNI (RFC 7672 section 8.1); NULL unless policy is dane */
+	/* Names to accept in a certificate under usage 2, first is primary (RFC 7672
+	 * section 3.2.2); never look at them under usage 3. Empty unless policy is dane. */
+	const char *const *reference_names;
+	size_t reference_name_count;
+	uint64_t validated_at_ms; /* Unix epoch; 0 when no answer was used */
+	uint64_t expires_at_ms;   /* use only while now is before this; 0 as above */
+	uint64_t expires_in_s;    /* at the time of the check, rounded down */
+	const char *key_id; /* of the online key that signed, hex; NULL when no answer was used */
+	struct resolverd_memory *memory; /* of the library; NULL inside a plan */
+};
+
+/* Give hosts in order: try each whose policy is not unreachable. */
+struct resolverd_plan {
+	const char *next_hop; /* canonical, brackets kept */
+	unsigned port;
+	enum resolverd_outcome outcome;
+	const char *reason; /* a sentence for people */
+	enum resolverd_requirement requirement;
+	bool would_refuse; /* requirement audit: without it, outcome would be delay */
+	bool stale;        /* false in this version */
+	bool has_mx;       /* false: next hop in brackets, the next three fields mean nothing */
+	enum resolverd_status mx_status;
+	bool mx_implicit;     /* no MX record: the domain is its own host (RFC 5321 section 5.1) */
+	const char *expanded; /* the next hop after CNAMEs */
+	const struct resolverd_host *hosts; /* ascending preference; empty when the route decides */
+	size_t host_count;
+	const char *const *key_ids; /* of the online keys that signed, hex */
+	size_t key_id_count;
+	uint64_t validated_at_ms;        /* oldest answer used */
+	uint64_t expires_at_ms;          /* use the plan only while now is before this */
+	uint64_t expires_in_s;           /* at the time of the check, rounded down */
+	struct resolverd_memory *memory; /* of the library */
+};
+
+struct resolverd_rdata {
+	const uint8_t *bytes; /* wire format, names not compressed */
+	size_t count;
+};
+
+struct resolverd_rrset {
+	const char *owner;
+	uint16_t type;
+	uint32_t ttl_s;
+	const struct resolverd_rdata *rdata;
+	size_t rdata_count;
+	const struct resolverd_rdata *rrsig; /* RDATA of the RRSIGs that cover it */
+	size_t rrsig_count;
+};
+
+struct resolverd_records {
+	const char *name;
+	uint16_t type;
+	enum resolverd_status status;
+	unsigned rcode; /* 0 NOERROR, 3 NXDOMAIN; for status error the one seen */
+	const struct resolverd_rrset *chain; /* aliases followed, in order */
+	size_t chain_count;
+	const struct resolverd_rrset *answer; /* empty: no such data */
+	size_t answer_count;
+	const struct resolverd_rrset *authority; /* proofs of absence */
+	size_t authority_count;
+	const char *reason; /* for people, may be empty */
+	uint64_t validated_at_ms;
+	uint64_t expires_at_ms;
+	uint64_t expires_in_s;
+	const char *key_id;
+	struct resolverd_memory *memory; /* of the library */
+};
+
+struct resolverd_delegation {
+	const char *key_id;    /* of the online key, hex */
+	const char *signed_by; /* key id of the long-term key, hex */
+	const char *member;
+	uint64_t not_before_ms;
+	uint64_t not_after_ms;
+	bool trusted; /* passed every check of docs/PROTOCOL.md, "Delegations" */
+};
+
+/* What the daemon says about itself: for people and monitoring, not signed. Only the delegations
+ * marked trusted are verified. Fields as in StatusResponse of proto/resolverd.proto. */
+struct resolverd_daemon_status {
+	const struct resolverd_delegation *delegations;
+	size_t delegation_count;
+	const char *version;
+	const char *member;
+	bool ready;
+	const char *not_ready_reason;
+	uint64_t started_at_ms;
+	uint64_t now_ms;
+	uint32_t workers;
+	uint32_t workers_wanted;
+	uint64_t worker_restarts;
+	uint32_t clients;
+	uint64_t cache_entries;
+	uint64_t cache_bytes;
+	uint64_t cache_max_bytes;
+	uint64_t hits;
+	uint64_t misses;
+	uint32_t jobs;
+	uint64_t jobs_done;
+	uint64_t jobs_rerun;
+	uint64_t jobs_quarantined;
+	uint64_t answers_signed;
+	uint64_t requests;
+	struct resolverd_memory *memory; /* of the library */
+};
+
+RESOLVERD_API void resolverd_plan_free(struct resolverd_plan *plan);
+RESOLVERD_API void resolverd_host_free(struct resolverd_host *host); /* not for hosts of a plan */
+RESOLVERD_API void resolverd_records_free(struct resolverd_records *records);
+RESOLVERD_API void resolverd_daemon_status_free(struct resolverd_daemon_status *status);
+
+/* ---- client ---- */
+
+struct resolverd_client;
+
+/* Zero-initialize it. A NULL field means: the environment variable, else the default. Set-user-id
+ * programs do not look at the environment. */
+struct resolverd_options {
+	const char *socket_path;     /* RESOLVERD_SOCKET, else RESOLVERD_DEFAULT_SOCKET */
+	const char *public_key_file; /* RESOLVERD_PUBLIC_KEY, else RESOLVERD_DEFAULT_PUBLIC_KEY */
+	const void *reserved[6];     /* zero */
+};
+
+/* Makes a handle; options may be NULL and are copied. Touches neither socket nor key file: the
+ * first request does. Fails with MEMORY, or ARGUMENT when the socket path is too long. */
+RESOLVERD_API RESOLVERD_CHECK int resolverd_client_new(
+    const struct resolverd_options *options, struct resolverd_client **ret_client);
+
+/* Closes the connection and forgets all requests. Results taken before stay valid. NULL is fine. */
+RESOLVERD_API void resolverd_client_free(struct resolverd_client *client);
+
+/* Details of the last error any function of this handle returned: what failed, on which file or
+ * name, and what to do. Borrowed until the next call with this handle; empty when there was none.
+ */
+RESOLVERD_API const char *resolverd_last_error(const struct resolverd_client *client);
+
+/* ---- synchronous ----
+ * Each is the asynchronous call, then waiting until the answer is there or timeout_ms have passed
+ * (negative: no limit; 0: only what is there at once). They block, no longer than that, and leave
+ * other requests of the handle alone. The daemon is asked to answer a little earlier with what it
+ * then has. Results belong to the caller. Errors: any but PENDING and UNKNOWN_ID. */
+
+/* The plan for a next hop: "example.org", "[mx.example.org]", "[192.0.2.1]" or "[2001:db8::1]";
+ * internationalized names are converted. port 0 means 25. Success does not mean deliver: see
+ * plan->outcome. A domain that fails in the DNS is a plan too, with outcome delay. */
+RESOLVERD_API RESOLVERD_CHECK int resolverd_plan(struct resolverd_client *client,
+    const char *next_hop, unsigned port, int timeout_ms, struct resolverd_plan **ret_plan);
+
+/* One host, as if it had been securely selected and no local policy applied; reference_names is
+ * its TLSA base domain alone. To deliver mail ask for a plan instead. */
+RESOLVERD_API RESOLVERD_CHECK int resolverd_host(struct resolverd_client *client, const char *name,
+    unsigned port, int timeout_ms, struct resolverd_host **ret_host);
+
+/* One RRset with its DNSSEC status; type is the RR TYPE number (15 for MX). */
+RESOLVERD_API RESOLVERD_CHECK int resolverd_records(struct resolverd_client *client,
+    const char *name, unsigned type, int timeout_ms, struct resolverd_records **ret_records);
+
+/* What the daemon says about itself. */
+RESOLVERD_API RESOLVERD_CHECK int resolverd_status(
+    struct resolverd_client *client, int timeout_ms, struct resolverd_daemon_status **ret_status);
+
+/* ---- asynchronous ----
+ * submit, then in a loop: poll the fd for the wanted events, update, take what has finished. Any
+ * number of requests may be in flight. None of these functions blocks (but for connecting to and
+ * reading local files). */
+
+/* Queue a request and give its id; nothing is sent before resolverd_update. deadline_ms: when the
+ * daemon answers with what it then has, 0 for its own default. Fail with ARGUMENT or MEMORY. */
+RESOLVERD_API RESOLVERD_CHECK int resolverd_submit_plan(struct resolverd_client *client,
+    const char *next_hop, unsigned port, unsigned deadline_ms, uint64_t *ret_id);
+RESOLVERD_API RESOLVERD_CHECK int resolverd_submit_host(struct resolverd_client *client,
+    const char *name, unsigned port, unsigned deadline_ms, uint64_t *ret_id);
+RESOLVERD_API RESOLVERD_CHECK int resolverd_submit_records(struct resolverd_client *client,
+    const char *name, unsigned type, unsigned deadline_ms, uint64_t *ret_id);
+RESOLVERD_API RESOLVERD_CHECK int resolverd_submit_status(
+    struct resolverd_client *client, uint64_t *ret_id);
+
+/* The descriptor to poll, and for what (POLLIN, POLLOUT). It changes over reconnects: ask again
+ * after each update. -1 while not connected: with requests in flight call resolverd_update soon
+ * (10 ms), the daemon's listen queue was full. */
+RESOLVERD_API int resolverd_client_fd(const struct resolverd_client *client);
+RESOLVERD_API short resolverd_client_events(const struct resolverd_client *client);
+
+/* Connects if need be, sends what is queued, receives what is there, verifies it. When the
+ * connection is lost, requests in flight are sent once more over a new one. Trouble shows up as
+ * the error of the requests it hit; the return value is only ever 0 or MEMORY. */
+RESOLVERD_API int resolverd_update(struct resolverd_client *client);
+
+/* The next request that has finished and was not yet named here; false when there is none. */
+RESOLVERD_API bool resolverd_next_finished(struct resolverd_client *client, uint64_t *ret_id);
+
+/* Take the result of a finished request, or its error. But for PENDING and UNKNOWN_ID the request
+ * is then released. The result belongs to the caller. Check expires_at_ms if you took your time. */
+RESOLVERD_API RESOLVERD_CHECK int resolverd_take_plan(
+    struct resolverd_client *client, uint64_t id, struct resolverd_plan **ret_plan);
+RESOLVERD_API RESOLVERD_CHECK int resolverd_take_host(
+    struct resolverd_client *client, uint64_t id, struct resolverd_host **ret_host);
+RESOLVERD_API RESOLVERD_CHECK int resolverd_take_records(
+    struct resolverd_client *client, uint64_t id, struct resolverd_records **ret_records);
+RESOLVERD_API RESOLVERD_CHECK int resolverd_take_status(
+    struct resolverd_client *client, uint64_t id, struct resolverd_daemon_status **ret_status);
+
+/* Forget a request, finished or not, and its result. An unknown id is fine. */
+RESOLVERD_API void resolverd_release(struct resolverd_client *client, uint64_t id);
+
+#ifdef __cplusplus
+}
+#endif
