@@ -22,7 +22,7 @@ DAEMON_LIBS = $(call pkg,--libs,libunbound libevent_core libconfuse) $(WIRE_LIBS
 CLIENT_LIBS = $(call pkg,--libs,libidn2) $(WIRE_LIBS)
 TOOL_LIBS = $(call pkg,--libs,jansson) $(CLIENT_LIBS)
 
-objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)))
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(1)))
 GENERATED := $(BUILD)/gen/resolverd.pb-c.o $(BUILD)/gen/worker.pb-c.o
 WIRE := $(call objects,proto/*.c) $(GENERATED)
 DAEMON := $(call objects,resolverd/base/*.c resolverd/supervisor/*.c resolverd/server/*.c resolverd/worker/*.c)
@@ -56,7 +56,7 @@ system: all $(BUILD)/gen/resolverd_pb2.py
 asan:
 	@$(MAKE) --no-print-directory MODE=asan unit system
 
-$(BUILD)/resolverd: $(BUILD)/resolverd/main.o $(BUILD)/libdaemon.a $(BUILD)/libwire.a
+$(BUILD)/resolverd: $(BUILD)/obj/resolverd/main.o $(BUILD)/libdaemon.a $(BUILD)/libwire.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
 $(BUILD)/resolverctl: $(CTL) $(BUILD)/libresolverd.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
@@ -70,13 +70,13 @@ $(BUILD)/libwire.a: $(WIRE)
 $(BUILD)/%.a:
 	rm -f $@ && ar rcs $@ $^
 
-$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libdaemon.a $(BUILD)/libresolverd.a
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libdaemon.a $(BUILD)/libresolverd.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka -ljansson $(CLIENT_LIBS) $(DAEMON_LIBS)
-$(BUILD)/bench-%: $(BUILD)/tests/bench/%.o $(BUILD)/libresolverd.a
+$(BUILD)/bench-%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libresolverd.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CLIENT_LIBS)
 
-$(BUILD)/%.o: %.c Makefile | $(BUILD)/gen/resolverd.pb-c.h $(BUILD)/gen/worker.pb-c.h
+$(BUILD)/obj/%.o: %.c Makefile | $(BUILD)/gen/resolverd.pb-c.h $(BUILD)/gen/worker.pb-c.h
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(BUILD)/gen/%.pb-c.o: $(BUILD)/gen/%.pb-c.c $(BUILD)/gen/resolverd.pb-c.h
@@ -87,7 +87,7 @@ $(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h: proto/%.proto
 $(BUILD)/gen/%_pb2.py: proto/%.proto
 	@mkdir -p $(@D)
 	protoc -Iproto --python_out=$(BUILD)/gen $<
-.PRECIOUS: $(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h $(BUILD)/%.o
+.PRECIOUS: $(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h $(BUILD)/obj/%.o
 
 SOURCES := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
 format:

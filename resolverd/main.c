@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <getopt.h>
+#include <sodium.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "resolverd/base/config.h"
+#include "resolverd/base/log.h"
+#include "resolverd/base/role.h"
+#include "resolverd/server/server.h"
+#include "resolverd/supervisor/supervisor.h"
+#include "resolverd/worker/worker.h"
+
+#define DEFAULT_CONFIG "/etc/resolverd/resolverd.conf"
+#define CONFIG_MAX_BYTES (1u << 20)
+
+static const char usage[] =
+    "Usage: resolverd [--config FILE] [--set section.key=value]... [--check-config] [--version]\n"
+    "Serves DNSSEC-validated, signed mail routing and TLSA answers on a Unix socket.\n"
+    "  --config FILE        default " DEFAULT_CONFIG " where it exists\n"
+    "  --set S.K=VALUE      overrides one key of the file; may be repeated\n"
+    "  --check-config       checks the configuration and exits\n"
+    "  --version, --help\n";
+
+struct arguments {
+	const char *config_file, *role;
+	const char **set; /* NULL-terminated */
+	bool check_only;
+};
+
+enum { OPTION_CONFIG = 256, OPTION_SET, OPTION_CHECK, OPTION_VERSION, OPTION_HELP, OPTION_ROLE };
+
+/* Returns -1 to go on, else the exit code. */
+static int read_arguments(int argc, char **argv, struct arguments *arguments)
+{
+	static const struct option options[] = {{"config", required_argument, NULL, OPTION_CONFIG},
+	    {"set", required_argument, NULL, OPTION_SET},
+	    {"check-config", no_argument, NULL, OPTION_CHECK},
+	    {"version", no_argument, NULL, OPTION_VERSION}, {"help", no_argument, NULL, OPTION_HELP},
+	    {"role", required_argument, NULL, OPTION_ROLE}, {NULL, 0, NULL, 0}};
+	size_t set_count = 0;
+	int option;
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (option) {
+		case OPTION_CONFIG:
+			arguments->config_file = optarg;
+			break;
+		case OPTION_SET:
+			arguments->set[set_count++] = optarg;
+			break;
+		case OPTION_CHECK:
+			arguments->check_only = true;
+			break;
+		case OPTION_ROLE: /* how the supervisor starts the others */
+			arguments->role = optarg;
+			break;
+		case OPTION_VERSION:
+			puts("resolverd " RESOLVERD_VERSION);
+			return EX_OK;
+		case OPTION_HELP:
+			fputs(usage, stdout);
+			return EX_OK;
+		default:
+			fputs(usage, stderr);
+			return EX_USAGE;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "resolverd: unexpected argument '%s'\n%s", argv[optind], usage);
+		return EX_USAGE;
+	}
+	return -1;
+}
+
+/* NULL after saying why. A default file that is not there is an empty one. */
+static char *read_config(struct arguments *arguments)
+{
+	const char *path = arguments->config_file != NULL ? arguments->config_file : DEFAULT_CONFIG;
+	FILE *file = fopen(path, "re");
+	if (file == NULL && errno == ENOENT && arguments->config_file == NULL)
+		return strdup("");
+	char *text = file != NULL ? calloc(1, CONFIG_MAX_BYTES + 1) : NULL;
+	size_t n = text != NULL ? fread(text, 1, CONFIG_MAX_BYTES, file) : 0;
+	if (file == NULL || text == NULL || ferror(file)) {
+		log_error("cannot read the configuration %s: %s", path, strerror(errno));
+		free(text);
+		text = NULL;
+	} else if (n == CONFIG_MAX_BYTES || memchr(text, '\0', n) != NULL) {
+		log_error("%s is no configuration: larger than 1 MiB, or binary", path);
+		free(text);
+		text = NULL;
+	}
+	if (file != NULL)
+		fclose(file);
+	arguments->config_file = path;
+	return text;
+}
+
+static int run_role(const char *role, const struct config *config)
+{
+	unsigned index;
+	if (strcmp(role, "server") == 0)
+		return server_main(config);
+	if (sscanf(role, "worker:%u", &index) == 1)
+		return worker_main(config, index);
+	log_error("there is no role '%s'", role);
+	return EX_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	struct arguments arguments = {.set = calloc((size_t)argc + 1, sizeof(char *))};
+	log_open("start");
+	int exit_code = arguments.set != NULL ? read_arguments(argc, argv, &arguments) : EX_OSERR;
+	if (exit_code != -1) {
+		free(arguments.set);
+		return exit_code;
+	}
+	struct config config;
+	char error[700];
+	char *text = arguments.role != NULL ? role_read_config() : read_config(&arguments);
+	struct config_source source = {.file = arguments.config_file, .text = text, .set = arguments.set};
+	if (sodium_init() < 0)
+		exit_code = EX_SOFTWARE;
+	else if (text == NULL)
+		exit_code = EX_CONFIG;
+	else if (config_parse(&source, error, sizeof error, &config) != 0) {
+		log_error("%s", error);
+		exit_code = EX_CONFIG;
+	} else {
+		if (arguments.role != NULL)
+			exit_code = run_role(arguments.role, &config);
+		else if (arguments.check_only)
+			exit_code = EX_OK;
+		else
+			exit_code = supervisor_main(&(struct supervisor_start){.config = &config,
+			    .config_file = arguments.config_file, .config_text = text,
+			    .set = arguments.set});
+		config_fini(&config);
+	}
+	free(text);
+	free(arguments.set);
+	return exit_code;
+}

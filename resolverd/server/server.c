@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "resolverd/server/server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "resolverd/base/clock.h"
+#include "resolverd/base/log.h"
+#include "resolverd/base/role.h"
+#include "resolverd/server/session.h"
+
+#define SWEEP_PER_TICK 4096u
+#define DELEGATE_RETRY_MS 5000
+
+/* ---- clients ---- */
+
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
+    int address_bytes, void *arg)
+{
+	struct server *server = arg;
+	(void)listener, (void)address, (void)address_bytes;
+	session_open(server, fd);
+	if (server->session_count >= server->config->server.max_clients && server->accepting) {
+		log_warning("%u clients are connected, the limit server.max-clients: new ones wait",
+		    server->session_count);
+		server->accepting = false;
+		evconnlistener_disable(server->listener);
+	}
+}
+
+/* Out of descriptors: accept pauses until a session closes, or the next tick. */
+static void on_accept_error(struct evconnlistener *listener, void *arg)
+{
+	struct server *server = arg;
+	log_warning("cannot accept a client: %s; accepting pauses", strerror(errno));
+	server->accepting = false;
+	evconnlistener_disable(listener);
+}
+
+void server_resume_accepting(struct server *server)
+{
+	if (server->listener == NULL || server->accepting || server->signer.delegation == NULL ||
+	    server->session_count >= server->config->server.max_clients)
+		return;
+	server->accepting = true;
+	evconnlistener_enable(server->listener);
+}
+
+/* ---- workers' facts become answers ---- */
+
+static void keep(struct server *server, const Resolverd__V1__Question *question, struct answer *answer)
+{
+	struct question_key key;
+	uint32_t number = question->kind == RESOLVERD__V1__KIND__RECORDS ? question->type : question->port;
+	question_key_make(&key, question->kind, (uint16_t)number, question->name);
+	if (answer != NULL)
+		cache_put(&server->cache, &key, answer);
+}
+
+static void *on_failure(void *arg, Resolverd__V1__Question *question, const char *reason)
+{
+	struct server *server = arg;
+	struct answer *answer = signer_failure(&server->signer, question, reason, true, clock_wall_ms());
+	keep(server, question, answer);
+	return answer;
+}
+
+static void *on_facts(void *arg, Resolverd__Worker__Facts *facts)
+{
+	struct server *server = arg;
+	struct answer *answer = signer_answer(&server->signer, facts, clock_wall_ms());
+	if (answer == NULL) {
+		log_error("'%s': the facts do not fit the question", facts->question->name);
+		return on_failure(arg, facts->question, "internal error: the facts do not fit the question");
+	}
+	keep(server, facts->question, answer);
+	return answer;
+}
+
+static void release(void *arg, void *answer)
+{
+	(void)arg;
+	answer_unref(answer);
+}
+
+/* ---- the supervisor ---- */
+
+static void ask_delegation(struct server *server)
+{
+	struct link_message message = {.type = LINK_DELEGATE, .bytes_count = sizeof server->signer.public_key};
+	memcpy(message.bytes, server->signer.public_key, sizeof server->signer.public_key);
+	server->delegate_asked_at_ms = clock_mono_ms();
+	if (link_send(ROLE_FD_CHANNEL, &message, -1) != 0)
+		log_error("cannot ask the supervisor for a delegation");
+}
+
+static void on_stuck(void *arg, uint32_t index, int32_t pid)
+{
+	struct link_message message = {.type = LINK_WORKER_STUCK, .index = index, .pid = pid};
+	(void)arg;
+	if (link_send(ROLE_FD_CHANNEL, &message, -1) != 0)
+		log_error("cannot tell the supervisor about worker %u", index);
+}
+
+static void take_message(struct server *server, const struct link_message *message, int fd)
+{
+	if (message->type == LINK_WORKER && fd >= 0 && message->index < POOL_WORKERS_MAX) {
+		pool_worker_up(&server->pool, message->index, message->pid, fd);
+		return;
+	}
+	if (message->type == LINK_DELEGATION) {
+		if (signer_set_delegation(&server->signer, message->bytes, message->bytes_count) != 0)
+			log_error("the supervisor sent a delegation that is not for our key");
+		server_resume_accepting(server);
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+static void on_supervisor(evutil_socket_t link, short what, void *arg)
+{
+	struct server *server = arg;
+	struct link_message message;
+	int fd, r;
+	(void)what;
+	while ((r = link_receive(link, &message, &fd)) == 1)
+		take_message(server, &message, fd);
+	if (r != -EAGAIN)
+		event_base_loopbreak(server->base); /* the supervisor is gone: so are we */
+}
+
+/* ---- every second ---- */
+
+static void say_readiness(struct server *server)
+{
+	const char *reason = "";
+	bool ready = pool_is_ready(&server->pool, &reason);
+	if (server->readiness_said && ready == server->ready)
+		return;
+	if (ready)
+		log_notice("ready: the root key set validates, %u workers are up",
+		    pool_workers_up(&server->pool));
+	else if (server->ready || clock_wall_ms() - server->started_at_ms > 3000)
+		log_error("not ready: %s", reason);
+	else
+		return; /* just started: give the first lookup its time */
+	server->readiness_said = true;
+	server->ready = ready;
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *server = arg;
+	(void)fd, (void)what;
+	int64_t mono_ms = clock_mono_ms(), wall_ms = clock_wall_ms();
+	pool_tick(&server->pool, mono_ms);
+	sessions_tick(server, mono_ms);
+	cache_sweep(&server->cache, SWEEP_PER_TICK, wall_ms);
+	server_resume_accepting(server);
+	say_readiness(server);
+	/* A new delegation once half of the life of this one is gone. */
+	int64_t left_ms = server->signer.delegation_not_after_ms - wall_ms;
+	if ((server->signer.delegation == NULL || left_ms < 12 * 3600 * INT64_C(1000)) &&
+	    mono_ms - server->delegate_asked_at_ms > DELEGATE_RETRY_MS)
+		ask_delegation(server);
+}
+
+static void on_terminate(evutil_socket_t signal_number, short what, void *arg)
+{
+	struct server *server = arg;
+	(void)signal_number, (void)what;
+	event_base_loopbreak(server->base);
+}
+
+/* ---- start and end ---- */
+
+static int server_start(struct server *server)
+{
+	const struct config *config = server->config;
+	if (signer_init(&server->signer, config) != 0 ||
+	    cache_init(&server->cache, config->cache.max_memory_bytes / 2) != 0 ||
+	    pool_init(&server->pool, server->base, config->resolver.workers,
+		config->resolver.deadline_ms) != 0)
+		return -ENOMEM;
+	server->pool.on_facts = on_facts;
+	server->pool.on_failure = on_failure;
+	server->pool.release = release;
+	server->pool.on_stuck = on_stuck;
+	server->pool.arg = server;
+	server->listener = evconnlistener_new(server->base, on_accept, server,
+	    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_DISABLED | LEV_OPT_CLOSE_ON_EXEC, 0, ROLE_FD_LISTEN);
+	if (server->listener == NULL)
+		return -errno;
+	evconnlistener_set_error_cb(server->listener, on_accept_error);
+	evutil_make_socket_nonblocking(ROLE_FD_CHANNEL);
+	event_assign(&server->supervisor, server->base, ROLE_FD_CHANNEL, EV_READ | EV_PERSIST,
+	    on_supervisor, server);
+	event_assign(&server->tick, server->base, -1, EV_PERSIST, on_tick, server);
+	event_assign(&server->terminate, server->base, SIGTERM, EV_SIGNAL | EV_PERSIST, on_terminate,
+	    server);
+	struct timeval second = {.tv_sec = 1};
+	if (event_add(&server->supervisor, NULL) != 0 || event_add(&server->tick, &second) != 0 ||
+	    event_add(&server->terminate, NULL) != 0)
+		return -ENOMEM;
+	ask_delegation(server);
+	return 0;
+}
+
+int server_main(const struct config *config)
+{
+	struct server server = {.config = config, .started_at_ms = clock_wall_ms()};
+	log_open("server");
+	LIST_INIT(&server.sessions);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGINT, SIG_IGN); /* the supervisor's to handle */
+	server.base = event_base_new();
+	int r = server.base != NULL ? server_start(&server) : -ENOMEM;
+	if (r != 0) {
+		log_fatal("cannot start: %s", strerror(-r));
+		return EX_OSERR;
+	}
+	event_base_dispatch(server.base);
+	while (!LIST_EMPTY(&server.sessions))
+		session_close(LIST_FIRST(&server.sessions));
+	evconnlistener_free(server.listener);
+	pool_fini(&server.pool);
+	cache_fini(&server.cache);
+	signer_fini(&server.signer);
+	event_base_free(server.base);
+	return EX_OK;
+}

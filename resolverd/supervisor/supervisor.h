@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The supervisor role: opens what must be opened, holds the long-term key, starts the other roles
+ * and starts them again when they die. It has no client, no DNS and no parser of foreign data.
+ */
+#pragma once
+#include <stddef.h>
+
+#include "resolverd/base/config.h"
+
+struct supervisor_start {
+	const struct config *config;
+	const char *config_file; /* for messages of the roles */
+	const char *config_text;
+	const char *const *set;  /* NULL-terminated */
+};
+
+/* Runs until SIGTERM or SIGINT. Returns a sysexits code. */
+int supervisor_main(const struct supervisor_start *start);
