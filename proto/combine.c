@@ -15,20 +15,21 @@ static bool is_tlsa_reason(int reason)
 
 /* The rows of requirement normal. Secure TLSA is what gives DANE and TLS_NO_AUTH, so those are the
  * policies that the insecure-MX policy concerns (RFC 7672 section 2.2.1). */
-static struct combined_host combine_normal(int mx_status, int insecure_mx_policy, int policy,
-    int reason)
+static struct combined_host combine_normal(
+    int mx_status, int insecure_mx_policy, int policy, int reason)
 {
 	bool mx_secure = mx_status == V1(STATUS__SECURE);
 	if (!mx_secure && mx_status != V1(STATUS__INSECURE))
 		return unreachable(V1(HOST_REASON__ADDRESS_FAILED));
-	struct combined_host host = {.policy = (Resolverd__V1__Policy)policy,
-	    .reason = (Resolverd__V1__HostReason)reason};
+	struct combined_host host = {
+	    .policy = (Resolverd__V1__Policy)policy, .reason = (Resolverd__V1__HostReason)reason};
 	switch (policy) {
 	case V1(POLICY__OPPORTUNISTIC):
 		return host;
 	case V1(POLICY__DANE):
 	case V1(POLICY__TLS_NO_AUTH):
-		if (!mx_secure && insecure_mx_policy == V1(INSECURE_MX_POLICY__INSECURE_MX_OPPORTUNISTIC)) {
+		if (!mx_secure &&
+		    insecure_mx_policy == V1(INSECURE_MX_POLICY__INSECURE_MX_OPPORTUNISTIC)) {
 			host.policy = V1(POLICY__OPPORTUNISTIC);
 			host.reason = V1(HOST_REASON__INSECURE_MX_IGNORED);
 			return host;
@@ -38,27 +39,32 @@ static struct combined_host combine_normal(int mx_status, int insecure_mx_policy
 		if (policy == V1(POLICY__DANE))
 			host.names = mx_secure ? NAMES_BASE_AND_NEXT_HOP : NAMES_BASE;
 		return host;
-	default:
+	case V1(POLICY__UNREACHABLE):
 		return unreachable((Resolverd__V1__HostReason)reason);
+	default: /* unknown: its reason is not to be relied on either, it might loosen what follows
+		  */
+		return unreachable(V1(HOST_REASON__HOST_REASON_UNSPECIFIED));
 	}
 }
 
-struct combined_host combine_host(int mx_status, int requirement, int insecure_mx_policy, int policy,
-    int reason)
+struct combined_host combine_host(
+    int mx_status, int requirement, int insecure_mx_policy, int policy, int reason)
 {
 	struct combined_host host = combine_normal(mx_status, insecure_mx_policy, policy, reason);
 	bool mx_usable = mx_status == V1(STATUS__SECURE) || mx_status == V1(STATUS__INSECURE);
 	/* Unreachable by the TLSA step or by policy alone: the addresses themselves are good. */
-	bool address_good = mx_usable &&
-	    (host.policy != V1(POLICY__UNREACHABLE) || is_tlsa_reason(host.reason) ||
-		host.reason == V1(HOST_REASON__INSECURE_MX_REFUSED));
+	bool address_good =
+	    mx_usable && (host.policy != V1(POLICY__UNREACHABLE) || policy == V1(POLICY__DANE) ||
+			     policy == V1(POLICY__TLS_NO_AUTH) ||
+			     (policy == V1(POLICY__UNREACHABLE) && is_tlsa_reason(reason)));
 	switch (requirement) {
 	case V1(REQUIREMENT__NORMAL):
 		return host;
 	case V1(REQUIREMENT__AUDIT):
 		if (host.policy == V1(POLICY__UNREACHABLE) && address_good)
 			return (struct combined_host){.policy = V1(POLICY__OPPORTUNISTIC),
-			    .reason = V1(HOST_REASON__AUDIT_ONLY), .would_refuse = true};
+			    .reason = V1(HOST_REASON__AUDIT_ONLY),
+			    .would_refuse = true};
 		return host;
 	case V1(REQUIREMENT__OFF):
 		if (!address_good || host.policy == V1(POLICY__OPPORTUNISTIC))
@@ -110,20 +116,21 @@ struct combined_plan combine_plan(int requirement, const struct combined_host *h
 
 /* ---- words ---- */
 
-#define WORD(table, value) \
-	((value) > 0 && (size_t)(value) < sizeof(table) / sizeof *(table) ? (table)[value] : (table)[0])
+#define WORD(table, value)                                                                         \
+	((value) > 0 && (size_t)(value) < sizeof(table) / sizeof *(table) ? (table)[value]         \
+									  : (table)[0])
 
 const char *outcome_text(enum outcome outcome)
 {
-	static const char *const words[] = {"delay", "deliver", "delay", "no-mail", "no-such-domain",
-	    "no-host"};
+	static const char *const words[] = {
+	    "delay", "deliver", "delay", "no-mail", "no-such-domain", "no-host"};
 	return WORD(words, (int)outcome);
 }
 
 const char *policy_text(int policy)
 {
-	static const char *const words[] = {"unreachable", "dane", "tls-no-auth", "opportunistic",
-	    "unreachable"};
+	static const char *const words[] = {
+	    "unreachable", "dane", "tls-no-auth", "opportunistic", "unreachable"};
 	return WORD(words, policy);
 }
 
@@ -135,8 +142,8 @@ const char *status_text(int status)
 
 const char *tlsa_status_text(int status)
 {
-	static const char *const words[] = {"error", "secure", "insecure", "bogus", "error", "absent",
-	    "not-queried"};
+	static const char *const words[] = {
+	    "error", "secure", "insecure", "bogus", "error", "absent", "not-queried"};
 	return WORD(words, status);
 }
 
@@ -151,10 +158,12 @@ static const struct {
 } reasons[] = {
     [0] = {"unknown", "no reason was given"},
     [1] = {"tlsa-usable", "secure TLSA records: the certificate must match (RFC 7672 2.2)"},
-    [2] = {"tlsa-all-unusable", "secure TLSA records, none usable: TLS without authentication (RFC 7672 2.2)"},
+    [2] = {"tlsa-all-unusable",
+	"secure TLSA records, none usable: TLS without authentication (RFC 7672 2.2)"},
     [3] = {"tlsa-denied", "securely no TLSA records: DANE does not apply (RFC 7672 2.2)"},
     [4] = {"tlsa-not-secure", "the TLSA answer is not signed: DANE does not apply (RFC 7672 2.2)"},
-    [5] = {"address-not-secure", "the host's zone is not signed: DANE does not apply (RFC 7672 2.2.2)"},
+    [5] = {"address-not-secure",
+	"the host's zone is not signed: DANE does not apply (RFC 7672 2.2.2)"},
     [6] = {"address-literal", "an IP address: DANE does not apply (RFC 7672 2.2)"},
     [7] = {"no-address", "the host has no address"},
     [8] = {"address-failed", "the address lookup failed (RFC 7672 2.1.2)"},
@@ -162,15 +171,18 @@ static const struct {
     [10] = {"tlsa-too-many", "more than 32 TLSA records"},
     [11] = {"mx-too-many", "beyond the first 16 MX hosts"},
     [12] = {"not-ready", "no answer within the deadline"},
-    [13] = {"mandatory-not-dane", "local policy demands DANE, which this host does not offer (RFC 7672 6)"},
-    [14] = {"insecure-mx-refused", "local policy refuses TLSA hosts behind an unsigned MX (RFC 7672 2.2.1)"},
-    [15] = {"insecure-mx-ignored", "local policy ignores TLSA behind an unsigned MX (RFC 7672 2.2.1)"},
+    [13] = {"mandatory-not-dane",
+	"local policy demands DANE, which this host does not offer (RFC 7672 6)"},
+    [14] = {"insecure-mx-refused",
+	"local policy refuses TLSA hosts behind an unsigned MX (RFC 7672 2.2.1)"},
+    [15] = {"insecure-mx-ignored",
+	"local policy ignores TLSA behind an unsigned MX (RFC 7672 2.2.1)"},
     [16] = {"requirement-off", "local policy switched DANE off for this next hop"},
     [17] = {"audit-only", "would be refused; local policy is audit only (RFC 7672 9.1)"},
     [18] = {"answer-missing", "no verified answer for this host"},
 };
 
-#define REASON(reason) \
+#define REASON(reason)                                                                             \
 	reasons[(reason) > 0 && (size_t)(reason) < sizeof reasons / sizeof *reasons ? (reason) : 0]
 
 const char *host_reason_text(int reason)
