@@ -196,23 +196,23 @@ void resolverd_release(struct resolverd_client *client, uint64_t id)
 void resolverd_plan_free(struct resolverd_plan *plan)
 {
 	if (plan != NULL)
-		arena_free(plan->memory);
+		memory_free(plan->memory);
 }
 
 void resolverd_host_free(struct resolverd_host *host)
 {
 	if (host != NULL)
-		arena_free(host->memory);
+		memory_free(host->memory);
 }
 
 void resolverd_records_free(struct resolverd_records *records)
 {
 	if (records != NULL)
-		arena_free(records->memory);
+		memory_free(records->memory);
 }
 
 void resolverd_daemon_status_free(struct resolverd_daemon_status *status)
 {
 	if (status != NULL)
-		arena_free(status->memory);
+		memory_free(status->memory);
 }

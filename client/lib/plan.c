@@ -69,7 +69,7 @@ static int verify_all(struct builder *builder, const Resolverd__V1__Response *re
 		return r;
 	builder->route = builder->route_answer.answer->route;
 	builder->not_understood = builder->route_answer.not_understood;
-	builder->hosts = arena_alloc(verifier->arena, response->n_answers, sizeof *builder->hosts);
+	builder->hosts = memory_alloc(verifier->arena, response->n_answers, sizeof *builder->hosts);
 	if (builder->hosts == NULL)
 		return RESOLVERD_ERROR_MEMORY;
 	for (size_t i = 1; i < response->n_answers; i++)
@@ -94,7 +94,7 @@ static void add_name(struct resolverd_host *host, const char **names, const char
 static void fill_reference_names(
     const struct builder *builder, struct resolverd_host *host, enum reference_names allowed)
 {
-	const char **names = arena_alloc(builder->verifier->arena, 3, sizeof *names);
+	const char **names = memory_alloc(builder->verifier->arena, 3, sizeof *names);
 	if (names == NULL)
 		return;
 	host->reference_names = names;
@@ -120,7 +120,7 @@ static void fill_literal(const struct builder *builder, struct resolverd_host *h
 {
 	const struct next_hop *hop = &builder->asked->hop;
 	struct resolverd_address *address =
-	    arena_alloc(builder->verifier->arena, 1, sizeof *address);
+	    memory_alloc(builder->verifier->arena, 1, sizeof *address);
 	if (address == NULL)
 		return;
 	memcpy(address->ip, hop->ip, hop->ip_bytes);
@@ -128,7 +128,7 @@ static void fill_literal(const struct builder *builder, struct resolverd_host *h
 	address->status = RESOLVERD_INSECURE;
 	inet_ntop(
 	    hop->ip_bytes == 4 ? AF_INET : AF_INET6, hop->ip, address->text, sizeof address->text);
-	host->name = arena_string(builder->verifier->arena, hop->name);
+	host->name = memory_string(builder->verifier->arena, hop->name);
 	host->address_status = RESOLVERD_INSECURE;
 	host->addresses = address;
 	host->address_count = 1;
@@ -188,12 +188,12 @@ static const char *reason_of_hosts(
 	if (plan->outcome == RESOLVERD_NO_HOST)
 		return "no MX host has an address";
 	if (host != NULL)
-		return arena_printf(arena, "%zu of %zu host%s may be used, first %s: %s", usable,
+		return memory_printf(arena, "%zu of %zu host%s may be used, first %s: %s", usable,
 		    plan->host_count, plan->host_count == 1 ? "" : "s", host->name,
 		    host->reason_text);
 	if (plan->host_count == 0)
 		return "the route names no host";
-	return arena_printf(
+	return memory_printf(
 	    arena, "no host may be used; %s: %s", plan->hosts[0].name, plan->hosts[0].reason_text);
 }
 
@@ -210,7 +210,7 @@ static const char *reason_of_route(struct resolverd_memory *arena, const struct 
 		what = builder->plan->mx_status == RESOLVERD_BOGUS
 			   ? "the MX answer fails DNSSEC validation (RFC 7672 2.1.2)"
 			   : "the MX lookup failed (RFC 7672 2.1.2)";
-		return more[0] != '\0' ? arena_printf(arena, "%s: %s", what, more) : what;
+		return more[0] != '\0' ? memory_printf(arena, "%s: %s", what, more) : what;
 	}
 }
 
@@ -220,8 +220,8 @@ static int fill_hosts(struct builder *builder)
 	struct resolverd_memory *arena = builder->verifier->arena;
 	const Resolverd__V1__Route *route = builder->route;
 	struct resolverd_plan *plan = builder->plan;
-	struct resolverd_host *hosts = arena_alloc(arena, route->n_mx, sizeof *hosts);
-	struct combined_host *combined = arena_alloc(arena, route->n_mx, sizeof *combined);
+	struct resolverd_host *hosts = memory_alloc(arena, route->n_mx, sizeof *hosts);
+	struct combined_host *combined = memory_alloc(arena, route->n_mx, sizeof *combined);
 	if (hosts == NULL || combined == NULL)
 		return RESOLVERD_ERROR_MEMORY;
 	for (size_t i = 0; i < route->n_mx; i++) {
@@ -247,7 +247,7 @@ static int fill_not_understood(struct builder *builder)
 {
 	struct resolverd_memory *arena = builder->verifier->arena;
 	struct resolverd_plan *plan = builder->plan;
-	struct resolverd_host *hosts = arena_alloc(arena, builder->route->n_mx, sizeof *hosts);
+	struct resolverd_host *hosts = memory_alloc(arena, builder->route->n_mx, sizeof *hosts);
 	if (hosts == NULL)
 		return RESOLVERD_ERROR_MEMORY;
 	for (size_t i = 0; i < builder->route->n_mx; i++) {
@@ -262,7 +262,7 @@ static int fill_not_understood(struct builder *builder)
 	plan->hosts = hosts;
 	plan->host_count = builder->route->n_mx;
 	plan->outcome = RESOLVERD_DELAY;
-	plan->reason = arena_printf(arena,
+	plan->reason = memory_printf(arena,
 	    "an answer needs field %u to be understood, which needs a newer client",
 	    builder->not_understood);
 	return 0;
@@ -294,12 +294,12 @@ static int fill_plan(struct builder *builder)
 	const Resolverd__V1__Route *route = builder->route;
 	const struct next_hop *hop = &builder->asked->hop;
 	struct resolverd_memory *arena = builder->verifier->arena;
-	const char **key_ids = arena_alloc(arena, 1 + builder->host_count, sizeof *key_ids);
-	struct resolverd_plan *plan = arena_alloc(arena, 1, sizeof *plan);
+	const char **key_ids = memory_alloc(arena, 1 + builder->host_count, sizeof *key_ids);
+	struct resolverd_plan *plan = memory_alloc(arena, 1, sizeof *plan);
 	if (key_ids == NULL || plan == NULL)
 		return RESOLVERD_ERROR_MEMORY;
 	builder->plan = plan;
-	*plan = (struct resolverd_plan){.next_hop = arena_string(arena, hop->text),
+	*plan = (struct resolverd_plan){.next_hop = memory_string(arena, hop->text),
 	    .port = builder->asked->port,
 	    .outcome = (enum resolverd_outcome)combine_route(route->kind, route->mx_status),
 	    .requirement = requirement_of(route->requirement),
@@ -307,7 +307,7 @@ static int fill_plan(struct builder *builder)
 	    .mx_status = status_of(route->mx_status),
 	    .mx_implicit = route->kind == RESOLVERD__V1__ROUTE_KIND__IMPLICIT_MX,
 	    .expanded =
-		route->expanded[0] != '\0' ? route->expanded : arena_string(arena, hop->name),
+		route->expanded[0] != '\0' ? route->expanded : memory_string(arena, hop->name),
 	    .key_ids = key_ids,
 	    .validated_at_ms = UINT64_MAX,
 	    .expires_at_ms = UINT64_MAX,
@@ -333,7 +333,7 @@ int view_plan(const struct verifier *verifier, const struct asked *asked,
 		r = fill_plan(&builder);
 	if (r != 0)
 		return r;
-	if (arena_failed(verifier->arena))
+	if (memory_failed(verifier->arena))
 		return RESOLVERD_ERROR_MEMORY;
 	*ret_plan = builder.plan;
 	return 0;

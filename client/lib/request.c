@@ -48,14 +48,14 @@ void request_forget(struct resolverd_client *client, struct request *request)
 		client->first_unreported = request->next;
 	list_remove(
 	    request->state == REQUEST_FINISHED ? &client->finished : &client->open, request);
-	arena_free(request->arena);
+	memory_free(request->arena);
 	free(request->frame);
 	free(request);
 }
 
 static void drop_response(struct request *request)
 {
-	arena_free(request->arena);
+	memory_free(request->arena);
 	request->arena = NULL;
 	request->response = NULL;
 }
@@ -295,27 +295,27 @@ static int receive_status(struct resolverd_client *client, struct request *reque
 
 int request_receive(struct resolverd_client *client, const uint8_t *body, size_t body_bytes)
 {
-	struct resolverd_memory *arena = arena_new();
+	struct resolverd_memory *arena = memory_new();
 	if (arena == NULL)
 		return RESOLVERD_ERROR_MEMORY;
 	Resolverd__V1__Response *response =
-	    resolverd__v1__response__unpack(arena_protobuf(arena), body_bytes, body);
+	    resolverd__v1__response__unpack(memory_protobuf(arena), body_bytes, body);
 	int r = response != NULL      ? 0
-		: arena_failed(arena) ? RESOLVERD_ERROR_MEMORY
+		: memory_failed(arena) ? RESOLVERD_ERROR_MEMORY
 				      : RESOLVERD_ERROR_PROTOCOL;
 	struct request *request = r == 0 ? request_find(client, response->id) : NULL;
 	bool is_status = request != NULL && request->kind == BODY(STATUS);
 	/* Of a released request, or said twice: not ours to judge. */
 	if (r != 0 || (request == NULL && response->error == NULL) ||
 	    (request != NULL && request->state != REQUEST_SENT)) {
-		arena_free(arena);
+		memory_free(arena);
 		return r;
 	}
 	if (is_status && client->status_in_flight > 0)
 		client->status_in_flight--;
 	if (request == NULL || response->error != NULL) {
 		receive_error(client, request, response->error);
-		arena_free(arena);
+		memory_free(arena);
 		return is_status ? settle_held(client) : 0;
 	}
 	request->arena = arena;

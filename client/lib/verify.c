@@ -79,15 +79,15 @@ int verify_answer(const struct verifier *verifier, const Resolverd__V1__SignedAn
 		signed_answer->signature.data, signed_answer->signature.len, key->key))
 		return refuse(verifier, "the signature of an answer is wrong");
 	const Resolverd__V1__Answer *answer =
-	    resolverd__v1__answer__unpack(arena_protobuf(verifier->arena), bytes->len, bytes->data);
-	if (answer == NULL && arena_failed(verifier->arena))
+	    resolverd__v1__answer__unpack(memory_protobuf(verifier->arena), bytes->len, bytes->data);
+	if (answer == NULL && memory_failed(verifier->arena))
 		return RESOLVERD_ERROR_MEMORY;
 	if (answer == NULL)
 		return refuse(verifier, "a signed answer is malformed");
 	int r = check_content(verifier, answer, key, question);
 	if (r != 0)
 		return r;
-	char *id = arena_alloc(verifier->arena, KEY_ID_HEX_CHARS, 1);
+	char *id = memory_alloc(verifier->arena, KEY_ID_HEX_CHARS, 1);
 	if (id == NULL)
 		return RESOLVERD_ERROR_MEMORY;
 	sodium_bin2hex(id, KEY_ID_HEX_CHARS, key->id, KEY_ID_BYTES);

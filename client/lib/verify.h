@@ -4,7 +4,7 @@
  * key, signature, member, kind, question, expiry, critical. Pure; time is a parameter.
  */
 #pragma once
-#include "client/lib/arena.h"
+#include "client/lib/memory.h"
 #include "client/lib/keys.h"
 
 /* Not an error to the caller yet: ask for the status once more, then try again. */

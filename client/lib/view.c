@@ -38,7 +38,7 @@ static void view_addresses(
     struct resolverd_memory *arena, const Resolverd__V1__Host *from, struct resolverd_host *host)
 {
 	struct resolverd_address *addresses =
-	    arena_alloc(arena, from->n_addresses, sizeof *addresses);
+	    memory_alloc(arena, from->n_addresses, sizeof *addresses);
 	if (addresses == NULL)
 		return;
 	for (size_t i = 0; i < from->n_addresses && host->address_count < MAX_ADDRESSES; i++) {
@@ -58,7 +58,7 @@ static void view_addresses(
 static void view_tlsa(
     struct resolverd_memory *arena, const Resolverd__V1__Host *from, struct resolverd_host *host)
 {
-	struct resolverd_tlsa *records = arena_alloc(arena, from->n_tlsa, sizeof *records);
+	struct resolverd_tlsa *records = memory_alloc(arena, from->n_tlsa, sizeof *records);
 	if (records == NULL)
 		return;
 	for (size_t i = 0; i < from->n_tlsa && i < MAX_TLSA; i++) {
@@ -129,8 +129,8 @@ int view_host_response(const struct verifier *verifier, const struct asked *aske
 	int r = verify_only(verifier, &question, response, &verified);
 	if (r != 0)
 		return r;
-	struct resolverd_host *host = arena_alloc(verifier->arena, 1, sizeof *host);
-	const char **names = arena_alloc(verifier->arena, 1, sizeof *names);
+	struct resolverd_host *host = memory_alloc(verifier->arena, 1, sizeof *host);
+	const char **names = memory_alloc(verifier->arena, 1, sizeof *names);
 	if (host == NULL || names == NULL)
 		return RESOLVERD_ERROR_MEMORY;
 	view_host(verifier->arena, &verified, verifier->now_ms, host);
@@ -148,7 +148,7 @@ int view_host_response(const struct verifier *verifier, const struct asked *aske
 	host->reference_names = names;
 	host->memory = verifier->arena;
 	*ret_host = host;
-	return arena_failed(verifier->arena) ? RESOLVERD_ERROR_MEMORY : 0;
+	return memory_failed(verifier->arena) ? RESOLVERD_ERROR_MEMORY : 0;
 }
 
 /* ---- records ---- */
@@ -156,7 +156,7 @@ int view_host_response(const struct verifier *verifier, const struct asked *aske
 static const struct resolverd_rdata *view_rdata(
     struct resolverd_memory *arena, const ProtobufCBinaryData *from, size_t count)
 {
-	struct resolverd_rdata *rdata = arena_alloc(arena, count, sizeof *rdata);
+	struct resolverd_rdata *rdata = memory_alloc(arena, count, sizeof *rdata);
 	for (size_t i = 0; rdata != NULL && i < count; i++)
 		rdata[i] = (struct resolverd_rdata){from[i].data, from[i].len};
 	return rdata;
@@ -165,7 +165,7 @@ static const struct resolverd_rdata *view_rdata(
 static const struct resolverd_rrset *view_rrsets(
     struct resolverd_memory *arena, Resolverd__V1__Rrset *const *from, size_t count)
 {
-	struct resolverd_rrset *rrsets = arena_alloc(arena, count, sizeof *rrsets);
+	struct resolverd_rrset *rrsets = memory_alloc(arena, count, sizeof *rrsets);
 	for (size_t i = 0; rrsets != NULL && i < count; i++)
 		rrsets[i] = (struct resolverd_rrset){.owner = from[i]->owner,
 		    .type = (uint16_t)from[i]->type,
@@ -201,7 +201,7 @@ int view_records(const struct verifier *verifier, const struct asked *asked,
 	if (r != 0)
 		return r;
 	const Resolverd__V1__Answer *answer = verified.answer;
-	struct resolverd_records *records = arena_alloc(verifier->arena, 1, sizeof *records);
+	struct resolverd_records *records = memory_alloc(verifier->arena, 1, sizeof *records);
 	if (records == NULL)
 		return RESOLVERD_ERROR_MEMORY;
 	*records = (struct resolverd_records){.name = answer->question->name,
@@ -216,7 +216,7 @@ int view_records(const struct verifier *verifier, const struct asked *asked,
 	if (verified.not_understood == 0)
 		view_record_data(verifier->arena, answer->records, records);
 	*ret_records = records;
-	return arena_failed(verifier->arena) ? RESOLVERD_ERROR_MEMORY : 0;
+	return memory_failed(verifier->arena) ? RESOLVERD_ERROR_MEMORY : 0;
 }
 
 /* ---- status ---- */
@@ -226,11 +226,11 @@ static void view_delegation(const struct verifier *verifier, const struct truste
 {
 	struct online_key key;
 	delegation->trusted = delegation_check(trusted, from, verifier->now_ms, &key) == NULL;
-	delegation->member = arena_string(verifier->arena, key.member);
+	delegation->member = memory_string(verifier->arena, key.member);
 	delegation->not_before_ms = key.not_before_ms;
 	delegation->not_after_ms = key.not_after_ms;
-	char *id = arena_alloc(verifier->arena, KEY_ID_HEX_CHARS, 1);
-	char *signed_by = arena_alloc(verifier->arena, KEY_ID_HEX_CHARS, 1);
+	char *id = memory_alloc(verifier->arena, KEY_ID_HEX_CHARS, 1);
+	char *signed_by = memory_alloc(verifier->arena, KEY_ID_HEX_CHARS, 1);
 	if (id == NULL || signed_by == NULL)
 		return;
 	sodium_bin2hex(id, KEY_ID_HEX_CHARS, key.id, KEY_ID_BYTES);
@@ -244,9 +244,9 @@ int view_status(const struct verifier *verifier, const struct trusted_keys *trus
     const Resolverd__V1__StatusResponse *from, struct resolverd_daemon_status **ret_status)
 {
 	struct resolverd_memory *arena = verifier->arena;
-	struct resolverd_daemon_status *status = arena_alloc(arena, 1, sizeof *status);
+	struct resolverd_daemon_status *status = memory_alloc(arena, 1, sizeof *status);
 	struct resolverd_delegation *delegations =
-	    arena_alloc(arena, from->n_delegations, sizeof *delegations);
+	    memory_alloc(arena, from->n_delegations, sizeof *delegations);
 	if (status == NULL || delegations == NULL)
 		return RESOLVERD_ERROR_MEMORY;
 	for (size_t i = 0; i < from->n_delegations; i++)
@@ -276,5 +276,5 @@ int view_status(const struct verifier *verifier, const struct trusted_keys *trus
 	    .requests = from->requests,
 	    .memory = arena};
 	*ret_status = status;
-	return arena_failed(arena) ? RESOLVERD_ERROR_MEMORY : 0;
+	return memory_failed(arena) ? RESOLVERD_ERROR_MEMORY : 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Verified messages to the public structs of resolverd.h. Pure. Everything is allocated in the
- * arena given; when that fails the result is unusable and arena_failed says so.
+ * arena given; when that fails the result is unusable and memory_failed says so.
  */
 #pragma once
 #include "client/lib/verify.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "client/lib/arena.h"
+#include "client/lib/memory.h"
 
 #include <stdarg.h>
 #include <stdint.h>
@@ -54,7 +54,7 @@ static void protobuf_free(void *arena, void *memory)
 	(void)memory;
 }
 
-struct resolverd_memory *arena_new(void)
+struct resolverd_memory *memory_new(void)
 {
 	struct resolverd_memory *arena = calloc(1, sizeof *arena);
 	if (arena != NULL)
@@ -63,7 +63,7 @@ struct resolverd_memory *arena_new(void)
 	return arena;
 }
 
-void arena_free(struct resolverd_memory *arena)
+void memory_free(struct resolverd_memory *arena)
 {
 	if (arena == NULL)
 		return;
@@ -74,7 +74,7 @@ void arena_free(struct resolverd_memory *arena)
 	free(arena);
 }
 
-void *arena_alloc(struct resolverd_memory *arena, size_t count, size_t size)
+void *memory_alloc(struct resolverd_memory *arena, size_t count, size_t size)
 {
 	if (size != 0 && count > SIZE_MAX / size) {
 		arena->failed = true;
@@ -84,14 +84,14 @@ void *arena_alloc(struct resolverd_memory *arena, size_t count, size_t size)
 	return memory == NULL ? NULL : memset(memory, 0, count * size);
 }
 
-char *arena_string(struct resolverd_memory *arena, const char *text)
+char *memory_string(struct resolverd_memory *arena, const char *text)
 {
 	size_t size = strlen(text) + 1;
 	char *copy = take(arena, size);
 	return copy == NULL ? NULL : memcpy(copy, text, size);
 }
 
-char *arena_printf(struct resolverd_memory *arena, const char *format, ...)
+char *memory_printf(struct resolverd_memory *arena, const char *format, ...)
 {
 	va_list arguments;
 	va_start(arguments, format);
@@ -106,12 +106,12 @@ char *arena_printf(struct resolverd_memory *arena, const char *format, ...)
 	return text;
 }
 
-bool arena_failed(const struct resolverd_memory *arena)
+bool memory_failed(const struct resolverd_memory *arena)
 {
 	return arena->failed;
 }
 
-ProtobufCAllocator *arena_protobuf(struct resolverd_memory *arena)
+ProtobufCAllocator *memory_protobuf(struct resolverd_memory *arena)
 {
 	return &arena->protobuf;
 }
