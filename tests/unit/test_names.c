@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Canonical names, next hops, TLSA owners (proto/names.h), IDN, and the frame parser. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "client/lib/idn.h"
+#include "proto/frame.h"
+
+#define A63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+
+static const struct {
+	const char *text;
+	int error;
+	const char *canonical;
+} name_rows[] = {
+    {"example.org", 0, "example.org"},
+    {"EXAMPLE.Org.", 0, "example.org"},
+    {".", 0, "."},
+    {"org", 0, "org"},
+    {"_25._tcp.mx-1.example.org", 0, "_25._tcp.mx-1.example.org"},
+    {"*.example.org", 0, "*.example.org"},
+    {"a\\.b.example", 0, "a\\.b.example"},
+    {"a\\\\b.example", 0, "a\\\\b.example"},
+    {"a\\046b.example", 0, "a\\.b.example"},
+    {"a\\065.example", 0, "aa.example"},
+    {"\\000.example", 0, "\\000.example"},
+    {"\\255.example", 0, "\\255.example"},
+    {"a@b.example", 0, "a\\064b.example"},
+    {"a\\@b.example", 0, "a\\064b.example"},
+    {"xn--bcher-kva.example", 0, "xn--bcher-kva.example"},
+    {A63 ".example", 0, A63 ".example"},
+    {A63 "." A63 "." A63 "."
+	 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+	0,
+	A63 "." A63 "." A63 "."
+	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
+    {A63 "." A63 "." A63 "."
+	 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+	NAME_TOO_LONG, NULL},
+    {A63 "." A63 "." A63 "." A63, NAME_TOO_LONG, NULL},
+    {A63 "a.example", NAME_LABEL_TOO_LONG, NULL},
+    {"", NAME_IS_EMPTY, NULL},
+    {"..", NAME_LABEL_EMPTY, NULL},
+    {".example", NAME_LABEL_EMPTY, NULL},
+    {"a..example", NAME_LABEL_EMPTY, NULL},
+    {"example..", NAME_LABEL_EMPTY, NULL},
+    {"a\\", NAME_BAD_ESCAPE, NULL},
+    {"a\\25", NAME_BAD_ESCAPE, NULL},
+    {"a\\256.example", NAME_BAD_ESCAPE, NULL},
+    {"a\\2x5.example", NAME_BAD_ESCAPE, NULL},
+    {"a\\ b", NAME_BAD_ESCAPE, NULL},
+    {"a b.example", NAME_BAD_CHARACTER, NULL},
+    {"a\tb.example", NAME_BAD_CHARACTER, NULL},
+    {"example.org\n", NAME_BAD_CHARACTER, NULL},
+    {"\177.example", NAME_BAD_CHARACTER, NULL},
+    {"b\303\274cher.example", NAME_BAD_CHARACTER, NULL},
+};
+
+static void names_have_one_canonical_form(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(name_rows); i++) {
+		char name[NAME_TEXT_MAX] = "", again[NAME_TEXT_MAX];
+		int r = name_canonical(name_rows[i].text, name);
+		if (r != name_rows[i].error)
+			fail_msg("\"%s\": %s", name_rows[i].text, name_error_text(r));
+		if (r != NAME_OK)
+			continue;
+		assert_string_equal(name, name_rows[i].canonical);
+		assert_int_equal(name_canonical(name, again), NAME_OK);
+		assert_string_equal(again, name);
+	}
+}
+
+static void wire_names_come_back_as_they_went(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(name_rows); i++) {
+		uint8_t wire[NAME_WIRE_MAX];
+		size_t wire_bytes;
+		char name[NAME_TEXT_MAX];
+		if (name_to_wire(name_rows[i].text, wire, &wire_bytes) != NAME_OK)
+			continue;
+		assert_true(wire_bytes <= NAME_WIRE_MAX && wire[wire_bytes - 1] == 0);
+		assert_int_equal(name_from_wire(wire, wire_bytes, name), NAME_OK);
+		assert_string_equal(name, name_rows[i].canonical);
+	}
+}
+
+static void wire_names_that_are_not_exactly_one_name_are_refused(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *wire;
+		size_t count;
+	} rows[] = {{"", 0}, {"\1a", 2}, {"\1a\0\0", 4}, {"\5ab\0", 4}, {"\300\14", 2},
+	    {"\1a\300\0", 4}, {"\100a\0", 3}};
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		uint8_t wire[8];
+		char name[NAME_TEXT_MAX];
+		memcpy(wire, rows[i].wire, rows[i].count);
+		assert_int_not_equal(name_from_wire(wire, rows[i].count, name), NAME_OK);
+	}
+}
+
+static void the_longest_name_fits_its_text_buffer(void **state)
+{
+	(void)state;
+	uint8_t wire[NAME_WIRE_MAX];
+	char name[NAME_TEXT_MAX];
+	memset(wire, 0xff, sizeof wire);
+	wire[0] = wire[64] = wire[128] = 63;
+	wire[192] = 61;
+	wire[254] = 0;
+	assert_int_equal(name_from_wire(wire, sizeof wire, name), NAME_OK);
+	assert_int_equal(strlen(name), 4 * 250 + 3);
+}
+
+static const struct {
+	const char *text;
+	int error;
+	enum next_hop_kind kind;
+	const char *canonical, *name;
+} hop_rows[] = {
+    {"Example.ORG.", 0, NEXT_HOP_DOMAIN, "example.org", "example.org"},
+    {"[MX.example.org]", 0, NEXT_HOP_HOST, "[mx.example.org]", "mx.example.org"},
+    {"[192.0.2.1]", 0, NEXT_HOP_ADDRESS, "[192.0.2.1]", "192.0.2.1"},
+    {"[2001:DB8::1]", 0, NEXT_HOP_ADDRESS, "[2001:db8::1]", "2001:db8::1"},
+    {"[IPv6:2001:db8:0:0::1]", 0, NEXT_HOP_ADDRESS, "[2001:db8::1]", "2001:db8::1"},
+    {"[ipv6:::1]", 0, NEXT_HOP_ADDRESS, "[::1]", "::1"},
+    {"192.0.2.1", NAME_IS_ADDRESS, 0, NULL, NULL},
+    {"192.0.2.1.", NAME_IS_ADDRESS, 0, NULL, NULL},
+    {"2001:db8::1", NAME_BAD_CHARACTER, 0, NULL, NULL},
+    {"[2001:db8::g]", NAME_BAD_ADDRESS, 0, NULL, NULL},
+    {"[]", NAME_BAD_BRACKETS, 0, NULL, NULL},
+    {"[", NAME_BAD_BRACKETS, 0, NULL, NULL},
+    {"[mx.example.org", NAME_BAD_BRACKETS, 0, NULL, NULL},
+    {"[a..b]", NAME_LABEL_EMPTY, 0, NULL, NULL},
+    {"", NAME_IS_EMPTY, 0, NULL, NULL},
+};
+
+static void next_hops_are_domains_hosts_or_bracketed_addresses(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(hop_rows); i++) {
+		struct next_hop hop;
+		int r = next_hop_parse(hop_rows[i].text, &hop);
+		if (r != hop_rows[i].error)
+			fail_msg("\"%s\": %d, %s", hop_rows[i].text, r, name_error_text(r));
+		if (r != NAME_OK)
+			continue;
+		assert_int_equal(hop.kind, hop_rows[i].kind);
+		assert_string_equal(hop.text, hop_rows[i].canonical);
+		assert_string_equal(hop.name, hop_rows[i].name);
+		assert_int_equal(hop.ip_bytes != 0, hop.kind == NEXT_HOP_ADDRESS);
+	}
+}
+
+static void tlsa_owners_carry_the_port(void **state)
+{
+	(void)state;
+	char name[NAME_TEXT_MAX];
+	assert_int_equal(name_tlsa_owner(25, "mx.example.org", name), NAME_OK); /* G01 */
+	assert_string_equal(name, "_25._tcp.mx.example.org");
+	assert_int_equal(name_tlsa_owner(2525, "mx.example.org", name), NAME_OK); /* G02 */
+	assert_string_equal(name, "_2525._tcp.mx.example.org");
+	assert_int_equal(name_tlsa_owner(25, A63 "." A63 "." A63 "." A63, name), NAME_TOO_LONG);
+	assert_int_equal(name_tlsa_owner(65535,
+			     A63 "." A63 "." A63 ".aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+				 "aaaaaaaaaaaaaa",
+			     name),
+	    NAME_OK);
+	assert_int_equal(name_tlsa_owner(65535,
+			     A63 "." A63 "." A63 ".aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+				 "aaaaaaaaaaaaaaa",
+			     name),
+	    NAME_TOO_LONG);
+}
+
+static void internationalized_names_become_a_labels(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *canonical;
+	} rows[] = {
+	    {"b\303\274cher.example", "xn--bcher-kva.example"},
+	    {"BU\314\210CHER.example", "xn--bcher-kva.example"}, /* not NFC, upper case */
+	    {"fa\303\237.example", "xn--fa-hia.example"},        /* non-transitional: not fass */
+	    {"[mx.b\303\274cher.example]", "[mx.xn--bcher-kva.example]"},
+	    {"b\303\274cher\343\200\202example",
+		"xn--bcher-kva.example"}, /* ideographic full stop */
+	    {"Example.ORG", "example.org"},
+	    {"\342\231\245.\377", NULL},
+	};
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct next_hop hop;
+		char detail[DETAIL_MAX] = "";
+		int r = idn_next_hop(rows[i].text, &hop, detail);
+		if (rows[i].canonical == NULL) {
+			assert_int_equal(r, RESOLVERD_ERROR_ARGUMENT);
+			assert_true(detail[0] != '\0');
+			continue;
+		}
+		assert_string_equal(detail, "");
+		assert_string_equal(hop.text, rows[i].canonical);
+	}
+}
+
+/* ---- frames ---- */
+
+static void frames_need_more_at_every_split(void **state)
+{
+	(void)state;
+	static const uint8_t bytes[] = {0, 0, 0, 3, 'a', 'b', 'c', 0, 0, 0, 1, 'd'};
+	struct frame frame;
+	for (size_t count = 0; count < 7; count++) {
+		assert_int_equal(frame_parse(bytes, count, 3, &frame), FRAME_NEED_MORE);
+		assert_int_equal(frame.whole_bytes, count < 4 ? 0 : 7);
+	}
+	for (size_t count = 7; count <= sizeof bytes; count++) {
+		assert_int_equal(frame_parse(bytes, count, 3, &frame), FRAME_COMPLETE);
+		assert_ptr_equal(frame.body, bytes + 4);
+		assert_int_equal(frame.body_bytes, 3);
+		assert_int_equal(frame.whole_bytes, 7);
+	}
+}
+
+static void frames_of_length_zero_are_malformed(void **state)
+{
+	(void)state;
+	static const uint8_t bytes[4] = {0};
+	struct frame frame;
+	assert_int_equal(frame_parse(bytes, 3, 10, &frame), FRAME_NEED_MORE);
+	assert_int_equal(frame_parse(bytes, 4, 10, &frame), FRAME_EMPTY);
+}
+
+static void frames_are_too_long_as_soon_as_their_header_says_so(void **state)
+{
+	(void)state;
+	static const size_t limits[] = {
+	    1, 255, FRAME_MAX_REQUEST_BYTES, FRAME_MAX_RESPONSE_BYTES, 0xfffffffe};
+	for (size_t i = 0; i < COUNT(limits); i++) {
+		uint8_t header[FRAME_HEADER_BYTES];
+		struct frame frame;
+		frame_put_header(header, limits[i]);
+		assert_int_equal(frame_parse(header, 4, limits[i], &frame), FRAME_NEED_MORE);
+		assert_int_equal(frame.whole_bytes, limits[i] + 4);
+		frame_put_header(header, limits[i] + 1);
+		assert_int_equal(frame_parse(header, 4, limits[i], &frame), FRAME_TOO_LONG);
+	}
+}
+
+static void varints_are_those_of_protobuf(void **state)
+{
+	(void)state;
+	uint8_t out[10];
+	assert_int_equal(varint_put(out, 0), 1);
+	assert_int_equal(varint_put(out, 127), 1);
+	assert_int_equal(varint_put(out, 300), 2);
+	assert_memory_equal(out, "\254\2", 2);
+	assert_int_equal(varint_put(out, UINT64_MAX), 10);
+	assert_int_equal(out[9], 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(names_have_one_canonical_form),
+	    cmocka_unit_test(wire_names_come_back_as_they_went),
+	    cmocka_unit_test(wire_names_that_are_not_exactly_one_name_are_refused),
+	    cmocka_unit_test(the_longest_name_fits_its_text_buffer),
+	    cmocka_unit_test(next_hops_are_domains_hosts_or_bracketed_addresses),
+	    cmocka_unit_test(tlsa_owners_carry_the_port),
+	    cmocka_unit_test(internationalized_names_become_a_labels),
+	    cmocka_unit_test(frames_need_more_at_every_split),
+	    cmocka_unit_test(frames_of_length_zero_are_malformed),
+	    cmocka_unit_test(frames_are_too_long_as_soon_as_their_header_says_so),
+	    cmocka_unit_test(varints_are_those_of_protobuf),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
