@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: BSD-3-Clause
 """Reads domains.json: the zones of the world, and the scenarios that live in them."""
 
 import dataclasses

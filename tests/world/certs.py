@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: BSD-3-Clause
 """Certificates of the world's mail hosts, made fresh at each start, and the TLSA data that pins them.
 
 A TLSA record in domains.json names what it pins instead of a digest:

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: BSD-3-Clause
 """Completes the expectations of domains.json to the full form of `resolverctl --json plan`.
 
 A row of domains.json states what is particular about its scenario; this module adds what follows from it. A scalar that may

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: BSD-3-Clause
 """The name servers of the scenario zones: a front that logs every query, hands it to NSD, and spoils the answer on request.
 
 Usage: front.py CONFIG
@@ -16,7 +16,7 @@ Actions:
     strip-rrsig                   without any RRSIG
     strip-denial                  without NSEC and NSEC3
     delay:MS                      right, but late
-    double-cname:TARGET           with a second CNAME at the same owner
+    double-cname:TARGET           with a second CNAME before the right one
 """
 
 import asyncio
@@ -73,7 +73,7 @@ def spoil(action, reply):
     if action.startswith("double-cname:") and message.answer:
         first = message.answer[0]
         second = dns.rrset.from_text(first.name, first.ttl, "IN", "CNAME", action.partition(":")[2])
-        message.answer.insert(1, second)
+        message.answer.insert(0, second)
     return message.to_wire()
 
 

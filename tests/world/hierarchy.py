@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: BSD-3-Clause
 """Turns the catalogue into files: signed zones with real delegations, NSD's and the front's configuration, the trust anchor.
 
     127.53.0.1       root            NSD

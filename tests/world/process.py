@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: BSD-3-Clause
 """What the world needs from Linux: a network of its own, and processes that can't outlive it."""
 
 import ctypes

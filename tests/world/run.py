@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: BSD-3-Clause
 """Runs a command inside the world: a network namespace with a signed DNS hierarchy on loopback addresses.
 
 Usage: run.py [--bulk N] [--keep] [-- COMMAND…]

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: BSD-3-Clause
 """Signs one zone: keys, DS records, RRSIGs, and NSEC or NSEC3 chains.
 
 Every RRset can get its own validity window and its own damage, which no off-the-shelf signer offers; that is why the world

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: BSD-3-Clause
 """The world: a signed DNS hierarchy that runs on loopback addresses, in the network namespace of the process that starts it.
 
     process.enter_network()
