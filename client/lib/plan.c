@@ -103,7 +103,7 @@ static void fill_reference_names(
 	add_name(host, names, host->tlsa_base);
 	if (allowed != NAMES_BASE_AND_NEXT_HOP)
 		return;
-	add_name(host, names, builder->asked->hop.name);
+	add_name(host, names, memory_string(builder->verifier->arena, builder->asked->hop.name));
 	if (builder->plan->has_mx)
 		add_name(host, names, builder->plan->expanded);
 }

@@ -6,22 +6,37 @@
 
 enum { USAGE_DANE_TA = 2, USAGE_DANE_EE = 3, MATCH_FULL = 0, MATCH_SHA256 = 1, MATCH_SHA512 = 2 };
 
-/* A certificate and a SubjectPublicKeyInfo are both one DER SEQUENCE that fills the data. */
-static bool is_one_sequence(const uint8_t *der, size_t bytes)
+enum { DER_SEQUENCE = 0x30, DER_BIT_STRING = 0x03 };
+
+/* One DER element with this tag at *at; steps over it, or into it. */
+static bool der_take(const uint8_t **at, const uint8_t *end, uint8_t tag, bool into)
 {
-	if (bytes < 2 || der[0] != 0x30)
+	const uint8_t *p = *at;
+	if (end - p < 2 || p[0] != tag)
 		return false;
-	size_t length = der[1], header = 2;
+	size_t length = p[1];
+	p += 2;
 	if (length >= 0x80) {
 		size_t octets = length & 0x7f;
-		if (octets == 0 || octets > 4 || bytes < 2 + octets)
+		if (octets == 0 || octets > 4 || (size_t)(end - p) < octets)
 			return false;
-		header += octets;
-		length = 0;
-		for (size_t i = 0; i < octets; i++)
-			length = length << 8 | der[2 + i];
+		for (length = 0; octets > 0; octets--)
+			length = length << 8 | *p++;
 	}
-	return length > 0 && bytes == header + length;
+	if (length == 0 || length > (size_t)(end - p))
+		return false;
+	*at = into ? p : p + length;
+	return !into || p + length == end;
+}
+
+/* The outline of a certificate (RFC 5280 section 4.1) or of a SubjectPublicKeyInfo: what does not
+ * even have that is undecodable, hence unusable. */
+static bool is_full_data(const uint8_t *der, size_t bytes, uint8_t selector)
+{
+	const uint8_t *at = der, *end = der + bytes;
+	return der_take(&at, end, DER_SEQUENCE, true) && der_take(&at, end, DER_SEQUENCE, false) &&
+	    (selector == 1 || der_take(&at, end, DER_SEQUENCE, false)) &&
+	    der_take(&at, end, DER_BIT_STRING, false) && at == end;
 }
 
 /* Position in the preference order; digest_count when the type is not listed. */
@@ -43,7 +58,7 @@ static bool is_usable(const struct reply_rr *rr, const uint8_t *digests, size_t 
 		return false;
 	switch (matching_type) {
 	case MATCH_FULL:
-		return is_one_sequence(rr->rdata + 3, data_bytes);
+		return is_full_data(rr->rdata + 3, data_bytes, selector);
 	case MATCH_SHA256:
 		return data_bytes == 32 && rank(MATCH_SHA256, digests, digest_count) < digest_count;
 	case MATCH_SHA512:

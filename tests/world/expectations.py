@@ -34,7 +34,7 @@ def _complete_host(given, domain, port, mx):
             "tlsa_base": base,
             "tlsa_owner": f"_{port}._tcp.{base}",
             "usable_tlsa": 1 if policy == "dane" else 0,
-            "reference_names": _reference_names(base, domain, mx),
+            "reference_names": _reference_names(base, domain, mx) if policy == "dane" else [],
         }
     else:
         host |= {"tlsa_status": "absent", "usable_tlsa": 0, "reference_names": []}

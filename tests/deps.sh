@@ -1,0 +1,48 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# Installs the Debian packages that build, tests and demo need: only what is missing.
+set -eu
+
+build="gcc make pkg-config protobuf-c-compiler protobuf-compiler libunbound-dev libevent-dev
+libsodium-dev libprotobuf-c-dev libconfuse-dev libidn2-dev libjansson-dev dns-root-data"
+tests="libcmocka-dev python3-pytest python3-dnspython python3-protobuf python3-nacl
+python3-cryptography nsd ldnsutils unbound bind9-dnsutils dnsperf iproute2 util-linux"
+
+if ! command -v dpkg-query >/dev/null 2>&1; then
+	echo "deps: this is no Debian system; install the counterparts of these packages by hand:" >&2
+	echo $build $tests >&2
+	exit 0
+fi
+
+missing=""
+for package in $build $tests; do
+	state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+	[ "$state" = installed ] || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+echo "deps: installing$missing"
+as_root=""
+if [ "$(id -u)" != 0 ]; then
+	if ! command -v sudo >/dev/null 2>&1; then
+		echo "deps: neither root nor sudo; run this as root: apt-get install$missing" >&2
+		exit 1
+	fi
+	as_root="sudo"
+fi
+export DEBIAN_FRONTEND=noninteractive
+$as_root apt-get update -qq
+# The name servers among them are started by the tests themselves, never as system services.
+policy=/usr/sbin/policy-rc.d
+made_policy=""
+if [ ! -e "$policy" ]; then
+	printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
+	$as_root chmod 755 "$policy"
+	made_policy=yes
+fi
+status=0
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing \
+	>/dev/null || status=$?
+[ -z "$made_policy" ] || $as_root rm -f "$policy"
+[ "$status" = 0 ] || echo "deps: apt-get could not install$missing" >&2
+exit "$status"

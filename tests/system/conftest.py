@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The daemon under test, on the world that tests/world/run.py started around pytest."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+HERE = pathlib.Path(__file__).parent
+BUILD = pathlib.Path(os.environ.get("BUILD_DIR", HERE.parent.parent / "build" / "release"))
+WORLD = pathlib.Path(os.environ["WORLD_DIR"]) if "WORLD_DIR" in os.environ else None
+sys.path[:0] = [str(HERE), str(HERE.parent / "world"), str(BUILD / "gen")]
+
+READY_TIMEOUT_S = 20
+
+
+class Daemon:
+    """resolverd as a child process, with a directory, a socket and a key of its own."""
+
+    def __init__(self, directory, **keys):
+        self.directory = pathlib.Path(directory)
+        self.socket = str(self.directory / "s.sock")
+        self.public_key = str(self.directory / "resolverd.pub")
+        self.keys = {
+            "server.socket": self.socket,
+            "server.state-directory": str(self.directory / "state"),
+            "signing.public-key-file": self.public_key,
+            "signing.member": "member-under-test",
+            "resolver.root-hints": str(WORLD / "root.hints"),
+            "resolver.trust-anchor-file": str(WORLD / "root.key"),
+            "resolver.deadline": "6s",
+            "unbound.do-not-query-localhost": "no",
+        } | {name.replace("__", ".").replace("_", "-"): value for name, value in keys.items()}
+        self.process = None
+        self.log_path = self.directory / "log"
+
+    def command(self):
+        sets = [f"--set={name}={value}" for name, value in self.keys.items()]
+        empty = self.directory / "resolverd.conf"
+        empty.touch()
+        return [str(BUILD / "resolverd"), "--config", str(empty), *sets]
+
+    def start(self, wait=True):
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        if wait:
+            self.wait_until_ready()
+        return self
+
+    def wait_until_ready(self):
+        wait_for(lambda: self.status().get("ready"), READY_TIMEOUT_S, lambda: f"not ready:\n{self.log()}")
+
+    def stop(self, expected=0):
+        if self.process is None:
+            return None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(timeout=15)
+        self.process = None
+        if expected is not None:
+            assert code == expected, self.log()
+        return code
+
+    def log(self):
+        return self.log_path.read_text() if self.log_path.exists() else ""
+
+    def ctl(self, *arguments, public_key=None, timeout=15):
+        """(exit code, JSON)"""
+        command = [str(BUILD / "resolverctl"), "--socket", self.socket, "--public-key",
+                   public_key or self.public_key, "--json", "--timeout", str(timeout), *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout + 10)
+        return done.returncode, json.loads(done.stdout) if done.stdout.strip() else {"stderr": done.stderr}
+
+    def status(self):
+        return self.ctl("status")[1]
+
+    def roles(self):
+        """{role: [pid, …]} of the daemon's children."""
+        pid, found = self.process.pid, {}
+        for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            arguments = pathlib.Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+            role = arguments[arguments.index(b"--role") + 1].decode() if b"--role" in arguments else "starting"
+            found.setdefault(role.split(":")[0], []).append(int(child))
+        return found
+
+
+def wait_for(condition, timeout_s, complaint=lambda: "condition not met", every_s=0.05):
+    """Polls a condition, bounded in time; returns its value."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, complaint()
+        time.sleep(every_s)
+
+
+def exists(pid):
+    try:
+        return "State:\tZ" not in pathlib.Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def daemon(tmp_path_factory):
+    """One daemon for every test that does not harm it."""
+    daemon = Daemon(tmp_path_factory.mktemp("daemon")).start()
+    yield daemon
+    pids = [pid for pids in daemon.roles().values() for pid in pids]
+    daemon.stop()
+    assert not [pid for pid in pids if exists(pid)], "roles outlive the supervisor"
+    assert not os.path.exists(daemon.socket), "the socket file outlives the daemon"
+
+
+@pytest.fixture
+def make_daemon(tmp_path):
+    """Daemons of a test's own: make_daemon(resolver__workers="1")."""
+    made = []
+
+    def make(start=True, **keys):
+        directory = tmp_path / f"daemon{len(made)}"
+        directory.mkdir()
+        made.append(Daemon(directory, **keys))
+        return made[-1].start() if start else made[-1]
+
+    yield make
+    for daemon in made:
+        daemon.stop(expected=None)
