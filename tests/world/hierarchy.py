@@ -12,8 +12,8 @@
 import json
 
 import dns.name
-import dns.zonefile
-from dns.rdatatype import DS, NS
+import dns.rdata
+import dns.rrset
 
 import signer
 
@@ -184,5 +184,16 @@ def _name(text):
     return dns.name.from_text(text, dns.name.root)
 
 
-def _parse(lines, origin, ttl):
-    return dns.zonefile.read_rrsets("\n".join(lines), default_ttl=ttl, origin=origin, relativize=False, rdclass=None)
+def _parse(lines, origin, default_ttl):
+    """RRsets of records "OWNER [TTL] [IN] TYPE DATA". (dnspython's zone reader needs quadratic time for a list of RRsets.)"""
+    rrsets = {}
+    for line in lines:
+        owner, *words = line.split()
+        ttl = int(words.pop(0)) if words[0].isdigit() else default_ttl
+        if words[0] == "IN":
+            words.pop(0)
+        name = origin if owner == "@" else dns.name.from_text(owner, origin)
+        rdata = dns.rdata.from_text("IN", words[0], " ".join(words[1:]), origin, relativize=False)
+        rrset = rrsets.setdefault((name, rdata.rdtype), dns.rrset.RRset(name, rdata.rdclass, rdata.rdtype))
+        rrset.add(rdata, ttl)
+    return list(rrsets.values())

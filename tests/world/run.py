@@ -14,9 +14,7 @@ import subprocess
 import sys
 
 import process
-from world import World
-
-EXIT_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from world import DEADLY_SIGNALS, World
 
 
 def parse_arguments():
@@ -28,7 +26,7 @@ def parse_arguments():
 
 
 def leave(number, _frame):
-    for ignored in EXIT_SIGNALS:
+    for ignored in DEADLY_SIGNALS:
         signal.signal(ignored, signal.SIG_IGN)  # a second one must not interrupt the teardown
     raise SystemExit(128 + number)
 
@@ -44,7 +42,7 @@ def run_command(command, world):
 
 def main():
     arguments = parse_arguments()
-    for number in EXIT_SIGNALS:
+    for number in DEADLY_SIGNALS:
         signal.signal(number, leave)
     process.die_with_parent(signal.SIGTERM)
     process.adopt_orphans()

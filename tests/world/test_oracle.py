@@ -92,7 +92,7 @@ def allowed(value):
     return value if isinstance(value, list) else [value]
 
 
-def host_names(host):
+def host_name(host):
     """A host that may be called by several names is asked for by the first."""
     return allowed(host["name"])[0]
 
@@ -102,8 +102,8 @@ def questions(scenario):
     yield scenario["domain"], "MX"
     for host in scenario["expect"]["hosts"]:
         if None not in allowed(host["address_status"]):
-            yield host_names(host), "A"
-            yield host_names(host), "AAAA"
+            yield host_name(host), "A"
+            yield host_name(host), "AAAA"
     for name, rdtype, _status in scenario["lookups"]:
         yield name, rdtype
 
@@ -176,12 +176,12 @@ def test_mx(scenario, answers):
     if expect["mx"]["implicit"]:
         assert not any(rrset.rdtype == dns.rdatatype.MX for rrset in reply.answer)
         return
-    expected = [host_names(host) for host in expect["hosts"]]
+    expected = [host_name(host) for host in expect["hosts"]]
     assert (sorted(found) == sorted(expected)) if expect["any_order"] else (found == expected)
 
 
 HOSTS = [
-    pytest.param(host, id=f"{scenario['name']}-{host_names(host)}")
+    pytest.param(host, id=f"{scenario['name']}-{host_name(host)}")
     for scenario in SCENARIOS
     for host in scenario["expect"]["hosts"]
     if None not in allowed(host["address_status"])
@@ -191,14 +191,14 @@ HOSTS = [
 @pytest.mark.parametrize("host", HOSTS)
 def test_addresses(host, answers):
     """The best family decides; a family with addresses beats a proof that there are none."""
-    families = {rdtype: status_of(answers[host_names(host), rdtype], rdtype) for rdtype in ("A", "AAAA")}
+    families = {rdtype: status_of(answers[host_name(host), rdtype], rdtype) for rdtype in ("A", "AAAA")}
     wanted = set(allowed(host["address_status"]))
     best = best_family(families.values())
     assert best & wanted, f"addresses are {families}"
     has_address = any(
         rrset.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA)
         for rdtype in families
-        for rrset in answers[host_names(host), rdtype].answer
+        for rrset in answers[host_name(host), rdtype].answer
     )
     if "unreachable" not in allowed(host["policy"]):
         assert has_address

@@ -14,6 +14,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +29,7 @@ from hierarchy import BACKEND_ADDRESS, ROOT_ADDRESS, Hierarchy
 HERE = pathlib.Path(__file__).parent
 READY_TIMEOUT_S = 10
 BULK_ZONE = "bulk.net"
+DEADLY_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class World:
@@ -69,7 +71,7 @@ class World:
 
     def _run(self, command, with_signal, error_file):
         with open(error_file, "wb") as errors:
-            self._servers.append(process.start(command, with_signal, stdin=-3, stdout=errors, stderr=errors))
+            self._servers.append(process.start(command, with_signal, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors))
 
     def _wait_until_ready(self, hierarchy):
         servers = hierarchy.servers()
@@ -122,18 +124,18 @@ class Janitor:
 
     def __init__(self, directory, keep):
         read_end, self.write_end = os.pipe()
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, DEADLY_SIGNALS)  # the janitor keeps them blocked
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self.write_end)
             self._wait_and_clean(read_end, directory, keep)
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         os.close(read_end)
 
     @staticmethod
     def _wait_and_clean(read_end, directory, keep):
         try:
             os.setsid()
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)
             os.read(read_end, 1)
             while not keep and directory.exists():
                 shutil.rmtree(directory, ignore_errors=True)  # again if a dying server still writes into it
