@@ -300,9 +300,9 @@ int request_receive(struct resolverd_client *client, const uint8_t *body, size_t
 		return RESOLVERD_ERROR_MEMORY;
 	Resolverd__V1__Response *response =
 	    resolverd__v1__response__unpack(memory_protobuf(arena), body_bytes, body);
-	int r = response != NULL      ? 0
+	int r = response != NULL       ? 0
 		: memory_failed(arena) ? RESOLVERD_ERROR_MEMORY
-				      : RESOLVERD_ERROR_PROTOCOL;
+				       : RESOLVERD_ERROR_PROTOCOL;
 	struct request *request = r == 0 ? request_find(client, response->id) : NULL;
 	bool is_status = request != NULL && request->kind == BODY(STATUS);
 	/* Of a released request, or said twice: not ours to judge. */

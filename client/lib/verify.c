@@ -78,8 +78,8 @@ int verify_answer(const struct verifier *verifier, const Resolverd__V1__SignedAn
 	if (!signing_verify(SIGNING_CONTEXT_ANSWER, bytes->data, bytes->len,
 		signed_answer->signature.data, signed_answer->signature.len, key->key))
 		return refuse(verifier, "the signature of an answer is wrong");
-	const Resolverd__V1__Answer *answer =
-	    resolverd__v1__answer__unpack(memory_protobuf(verifier->arena), bytes->len, bytes->data);
+	const Resolverd__V1__Answer *answer = resolverd__v1__answer__unpack(
+	    memory_protobuf(verifier->arena), bytes->len, bytes->data);
 	if (answer == NULL && memory_failed(verifier->arena))
 		return RESOLVERD_ERROR_MEMORY;
 	if (answer == NULL)

@@ -4,8 +4,8 @@
  * key, signature, member, kind, question, expiry, critical. Pure; time is a parameter.
  */
 #pragma once
-#include "client/lib/memory.h"
 #include "client/lib/keys.h"
+#include "client/lib/memory.h"
 
 /* Not an error to the caller yet: ask for the status once more, then try again. */
 #define VERIFY_UNKNOWN_KEY 1
