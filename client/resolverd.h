@@ -152,8 +152,8 @@ struct resolverd_host {
 	const struct resolverd_tlsa
 	    *tlsa;         /* usable set after digest agility (RFC 7671 section 9) */
 	size_t tlsa_count; /* at most 32; relevant when policy is dane */
-	const char
-	    *sni; /* name to send in SNI (RFC 7672 section 8.1); NULL unless policy is dane */
+	const char *sni;   /* name to send in SNI (RFC 7672 section 8.1); NULL unless policy is dane
+			      or tls-no-auth */
 	/* Names to accept in a certificate under usage 2, first is primary (RFC 7672
 	 * section 3.2.2); never look at them under usage 3. Empty unless policy is dane. */
 	const char *const *reference_names;

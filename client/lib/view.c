@@ -85,7 +85,9 @@ void view_host_policy(struct resolverd_host *host, int policy, int reason)
 		host->policy = RESOLVERD_UNREACHABLE;
 	host->reason = host_reason_text(reason);
 	host->reason_text = host_reason_sentence(reason);
-	host->sni = host->policy == RESOLVERD_DANE ? host->tlsa_base : NULL;
+	host->sni = host->policy == RESOLVERD_DANE || host->policy == RESOLVERD_TLS_NO_AUTH
+			? host->tlsa_base
+			: NULL;
 }
 
 void view_host(struct resolverd_memory *arena, const struct verified *verified, uint64_t now_ms,

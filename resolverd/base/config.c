@@ -166,9 +166,14 @@ static const char *value_problem(const struct key *key, const char *value)
 
 /* ---- libconfuse ---- */
 
+/* libconfuse takes the end of the file for the end of every open section. So a top-level option of
+ * ours stands behind the text: inside a section that was left open it is unknown. */
+#define END_MARK "end-of-file-mark"
+
 struct collector { /* reached through the error callback, which has no argument of its own */
 	char *error;
 	size_t error_bytes;
+	const char *file; /* NULL once the file is read; libconfuse's sections do not know it */
 };
 static _Thread_local struct collector collecting;
 
@@ -178,8 +183,10 @@ static void on_error(cfg_t *cfg, const char *format, va_list args)
 		return; /* the first error is the one to mend first */
 	char text[300];
 	vsnprintf(text, sizeof text, format, args);
-	if (cfg != NULL && cfg->filename != NULL && cfg->line > 0)
-		snprintf(collecting.error, collecting.error_bytes, "%s:%d: %s", cfg->filename, cfg->line,
+	if (strstr(text, END_MARK) != NULL)
+		snprintf(text, sizeof text, "the section '%s' is not closed with }", cfg_name(cfg));
+	if (collecting.file != NULL && cfg != NULL)
+		snprintf(collecting.error, collecting.error_bytes, "%s:%d: %s", collecting.file, cfg->line,
 		    text);
 	else
 		snprintf(collecting.error, collecting.error_bytes, "%s", text);
@@ -241,12 +248,13 @@ static const char *const sections[] = {"server", "signing", "cache", "resolver",
 
 static cfg_t *schema_new(void)
 {
-	cfg_opt_t options[SECTION_COUNT][SECTION_OPTIONS], top[SECTION_COUNT + 1];
+	cfg_opt_t options[SECTION_COUNT][SECTION_OPTIONS], top[SECTION_COUNT + 2];
 	for (size_t i = 0; i < SECTION_COUNT; i++) {
 		section_options(sections[i], options[i]);
 		top[i] = (cfg_opt_t)CFG_SEC(sections[i], options[i], CFGF_NONE);
 	}
-	top[SECTION_COUNT] = (cfg_opt_t)CFG_END();
+	top[SECTION_COUNT] = (cfg_opt_t)CFG_BOOL(END_MARK, cfg_false, CFGF_NONE);
+	top[SECTION_COUNT + 1] = (cfg_opt_t)CFG_END();
 	cfg_t *cfg = cfg_init(top, CFGF_NONE); /* copies the tables */
 	if (cfg == NULL)
 		return NULL;
@@ -391,22 +399,18 @@ int config_parse(const struct config_source *source, char *error, size_t error_b
 {
 	struct config config = {0};
 	error[0] = '\0';
-	collecting = (struct collector){error, error_bytes};
+	collecting = (struct collector){error, error_bytes, source->file};
 	cfg_t *cfg = schema_new();
 	int r = cfg != NULL ? 0 : -ENOMEM;
 	if (r == 0 && source->file != NULL) {
-		/* cfg_parse_buf names its input "[buf]"; a stream lets it name the file */
-		FILE *stream = source->text[0] != '\0'
-		    ? fmemopen((void *)(uintptr_t)source->text, strlen(source->text), "r")
-		    : fopen("/dev/null", "r");
-		cfg->filename = strdup(source->file);
-		if (stream == NULL || cfg->filename == NULL)
+		char *text = NULL;
+		if (asprintf(&text, "%s\n" END_MARK " = yes\n", source->text) < 0)
 			r = -ENOMEM;
-		else if (cfg_parse_fp(cfg, stream) != CFG_SUCCESS)
-			r = -EINVAL;
-		if (stream != NULL)
-			fclose(stream);
+		else
+			r = cfg_parse_buf(cfg, text) == CFG_SUCCESS ? 0 : -EINVAL;
+		free(text);
 	}
+	collecting.file = NULL;
 	for (const char *const *set = source->set; r == 0 && set != NULL && *set != NULL; set++)
 		r = apply_set(cfg, *set, error, error_bytes);
 	if (r == 0)
