@@ -34,8 +34,8 @@ struct combined_host {
 
 /* kind, mx_status, requirement and insecure_mx_policy are the route's, policy and reason the
  * host's. For an address next hop policy is OPPORTUNISTIC, reason ADDRESS_LITERAL. */
-struct combined_host combine_host(int mx_status, int requirement, int insecure_mx_policy, int policy,
-    int reason);
+struct combined_host combine_host(
+    int mx_status, int requirement, int insecure_mx_policy, int policy, int reason);
 
 /* The outcome when the route alone decides it, else 0. */
 enum outcome combine_route(int kind, int mx_status);
@@ -49,9 +49,9 @@ struct combined_plan {
 struct combined_plan combine_plan(int requirement, const struct combined_host *hosts, size_t count);
 
 const char *outcome_text(enum outcome outcome);
-const char *policy_text(int policy);         /* "dane", "tls-no-auth", ... */
-const char *status_text(int status);         /* "secure", ...; unknown: "error" */
+const char *policy_text(int policy); /* "dane", "tls-no-auth", ... */
+const char *status_text(int status); /* "secure", ...; unknown: "error" */
 const char *tlsa_status_text(int status);
 const char *requirement_text(int requirement);
-const char *host_reason_text(int reason);    /* "no-address", ... for programs */
+const char *host_reason_text(int reason);     /* "no-address", ... for programs */
 const char *host_reason_sentence(int reason); /* for people, with the RFC section */

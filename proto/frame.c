@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "proto/frame.h"
 
-enum frame_result frame_parse(const uint8_t *bytes, size_t count, size_t max_body_bytes,
-    struct frame *ret_frame)
+enum frame_result frame_parse(
+    const uint8_t *bytes, size_t count, size_t max_body_bytes, struct frame *ret_frame)
 {
 	ret_frame->whole_bytes = 0;
 	if (count < FRAME_HEADER_BYTES)
 		return FRAME_NEED_MORE;
 	size_t body_bytes = (size_t)bytes[0] << 24 | (size_t)bytes[1] << 16 |
-	    (size_t)bytes[2] << 8 | (size_t)bytes[3];
+			    (size_t)bytes[2] << 8 | (size_t)bytes[3];
 	if (body_bytes == 0)
 		return FRAME_EMPTY;
 	if (body_bytes > max_body_bytes)

@@ -28,8 +28,8 @@ struct frame {
 
 /* On FRAME_COMPLETE fills ret_frame. On FRAME_NEED_MORE, once the header is there, only
  * ret_frame->whole_bytes is set (else 0), so that the caller can make room. */
-enum frame_result frame_parse(const uint8_t *bytes, size_t count, size_t max_body_bytes,
-    struct frame *ret_frame);
+enum frame_result frame_parse(
+    const uint8_t *bytes, size_t count, size_t max_body_bytes, struct frame *ret_frame);
 
 void frame_put_header(uint8_t header[FRAME_HEADER_BYTES], size_t body_bytes);
 

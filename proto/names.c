@@ -140,7 +140,8 @@ int name_canonical(const char *text, char ret_name[NAME_TEXT_MAX])
 int name_tlsa_owner(unsigned port, const char *base, char ret_name[NAME_TEXT_MAX])
 {
 	char text[NAME_TEXT_MAX + 16];
-	int n = snprintf(text, sizeof text, "_%u._tcp.%s", port, strcmp(base, ".") == 0 ? "" : base);
+	int n =
+	    snprintf(text, sizeof text, "_%u._tcp.%s", port, strcmp(base, ".") == 0 ? "" : base);
 	if (n < 0 || (size_t)n >= sizeof text)
 		return NAME_TOO_LONG;
 	return name_canonical(text, ret_name);

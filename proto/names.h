@@ -36,20 +36,21 @@ const char *name_error_text(int error);
 
 /* Uncompressed wire format, final zero octet included, to canonical text; needs wire_bytes to be
  * exactly one name. */
-[[gnu::warn_unused_result]] int name_from_wire(const uint8_t *wire, size_t wire_bytes,
-    char ret_name[NAME_TEXT_MAX]);
+[[gnu::warn_unused_result]] int name_from_wire(
+    const uint8_t *wire, size_t wire_bytes, char ret_name[NAME_TEXT_MAX]);
 
-[[gnu::warn_unused_result]] int name_to_wire(const char *text, uint8_t ret_wire[NAME_WIRE_MAX],
-    size_t *ret_wire_bytes);
+[[gnu::warn_unused_result]] int name_to_wire(
+    const char *text, uint8_t ret_wire[NAME_WIRE_MAX], size_t *ret_wire_bytes);
 
 /* "_port._tcp.base" (RFC 7672 section 2.2.3); NAME_TOO_LONG when that is over 255 octets. */
-[[gnu::warn_unused_result]] int name_tlsa_owner(unsigned port, const char *base,
-    char ret_name[NAME_TEXT_MAX]);
+[[gnu::warn_unused_result]] int name_tlsa_owner(
+    unsigned port, const char *base, char ret_name[NAME_TEXT_MAX]);
 
 enum next_hop_kind {
 	NEXT_HOP_DOMAIN,  /* example.org: MX step */
 	NEXT_HOP_HOST,    /* [mx.example.org] */
-	NEXT_HOP_ADDRESS, /* [192.0.2.1], [2001:db8::1], [IPv6:2001:db8::1] (RFC 5321 section 4.1.3) */
+	NEXT_HOP_ADDRESS, /* [192.0.2.1], [2001:db8::1], [IPv6:2001:db8::1] (RFC 5321 section 4.1.3)
+			   */
 };
 
 struct next_hop {

@@ -12,8 +12,8 @@ void key_id_of(const uint8_t public_key[crypto_sign_PUBLICKEYBYTES], uint8_t ret
 }
 
 /* Ed25519 hashes its input twice, so libsodium wants it in one piece: context, zero, bytes. */
-static uint8_t *message_make(const char *context, const uint8_t *bytes, size_t count, uint8_t *local,
-    size_t local_bytes, size_t *ret_count)
+static uint8_t *message_make(const char *context, const uint8_t *bytes, size_t count,
+    uint8_t *local, size_t local_bytes, size_t *ret_count)
 {
 	size_t context_bytes = strlen(context) + 1;
 	*ret_count = context_bytes + count;

@@ -40,7 +40,8 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
 	static const struct option options[] = {{"config", required_argument, NULL, OPTION_CONFIG},
 	    {"set", required_argument, NULL, OPTION_SET},
 	    {"check-config", no_argument, NULL, OPTION_CHECK},
-	    {"version", no_argument, NULL, OPTION_VERSION}, {"help", no_argument, NULL, OPTION_HELP},
+	    {"version", no_argument, NULL, OPTION_VERSION},
+	    {"help", no_argument, NULL, OPTION_HELP},
 	    {"role", required_argument, NULL, OPTION_ROLE}, {NULL, 0, NULL, 0}};
 	size_t set_count = 0;
 	int option;
@@ -123,7 +124,8 @@ int main(int argc, char **argv)
 	struct config config;
 	char error[700];
 	char *text = arguments.role != NULL ? role_read_config() : read_config(&arguments);
-	struct config_source source = {.file = arguments.config_file, .text = text, .set = arguments.set};
+	struct config_source source = {
+	    .file = arguments.config_file, .text = text, .set = arguments.set};
 	if (sodium_init() < 0)
 		exit_code = EX_SOFTWARE;
 	else if (text == NULL)
@@ -138,7 +140,8 @@ int main(int argc, char **argv)
 			exit_code = EX_OK;
 		else
 			exit_code = supervisor_main(&(struct supervisor_start){.config = &config,
-			    .config_file = arguments.config_file, .config_text = text,
+			    .config_file = arguments.config_file,
+			    .config_text = text,
 			    .set = arguments.set});
 		config_fini(&config);
 	}

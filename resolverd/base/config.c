@@ -37,8 +37,8 @@ int64_t config_duration_ms(const char *text)
 
 int64_t config_size_bytes(const char *text)
 {
-	static const struct unit units[] = {{"", 1}, {"k", 1 << 10}, {"K", 1 << 10}, {"M", 1 << 20},
-	    {"G", 1 << 30}, {NULL, 0}};
+	static const struct unit units[] = {
+	    {"", 1}, {"k", 1 << 10}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {NULL, 0}};
 	return with_unit(text, units);
 }
 
@@ -134,31 +134,36 @@ static const char *value_problem(const struct key *key, const char *value)
 		if (value[0] != '/')
 			return "must be an absolute path";
 		if (strlen(value) >= sizeof((struct sockaddr_un *)NULL)->sun_path)
-			return "is too long for a Unix socket (107 bytes at most); use a shorter path";
+			return "is too long for a Unix socket (107 bytes at most); use a shorter "
+			       "path";
 		return NULL;
 	case DURATION:
 		number = config_duration_ms(value);
 		if (number < 0)
 			return "is no duration; write for example 30, 30s, 5m, 2h or 1d";
-		return number < key->low || number > key->high ? "is outside the allowed range" : NULL;
+		return number < key->low || number > key->high ? "is outside the allowed range"
+							       : NULL;
 	case SIZE:
 		number = config_size_bytes(value);
-		return number < (1 << 20) ? "is no size of at least 1M; write for example 256M or 2G" : NULL;
+		return number < (1 << 20)
+			   ? "is no size of at least 1M; write for example 256M or 2G"
+			   : NULL;
 	case COUNT:
 		number = strtol(value, &end, 10);
 		if (end == value || *end != '\0')
 			return "is no number";
-		return number < key->low || number > key->high ? "is outside the allowed range" : NULL;
+		return number < key->low || number > key->high ? "is outside the allowed range"
+							       : NULL;
 	case MODE:
 		number = strtol(value, &end, 8);
 		return end == value || *end != '\0' || number < 0 || number > 0777
-		    ? "is no octal mode such as 0660"
-		    : NULL;
+			   ? "is no octal mode such as 0660"
+			   : NULL;
 	case INSECURE_MX:
 		return strcmp(value, "dane") != 0 && strcmp(value, "opportunistic") != 0 &&
-			strcmp(value, "unreachable") != 0
-		    ? "must be dane, opportunistic or unreachable"
-		    : NULL;
+			       strcmp(value, "unreachable") != 0
+			   ? "must be dane, opportunistic or unreachable"
+			   : NULL;
 	default:
 		return NULL;
 	}
@@ -186,8 +191,8 @@ static void on_error(cfg_t *cfg, const char *format, va_list args)
 	if (strstr(text, END_MARK) != NULL)
 		snprintf(text, sizeof text, "the section '%s' is not closed with }", cfg_name(cfg));
 	if (collecting.file != NULL && cfg != NULL)
-		snprintf(collecting.error, collecting.error_bytes, "%s:%d: %s", collecting.file, cfg->line,
-		    text);
+		snprintf(collecting.error, collecting.error_bytes, "%s:%d: %s", collecting.file,
+		    cfg->line, text);
 	else
 		snprintf(collecting.error, collecting.error_bytes, "%s", text);
 }
@@ -292,7 +297,8 @@ static int apply_set(cfg_t *cfg, const char *set, char *error, size_t error_byte
 		if (strcmp(cfg_opt_name(cfg_getnopt(section, i)), dot + 1) == 0)
 			opt = cfg_getnopt(section, i);
 	if (opt == NULL) {
-		snprintf(error, error_bytes, "--set %.100s: there is no key '%s.%s'", set, text, dot + 1);
+		snprintf(error, error_bytes, "--set %.100s: there is no key '%s.%s'", set, text,
+		    dot + 1);
 		return -EINVAL;
 	}
 	char *values[16] = {equals + 1};
@@ -326,10 +332,12 @@ static int take_lists(cfg_t *cfg, struct config *config, char *error, size_t err
 	count = cfg_size(resolver, "digests");
 	for (unsigned i = 0; i < count; i++) {
 		const char *digest = cfg_getnstr(resolver, "digests", i);
-		int type = strcmp(digest, "sha256") == 0 ? 1 : strcmp(digest, "sha512") == 0 ? 2 : 0;
+		int type = strcmp(digest, "sha256") == 0   ? 1
+			   : strcmp(digest, "sha512") == 0 ? 2
+							   : 0;
 		if (type == 0 || config->resolver.digest_count == 2) {
-			snprintf(error, error_bytes, "resolver.digests: '%s' must be sha512 or sha256, each once",
-			    digest);
+			snprintf(error, error_bytes,
+			    "resolver.digests: '%s' must be sha512 or sha256, each once", digest);
 			return -EINVAL;
 		}
 		config->resolver.digests[config->resolver.digest_count++] = (uint8_t)type;
@@ -373,9 +381,11 @@ static int take(cfg_t *cfg, struct config *config, char *error, size_t error_byt
 	const char *key_file = cfg_getstr(signing, "key-file");
 	if (key_file[0] != '\0')
 		config->signing.key_file = strdup(key_file);
-	else if (asprintf(&config->signing.key_file, "%s/signing.key", config->server.state_directory) < 0)
+	else if (asprintf(&config->signing.key_file, "%s/signing.key",
+		     config->server.state_directory) < 0)
 		return -ENOMEM;
-	config->cache.max_memory_bytes = (uint64_t)config_size_bytes(cfg_getstr(cache, "max-memory"));
+	config->cache.max_memory_bytes =
+	    (uint64_t)config_size_bytes(cfg_getstr(cache, "max-memory"));
 	config->cache.min_ttl_ms = config_duration_ms(cfg_getstr(cache, "min-ttl"));
 	config->cache.max_ttl_ms = config_duration_ms(cfg_getstr(cache, "max-ttl"));
 	config->cache.failure_ttl_ms = config_duration_ms(cfg_getstr(cache, "failure-ttl"));
@@ -385,17 +395,18 @@ static int take(cfg_t *cfg, struct config *config, char *error, size_t error_byt
 		config->resolver.workers = cores > 4 ? 4 : cores < 2 ? 2 : (uint32_t)cores;
 	config->resolver.root_hints = strdup(cfg_getstr(resolver, "root-hints"));
 	config->resolver.trust_anchor_file = strdup(cfg_getstr(resolver, "trust-anchor-file"));
-	config->resolver.deadline_ms = (uint32_t)config_duration_ms(cfg_getstr(resolver, "deadline"));
+	config->resolver.deadline_ms =
+	    (uint32_t)config_duration_ms(cfg_getstr(resolver, "deadline"));
 	const char *insecure = cfg_getstr(resolver, "insecure-mx-policy");
-	config->resolver.insecure_mx_policy = insecure[0] == 'd'
-	    ? RESOLVERD__V1__INSECURE_MX_POLICY__INSECURE_MX_DANE
+	config->resolver.insecure_mx_policy =
+	    insecure[0] == 'd'   ? RESOLVERD__V1__INSECURE_MX_POLICY__INSECURE_MX_DANE
 	    : insecure[0] == 'o' ? RESOLVERD__V1__INSECURE_MX_POLICY__INSECURE_MX_OPPORTUNISTIC
 				 : RESOLVERD__V1__INSECURE_MX_POLICY__INSECURE_MX_UNREACHABLE;
 	return take_lists(cfg, config, error, error_bytes);
 }
 
-int config_parse(const struct config_source *source, char *error, size_t error_bytes,
-    struct config *ret_config)
+int config_parse(
+    const struct config_source *source, char *error, size_t error_bytes, struct config *ret_config)
 {
 	struct config config = {0};
 	error[0] = '\0';
@@ -420,7 +431,8 @@ int config_parse(const struct config_source *source, char *error, size_t error_b
 	collecting = (struct collector){0};
 	if (r != 0) {
 		if (error[0] == '\0')
-			snprintf(error, error_bytes, "%s: %s", source->file != NULL ? source->file : "--set",
+			snprintf(error, error_bytes, "%s: %s",
+			    source->file != NULL ? source->file : "--set",
 			    r == -ENOMEM ? "out of memory" : "syntax error");
 		config_fini(&config);
 		return r;
@@ -440,7 +452,8 @@ void config_fini(struct config *config)
 	free(config->signing.member);
 	free(config->resolver.root_hints);
 	free(config->resolver.trust_anchor_file);
-	for (char **forward = config->resolver.forward; forward != NULL && *forward != NULL; forward++)
+	for (char **forward = config->resolver.forward; forward != NULL && *forward != NULL;
+	     forward++)
 		free(*forward);
 	free(config->resolver.forward);
 	for (size_t i = 0; i < config->unbound_count; i++)

@@ -49,9 +49,10 @@ struct config_source {
 	const char *const *set; /* section.key=value, NULL-terminated; may be NULL */
 };
 
-/* Returns 0, or -EINVAL or -ENOMEM after writing one line of what, where and what to do to error. */
-[[gnu::warn_unused_result]] int config_parse(const struct config_source *source, char *error,
-    size_t error_bytes, struct config *ret_config);
+/* Returns 0, or -EINVAL or -ENOMEM after writing one line of what, where and what to do to error.
+ */
+[[gnu::warn_unused_result]] int config_parse(
+    const struct config_source *source, char *error, size_t error_bytes, struct config *ret_config);
 void config_fini(struct config *config);
 
 /* "90", "90s", "5m", "2h", "1d", "250ms"; "64M", "1G". Negative on bad input. */

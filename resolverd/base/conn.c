@@ -18,8 +18,11 @@ static void on_writable(evutil_socket_t fd, short what, void *arg);
 int conn_init(struct conn *conn, struct event_base *base, int fd, size_t max_frame_bytes,
     size_t max_out_bytes, const struct conn_handler *handler, void *owner)
 {
-	*conn = (struct conn){.handler = handler, .owner = owner, .fd = fd,
-	    .max_frame_bytes = max_frame_bytes, .max_out_bytes = max_out_bytes};
+	*conn = (struct conn){.handler = handler,
+	    .owner = owner,
+	    .fd = fd,
+	    .max_frame_bytes = max_frame_bytes,
+	    .max_out_bytes = max_out_bytes};
 	evutil_make_socket_nonblocking(fd);
 	event_assign(&conn->read_event, base, fd, EV_READ | EV_PERSIST, on_readable, conn);
 	event_assign(&conn->write_event, base, fd, EV_WRITE, on_writable, conn);
@@ -50,7 +53,8 @@ uint8_t *conn_reserve(struct conn *conn, size_t bytes)
 		conn->out_sent = conn->out_used = 0;
 	if (conn->out_size - conn->out_used < bytes) {
 		if (conn->out_sent > 0) {
-			memmove(conn->out, conn->out + conn->out_sent, conn->out_used - conn->out_sent);
+			memmove(
+			    conn->out, conn->out + conn->out_sent, conn->out_used - conn->out_sent);
 			conn->out_used -= conn->out_sent;
 			conn->out_sent = 0;
 		}
@@ -70,7 +74,8 @@ uint8_t *conn_reserve(struct conn *conn, size_t bytes)
 
 static void watch_reading(struct conn *conn)
 {
-	bool wanted = !conn->paused && !conn->closing && conn->out_used - conn->out_sent < conn->max_out_bytes;
+	bool wanted = !conn->paused && !conn->closing &&
+		      conn->out_used - conn->out_sent < conn->max_out_bytes;
 	if (wanted == conn->reading)
 		return;
 	conn->reading = wanted;
@@ -84,8 +89,8 @@ static void watch_reading(struct conn *conn)
 static void flush(struct conn *conn)
 {
 	while (conn->out_sent < conn->out_used && !conn->dead) {
-		ssize_t n = send(conn->fd, conn->out + conn->out_sent, conn->out_used - conn->out_sent,
-		    MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send(conn->fd, conn->out + conn->out_sent,
+		    conn->out_used - conn->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n >= 0) {
 			conn->out_sent += (size_t)n;
 			conn->write_stalled_since_ms = 0;
@@ -169,7 +174,7 @@ static void process(struct conn *conn)
 	size_t at = 0;
 	conn->in_callback = true;
 	while (!conn->paused && !conn->closing && !conn->dead &&
-	    conn->out_used - conn->out_sent < conn->max_out_bytes) {
+	       conn->out_used - conn->out_sent < conn->max_out_bytes) {
 		struct frame frame;
 		enum frame_result result =
 		    frame_parse(conn->in + at, conn->in_used - at, conn->max_frame_bytes, &frame);
@@ -201,7 +206,8 @@ static bool make_room(struct conn *conn)
 {
 	struct frame frame = {0};
 	size_t wanted = READ_BYTES;
-	if (frame_parse(conn->in, conn->in_used, conn->max_frame_bytes, &frame) == FRAME_NEED_MORE &&
+	if (frame_parse(conn->in, conn->in_used, conn->max_frame_bytes, &frame) ==
+		FRAME_NEED_MORE &&
 	    frame.whole_bytes > wanted)
 		wanted = frame.whole_bytes;
 	if (conn->in_size >= wanted && conn->in_used < conn->in_size)

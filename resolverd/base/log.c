@@ -30,7 +30,8 @@ void log_line(enum log_level level, const char *format, ...)
 	vsnprintf(line + n, sizeof line - (size_t)n - 1, format, args);
 	va_end(args);
 	size_t length = strlen(line);
-	for (size_t i = 0; i < length; i++) /* names come from foreign data: one line stays one line */
+	for (size_t i = 0; i < length;
+	     i++) /* names come from foreign data: one line stays one line */
 		if ((unsigned char)line[i] < ' ')
 			line[i] = ' ';
 	line[length] = '\n';

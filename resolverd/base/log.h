@@ -5,8 +5,13 @@
  */
 #pragma once
 
-enum log_level { LOG_LEVEL_FATAL = 2, LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_NOTICE = 5,
-	LOG_LEVEL_INFO = 6 };
+enum log_level {
+	LOG_LEVEL_FATAL = 2,
+	LOG_LEVEL_ERROR = 3,
+	LOG_LEVEL_WARNING = 4,
+	LOG_LEVEL_NOTICE = 5,
+	LOG_LEVEL_INFO = 6
+};
 
 /* role is a literal: "supervisor", "server", "worker 1". */
 void log_open(const char *role);

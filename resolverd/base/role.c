@@ -40,7 +40,9 @@ int link_receive(int link, struct link_message *ret_message, int *ret_fd)
 {
 	struct iovec part = {.iov_base = ret_message, .iov_len = sizeof *ret_message};
 	union fd_control control = {0};
-	struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr header = {.msg_iov = &part,
+	    .msg_iovlen = 1,
+	    .msg_control = &control,
 	    .msg_controllen = sizeof control};
 	*ret_fd = -1;
 	ssize_t n = recvmsg(link, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
@@ -51,7 +53,8 @@ int link_receive(int link, struct link_message *ret_message, int *ret_fd)
 	struct cmsghdr *item = CMSG_FIRSTHDR(&header);
 	if (item != NULL && item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_RIGHTS)
 		memcpy(ret_fd, CMSG_DATA(item), sizeof *ret_fd);
-	if ((size_t)n != sizeof *ret_message || ret_message->bytes_count > sizeof ret_message->bytes) {
+	if ((size_t)n != sizeof *ret_message ||
+	    ret_message->bytes_count > sizeof ret_message->bytes) {
 		if (*ret_fd >= 0)
 			close(*ret_fd);
 		*ret_fd = -1;
@@ -73,7 +76,8 @@ char *role_read_config(void)
 	if (fstat(ROLE_FD_CONFIG, &status) != 0)
 		return NULL;
 	char *text = calloc(1, (size_t)status.st_size + 1);
-	if (text != NULL && pread(ROLE_FD_CONFIG, text, (size_t)status.st_size, 0) != status.st_size) {
+	if (text != NULL &&
+	    pread(ROLE_FD_CONFIG, text, (size_t)status.st_size, 0) != status.st_size) {
 		free(text);
 		return NULL;
 	}

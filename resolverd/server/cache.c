@@ -19,8 +19,8 @@ struct answer *answer_new(size_t blob_bytes, size_t hosts_bytes)
 	struct answer *answer = malloc(sizeof *answer + blob_bytes + hosts_bytes);
 	if (answer == NULL)
 		return NULL;
-	*answer = (struct answer){.refs = 1, .blob_bytes = (uint32_t)blob_bytes,
-	    .hosts_bytes = (uint32_t)hosts_bytes};
+	*answer = (struct answer){
+	    .refs = 1, .blob_bytes = (uint32_t)blob_bytes, .hosts_bytes = (uint32_t)hosts_bytes};
 	return answer;
 }
 
@@ -39,8 +39,8 @@ void answer_unref(struct answer *answer)
 static size_t entry_bytes(const struct cache_entry *entry)
 {
 	return sizeof *entry + entry->node.key_bytes + sizeof *entry->answer +
-	    entry->answer->blob_bytes + entry->answer->hosts_bytes + 2 * ALLOCATOR_BYTES +
-	    2 * sizeof(void *); /* its share of the buckets */
+	       entry->answer->blob_bytes + entry->answer->hosts_bytes + 2 * ALLOCATOR_BYTES +
+	       2 * sizeof(void *); /* its share of the buckets */
 }
 
 int cache_init(struct cache *cache, size_t max_bytes)

@@ -19,7 +19,8 @@ struct answer {
 	uint8_t data[]; /* blob, then hosts */
 };
 
-struct answer *answer_new(size_t blob_bytes, size_t hosts_bytes); /* one reference; NULL: no memory */
+struct answer *answer_new(
+    size_t blob_bytes, size_t hosts_bytes); /* one reference; NULL: no memory */
 struct answer *answer_ref(struct answer *answer);
 void answer_unref(struct answer *answer); /* NULL is fine */
 

@@ -85,7 +85,8 @@ static bool give(struct pool *pool, struct pool_worker *worker, struct pool_job 
 	Resolverd__Worker__Job message = RESOLVERD__WORKER__JOB__INIT;
 	message.id = job->id;
 	message.question = &job->question;
-	message.deadline_ms = pool->deadline_ms - pool->deadline_ms / 10; /* its word beats the request's end */
+	message.deadline_ms =
+	    pool->deadline_ms - pool->deadline_ms / 10; /* its word beats the request's end */
 	size_t bytes = resolverd__worker__job__get_packed_size(&message);
 	uint8_t *out = conn_reserve(&worker->conn, FRAME_HEADER_BYTES + bytes);
 	if (out == NULL)
@@ -147,8 +148,8 @@ static void hand_out(struct pool *pool)
 	}
 }
 
-int pool_ask(struct pool *pool, const struct question_key *key, const Resolverd__V1__Question *question,
-    struct job_waiter *waiter)
+int pool_ask(struct pool *pool, const struct question_key *key,
+    const Resolverd__V1__Question *question, struct job_waiter *waiter)
 {
 	struct pool_job *job = (struct pool_job *)table_find(&pool->jobs, key->bytes, key->count);
 	if (job == NULL) {
@@ -165,7 +166,8 @@ int pool_ask(struct pool *pool, const struct question_key *key, const Resolverd_
 		job->question.kind = question->kind;
 		job->question.port = question->port;
 		job->question.type = question->type;
-		job->question.name = (char *)job->key + 3; /* question_key_make puts the name there */
+		job->question.name =
+		    (char *)job->key + 3; /* question_key_make puts the name there */
 		LIST_INIT(&job->waiters);
 		table_insert(&pool->jobs, &job->node);
 		TAILQ_INSERT_TAIL(&pool->waiting, job, link);
@@ -192,30 +194,31 @@ static void take_self_check(struct pool_worker *worker, const Resolverd__Worker_
 		if (secure)
 			log_info("worker %u: the root key set validates", worker->index);
 		else
-			log_error("worker %u: %s; nothing is delivered until it does: check the outgoing "
-				  "DNS path and resolver.trust-anchor-file",
+			log_error(
+			    "worker %u: %s; nothing is delivered until it does: check the outgoing "
+			    "DNS path and resolver.trust-anchor-file",
 			    worker->index, check->reason);
 	}
 	worker->root_known = true;
 	worker->root_secure = secure;
 	if (!secure)
-		snprintf(worker->pool->not_secure_reason, sizeof worker->pool->not_secure_reason, "%s",
-		    check->reason);
+		snprintf(worker->pool->not_secure_reason, sizeof worker->pool->not_secure_reason,
+		    "%s", check->reason);
 }
 
 static struct pool_job *in_flight_with_id(struct pool_worker *worker, uint64_t id)
 {
 	struct pool_job *job;
-	TAILQ_FOREACH (job, &worker->in_flight, link)
-		if (job->id == id)
-			return job;
+	TAILQ_FOREACH(job, &worker->in_flight, link)
+	if (job->id == id)
+		return job;
 	return NULL;
 }
 
 static bool is_same_question(const Resolverd__V1__Question *a, const Resolverd__V1__Question *b)
 {
 	return a != NULL && a->kind == b->kind && a->port == b->port && a->type == b->type &&
-	    strcmp(a->name, b->name) == 0;
+	       strcmp(a->name, b->name) == 0;
 }
 
 static int on_frame(struct conn *conn, const uint8_t *body, size_t body_bytes)
@@ -240,7 +243,8 @@ static int on_frame(struct conn *conn, const uint8_t *body, size_t body_bytes)
 	}
 	resolverd__worker__facts__free_unpacked(facts, NULL);
 	if (r != 0)
-		log_error("worker %u sent something that answers no job of its own: replaced", worker->index);
+		log_error("worker %u sent something that answers no job of its own: replaced",
+		    worker->index);
 	return r;
 }
 
@@ -256,8 +260,8 @@ static void on_close(struct conn *conn)
 	struct pool_worker *worker = conn->owner;
 	struct pool *pool = worker->pool;
 	struct pool_job *job;
-	log_warning("worker %u (pid %d) is gone with %u jobs in flight; they run again", worker->index,
-	    worker->pid, worker->in_flight_count);
+	log_warning("worker %u (pid %d) is gone with %u jobs in flight; they run again",
+	    worker->index, worker->pid, worker->in_flight_count);
 	conn_fini(conn);
 	worker->up = worker->alone = worker->root_known = worker->root_secure = false;
 	worker->in_flight_count = 0;
@@ -267,7 +271,8 @@ static void on_close(struct conn *conn)
 		TAILQ_REMOVE(&worker->in_flight, job, link);
 		if (++job->deaths >= 2) {
 			pool->quarantined_count++;
-			log_error("quarantined for failure-ttl: '%s': two workers died with it in flight",
+			log_error(
+			    "quarantined for failure-ttl: '%s': two workers died with it in flight",
 			    job->question.name);
 			fail(pool, job, "quarantined: two workers died while working on it");
 		} else {
@@ -286,8 +291,8 @@ void pool_worker_up(struct pool *pool, uint32_t index, int32_t pid, int fd)
 	struct pool_worker *worker = &pool->workers[index];
 	if (worker->up) /* its successor was faster than the end of its socket */
 		on_close(&worker->conn);
-	if (conn_init(&worker->conn, pool->base, fd, FRAME_MAX_RESPONSE_BYTES, SIZE_MAX, &worker_handler,
-		worker) != 0) {
+	if (conn_init(&worker->conn, pool->base, fd, FRAME_MAX_RESPONSE_BYTES, SIZE_MAX,
+		&worker_handler, worker) != 0) {
 		log_fatal("cannot watch the socket of worker %u", index);
 		return;
 	}
@@ -303,7 +308,8 @@ void pool_tick(struct pool *pool, int64_t now_mono_ms)
 		struct pool_job *oldest = worker->up ? TAILQ_FIRST(&worker->in_flight) : NULL;
 		if (oldest != NULL &&
 		    now_mono_ms - oldest->given_at_ms > pool->deadline_ms + POOL_STUCK_GRACE_MS) {
-			log_error("worker %u (pid %d) is stuck: replaced", worker->index, worker->pid);
+			log_error(
+			    "worker %u (pid %d) is stuck: replaced", worker->index, worker->pid);
 			conn_close(&worker->conn);
 		}
 	}
@@ -318,9 +324,9 @@ bool pool_is_ready(const struct pool *pool, const char **ret_reason)
 			return true;
 		any_known |= worker->up && worker->root_known;
 	}
-	*ret_reason = any_known	      ? pool->not_secure_reason
-	    : pool_workers_up(pool) > 0 ? "the root key set is not validated yet"
-					: "no worker is up";
+	*ret_reason = any_known                   ? pool->not_secure_reason
+		      : pool_workers_up(pool) > 0 ? "the root key set is not validated yet"
+						  : "no worker is up";
 	return false;
 }
 

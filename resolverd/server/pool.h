@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The workers as the server sees them, and the jobs: one for each question however many ask (single
- * flight). A job whose worker died runs again, alone on a worker, since it may be what killed it; at
- * its second death it is answered as failed, which the cache then keeps for failure-ttl: quarantine.
+ * flight). A job whose worker died runs again, alone on a worker, since it may be what killed it;
+ * at its second death it is answered as failed, which the cache then keeps for failure-ttl:
+ * quarantine.
  */
 #pragma once
 #include <event2/event.h>
@@ -24,7 +25,8 @@ LIST_HEAD(job_waiters, job_waiter);
 struct job_waiter {
 	LIST_ENTRY(job_waiter) link;
 	bool waiting;
-	void (*on_answer)(struct job_waiter *waiter, void *answer); /* answer borrowed; NULL: none */
+	void (*on_answer)(
+	    struct job_waiter *waiter, void *answer); /* answer borrowed; NULL: none */
 };
 
 struct pool_job;
@@ -59,8 +61,8 @@ struct pool {
 	void *arg;
 };
 
-[[gnu::warn_unused_result]] int pool_init(struct pool *pool, struct event_base *base,
-    uint32_t workers, uint32_t deadline_ms);
+[[gnu::warn_unused_result]] int pool_init(
+    struct pool *pool, struct event_base *base, uint32_t workers, uint32_t deadline_ms);
 void pool_fini(struct pool *pool);
 
 /* Takes fd: the socket of a new worker in this place. */

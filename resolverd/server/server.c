@@ -52,10 +52,12 @@ void server_resume_accepting(struct server *server)
 
 /* ---- workers' facts become answers ---- */
 
-static void keep(struct server *server, const Resolverd__V1__Question *question, struct answer *answer)
+static void keep(
+    struct server *server, const Resolverd__V1__Question *question, struct answer *answer)
 {
 	struct question_key key;
-	uint32_t number = question->kind == RESOLVERD__V1__KIND__RECORDS ? question->type : question->port;
+	uint32_t number =
+	    question->kind == RESOLVERD__V1__KIND__RECORDS ? question->type : question->port;
 	question_key_make(&key, question->kind, (uint16_t)number, question->name);
 	if (answer != NULL)
 		cache_put(&server->cache, &key, answer);
@@ -64,7 +66,8 @@ static void keep(struct server *server, const Resolverd__V1__Question *question,
 static void *on_failure(void *arg, Resolverd__V1__Question *question, const char *reason)
 {
 	struct server *server = arg;
-	struct answer *answer = signer_failure(&server->signer, question, reason, true, clock_wall_ms());
+	struct answer *answer =
+	    signer_failure(&server->signer, question, reason, true, clock_wall_ms());
 	keep(server, question, answer);
 	return answer;
 }
@@ -75,7 +78,8 @@ static void *on_facts(void *arg, Resolverd__Worker__Facts *facts)
 	struct answer *answer = signer_answer(&server->signer, facts, clock_wall_ms());
 	if (answer == NULL) {
 		log_error("'%s': the facts do not fit the question", facts->question->name);
-		return on_failure(arg, facts->question, "internal error: the facts do not fit the question");
+		return on_failure(
+		    arg, facts->question, "internal error: the facts do not fit the question");
 	}
 	keep(server, facts->question, answer);
 	return answer;
@@ -91,7 +95,8 @@ static void release(void *arg, void *answer)
 
 static void ask_delegation(struct server *server)
 {
-	struct link_message message = {.type = LINK_DELEGATE, .bytes_count = sizeof server->signer.public_key};
+	struct link_message message = {
+	    .type = LINK_DELEGATE, .bytes_count = sizeof server->signer.public_key};
 	memcpy(message.bytes, server->signer.public_key, sizeof server->signer.public_key);
 	server->delegate_asked_at_ms = clock_mono_ms();
 	if (link_send(ROLE_FD_CHANNEL, &message, -1) != 0)
@@ -113,7 +118,8 @@ static void take_message(struct server *server, const struct link_message *messa
 		return;
 	}
 	if (message->type == LINK_DELEGATION) {
-		if (signer_set_delegation(&server->signer, message->bytes, message->bytes_count) != 0)
+		if (signer_set_delegation(&server->signer, message->bytes, message->bytes_count) !=
+		    0)
 			log_error("the supervisor sent a delegation that is not for our key");
 		server_resume_accepting(server);
 	}
@@ -200,8 +206,8 @@ static int server_start(struct server *server)
 	event_assign(&server->supervisor, server->base, ROLE_FD_CHANNEL, EV_READ | EV_PERSIST,
 	    on_supervisor, server);
 	event_assign(&server->tick, server->base, -1, EV_PERSIST, on_tick, server);
-	event_assign(&server->terminate, server->base, SIGTERM, EV_SIGNAL | EV_PERSIST, on_terminate,
-	    server);
+	event_assign(&server->terminate, server->base, SIGTERM, EV_SIGNAL | EV_PERSIST,
+	    on_terminate, server);
 	struct timeval second = {.tv_sec = 1};
 	if (event_add(&server->supervisor, NULL) != 0 || event_add(&server->tick, &second) != 0 ||
 	    event_add(&server->terminate, NULL) != 0)

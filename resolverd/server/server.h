@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The server role: one thread, one loop. Sessions of clients, the cache, the online key, the pool of
- * workers. It parses no DNS, opens no socket and no file.
+ * The server role: one thread, one loop. Sessions of clients, the cache, the online key, the pool
+ * of workers. It parses no DNS, opens no socket and no file.
  */
 #pragma once
 #include <event2/event.h>

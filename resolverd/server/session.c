@@ -60,8 +60,8 @@ static void send_response(struct session *session, const Resolverd__V1__Response
 	conn_commit(&session->conn, FRAME_HEADER_BYTES + bytes);
 }
 
-static void send_error(struct session *session, uint64_t id, Resolverd__V1__ErrorCode code,
-    const char *text)
+static void send_error(
+    struct session *session, uint64_t id, Resolverd__V1__ErrorCode code, const char *text)
 {
 	Resolverd__V1__Error error = RESOLVERD__V1__ERROR__INIT;
 	Resolverd__V1__Response response = RESOLVERD__V1__RESPONSE__INIT;
@@ -74,8 +74,8 @@ static void send_error(struct session *session, uint64_t id, Resolverd__V1__Erro
 }
 
 /* The bytes of the answers as they were signed, behind the id (Response fields 1 and 3). */
-static void send_answers(struct session *session, uint64_t id, struct answer *const *answers,
-    unsigned count)
+static void send_answers(
+    struct session *session, uint64_t id, struct answer *const *answers, unsigned count)
 {
 	uint8_t head[16];
 	size_t head_bytes = 0;
@@ -110,8 +110,8 @@ static void send_status(struct session *session, uint64_t id)
 	struct server *server = session->server;
 	Resolverd__V1__StatusResponse status = RESOLVERD__V1__STATUS_RESPONSE__INIT;
 	Resolverd__V1__Response response = RESOLVERD__V1__RESPONSE__INIT;
-	Resolverd__V1__SignedDelegation *delegation = resolverd__v1__signed_delegation__unpack(NULL,
-	    server->signer.delegation_bytes, server->signer.delegation);
+	Resolverd__V1__SignedDelegation *delegation = resolverd__v1__signed_delegation__unpack(
+	    NULL, server->signer.delegation_bytes, server->signer.delegation);
 	const char *reason = "";
 	status.ready = pool_is_ready(&server->pool, &reason);
 	status.not_ready_reason = (char *)(uintptr_t)reason;
@@ -176,8 +176,8 @@ static void fail_pending(struct pending *pending, Resolverd__V1__ErrorCode code,
 static void on_answer(struct job_waiter *waiter, void *arg);
 
 /* Cache, else pool. Returns 0 or the pool's error. */
-static int slot_fill(struct pending *pending, struct slot *slot, int kind, const char *name,
-    uint16_t number)
+static int slot_fill(
+    struct pending *pending, struct slot *slot, int kind, const char *name, uint16_t number)
 {
 	struct server *server = pending->session->server;
 	struct question_key key;
@@ -218,7 +218,8 @@ static void advance(struct pending *pending)
 	if (pending->missing == 0 && pending->is_plan && pending->slot_count == 1)
 		r = fill_hosts(pending);
 	if (r == -EBUSY)
-		fail_pending(pending, V1(ERROR_CODE__BUSY), "too many lookups are waiting; ask again later");
+		fail_pending(
+		    pending, V1(ERROR_CODE__BUSY), "too many lookups are waiting; ask again later");
 	else if (r != 0)
 		fail_pending(pending, V1(ERROR_CODE__INTERNAL), "out of memory");
 	else if (pending->missing == 0)
@@ -321,27 +322,30 @@ static void start(struct session *session, uint64_t id, const struct question *q
 	bool is_plan = question->kind == V1(KIND__ROUTE);
 	if (answer_from_cache(session, id, question))
 		return;
-	if (pending_new(session, id, question->name, is_plan ? PLAN_SLOTS : 1, question->deadline_ms,
-		&pending) != 0) {
+	if (pending_new(session, id, question->name, is_plan ? PLAN_SLOTS : 1,
+		question->deadline_ms, &pending) != 0) {
 		send_error(session, id, V1(ERROR_CODE__INTERNAL), "out of memory");
 		return;
 	}
 	pending->is_plan = is_plan;
 	pending->port = question->port;
-	int r = slot_fill(pending, &pending->slots[0], question->kind, pending->name, question->number);
+	int r =
+	    slot_fill(pending, &pending->slots[0], question->kind, pending->name, question->number);
 	if (r == -EBUSY)
-		fail_pending(pending, V1(ERROR_CODE__BUSY), "too many lookups are waiting; ask again later");
+		fail_pending(
+		    pending, V1(ERROR_CODE__BUSY), "too many lookups are waiting; ask again later");
 	else if (r != 0)
 		fail_pending(pending, V1(ERROR_CODE__INTERNAL), "out of memory");
 	else
 		advance(pending);
 }
 
-static int bad_request(char *text, size_t bytes, const char *field, const char *value,
-    const char *problem)
+static int bad_request(
+    char *text, size_t bytes, const char *field, const char *value, const char *problem)
 {
 	snprintf(text, bytes, "%s '%.200s': %s", field, value, problem);
-	for (char *c = text; *c != '\0'; c++) /* protobuf strings are UTF-8; the text must stay so */
+	for (char *c = text; *c != '\0';
+	     c++) /* protobuf strings are UTF-8; the text must stay so */
 		if ((unsigned char)*c < ' ' || (unsigned char)*c >= 0x7f)
 			*c = '?';
 	return -EINVAL;
@@ -353,8 +357,8 @@ static bool is_data_type(uint32_t type)
 	return type != 0 && type != 41 && (type < 128 || type > 255) && type < 65535;
 }
 
-static int read_request(const Resolverd__V1__Request *request, struct question *question, char *text,
-    size_t text_bytes)
+static int read_request(
+    const Resolverd__V1__Request *request, struct question *question, char *text, size_t text_bytes)
 {
 	uint32_t port = 0;
 	const char *name = NULL;
@@ -381,7 +385,8 @@ static int read_request(const Resolverd__V1__Request *request, struct question *
 		question->kind = V1(KIND__RECORDS);
 		question->deadline_ms = request->records->deadline_ms;
 		if (!is_data_type(request->records->type))
-			return bad_request(text, text_bytes, "type", "", "it is 0, a meta type or too large");
+			return bad_request(
+			    text, text_bytes, "type", "", "it is 0, a meta type or too large");
 		question->number = (uint16_t)request->records->type;
 	}
 	if (r != NAME_OK)
@@ -436,7 +441,8 @@ static int on_frame(struct conn *conn, const uint8_t *body, size_t body_bytes)
 static void on_malformed(struct conn *conn, const char *what)
 {
 	char text[200];
-	snprintf(text, sizeof text, "%s; a request is 1 to %u bytes", what, FRAME_MAX_REQUEST_BYTES);
+	snprintf(
+	    text, sizeof text, "%s; a request is 1 to %u bytes", what, FRAME_MAX_REQUEST_BYTES);
 	send_error(conn->owner, 0, V1(ERROR_CODE__MALFORMED), text);
 }
 

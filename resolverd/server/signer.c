@@ -20,8 +20,8 @@ struct online_key {
 int signer_init(struct signer *signer, const struct config *config)
 {
 	*signer = (struct signer){.config = config};
-	void *page = mmap(NULL, sizeof *signer->key, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-	    -1, 0);
+	void *page = mmap(
+	    NULL, sizeof *signer->key, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (page == MAP_FAILED)
 		return -errno;
 	signer->key = page;
@@ -49,8 +49,10 @@ int signer_set_delegation(struct signer *signer, const uint8_t *bytes, size_t co
 	int r = -EBADMSG;
 	Resolverd__V1__SignedDelegation *outer =
 	    resolverd__v1__signed_delegation__unpack(NULL, count, bytes);
-	Resolverd__V1__Delegation *inner = outer == NULL ? NULL
-	    : resolverd__v1__delegation__unpack(NULL, outer->delegation.len, outer->delegation.data);
+	Resolverd__V1__Delegation *inner = outer == NULL
+					       ? NULL
+					       : resolverd__v1__delegation__unpack(NULL,
+						     outer->delegation.len, outer->delegation.data);
 	if (inner != NULL && inner->online_key.len == sizeof signer->public_key &&
 	    memcmp(inner->online_key.data, signer->public_key, sizeof signer->public_key) == 0) {
 		uint8_t *copy = malloc(count);
@@ -92,8 +94,8 @@ static void set_times(const struct signer *signer, const Resolverd__Worker__Fact
 }
 
 /* Data of the kind that was asked for, and local policy over what the worker may not decide. */
-static bool set_data(const struct signer *signer, Resolverd__Worker__Facts *facts,
-    Resolverd__V1__Answer *envelope)
+static bool set_data(
+    const struct signer *signer, Resolverd__Worker__Facts *facts, Resolverd__V1__Answer *envelope)
 {
 	switch (facts->question->kind) {
 	case RESOLVERD__V1__KIND__ROUTE:
@@ -143,8 +145,8 @@ static struct answer *sign(struct signer *signer, Resolverd__V1__Answer *envelop
 {
 	size_t bytes = resolverd__v1__answer__get_packed_size(envelope), hosts_bytes = 0;
 	unsigned host_count = envelope->data_case == RESOLVERD__V1__ANSWER__DATA_ROUTE
-	    ? hosts_wanted(envelope->route, &hosts_bytes)
-	    : 0;
+				  ? hosts_wanted(envelope->route, &hosts_bytes)
+				  : 0;
 	uint8_t *packed = malloc(bytes), signature[crypto_sign_BYTES];
 	if (packed == NULL)
 		return NULL;

@@ -26,12 +26,13 @@ struct signer {
 void signer_fini(struct signer *signer);
 
 /* Copies. Returns 0, or -EBADMSG for one that is not for our key. */
-[[gnu::warn_unused_result]] int signer_set_delegation(struct signer *signer, const uint8_t *bytes,
-    size_t count);
+[[gnu::warn_unused_result]] int signer_set_delegation(
+    struct signer *signer, const uint8_t *bytes, size_t count);
 
 /* facts were checked against the job's question by the caller; their question is what is signed.
  * Returns a new reference, NULL when memory is short or the facts do not fit their kind. */
-struct answer *signer_answer(struct signer *signer, Resolverd__Worker__Facts *facts, int64_t now_ms);
+struct answer *signer_answer(
+    struct signer *signer, Resolverd__Worker__Facts *facts, int64_t now_ms);
 
 /* A signed answer that says there is none: status error, reason in words, kept for failure-ttl when
  * cacheable. */

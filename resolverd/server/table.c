@@ -37,7 +37,8 @@ static void move_some(struct table *table)
 {
 	if (table->old_buckets == NULL)
 		return;
-	for (unsigned n = 0; n < MOVE_AT_ONCE && table->moved <= table->old_mask; n++, table->moved++) {
+	for (unsigned n = 0; n < MOVE_AT_ONCE && table->moved <= table->old_mask;
+	     n++, table->moved++) {
 		struct table_node *node = table->old_buckets[table->moved], *next;
 		for (; node != NULL; node = next) {
 			next = node->next;
@@ -56,7 +57,8 @@ static void move_some(struct table *table)
 /* Without memory for more buckets the chains get longer; nothing fails. */
 static void grow(struct table *table)
 {
-	if (table->old_buckets != NULL || table->count <= table->mask || table->mask >= UINT32_MAX / 2)
+	if (table->old_buckets != NULL || table->count <= table->mask ||
+	    table->mask >= UINT32_MAX / 2)
 		return;
 	struct table_node **larger = calloc(((size_t)table->mask + 1) * 2, sizeof *larger);
 	if (larger == NULL)

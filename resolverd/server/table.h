@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * An intrusive hash table keyed by byte strings. The hash is keyed (SipHash), so peers cannot choose
- * collisions. It grows a few buckets at a time: no operation pauses for the whole table. Pure.
+ * An intrusive hash table keyed by byte strings. The hash is keyed (SipHash), so peers cannot
+ * choose collisions. It grows a few buckets at a time: no operation pauses for the whole table.
+ * Pure.
  */
 #pragma once
 #include <stdbool.h>

@@ -27,12 +27,14 @@ static int bind_socket(int fd, const struct sockaddr_un *address, char *error, s
 	struct stat status;
 	if (lstat(address->sun_path, &status) == 0) {
 		if (!S_ISSOCK(status.st_mode)) {
-			snprintf(error, error_bytes, "%s exists and is no socket; remove it or set server.socket",
+			snprintf(error, error_bytes,
+			    "%s exists and is no socket; remove it or set server.socket",
 			    address->sun_path);
 			return -EEXIST;
 		}
 		if (somebody_listens(address)) {
-			snprintf(error, error_bytes, "another daemon listens on %s; stop it or set server.socket",
+			snprintf(error, error_bytes,
+			    "another daemon listens on %s; stop it or set server.socket",
 			    address->sun_path);
 			return -EADDRINUSE;
 		}
@@ -42,17 +44,21 @@ static int bind_socket(int fd, const struct sockaddr_un *address, char *error, s
 	int r = bind(fd, (const struct sockaddr *)address, sizeof *address) == 0 ? 0 : -errno;
 	umask(old);
 	if (r != 0)
-		snprintf(error, error_bytes, "cannot make the socket %s: %s; its directory must exist and be "
-		    "writable", address->sun_path, strerror(-r));
+		snprintf(error, error_bytes,
+		    "cannot make the socket %s: %s; its directory must exist and be "
+		    "writable",
+		    address->sun_path, strerror(-r));
 	return r;
 }
 
-static int set_access(const char *path, mode_t mode, const char *group, char *error, size_t error_bytes)
+static int set_access(
+    const char *path, mode_t mode, const char *group, char *error, size_t error_bytes)
 {
 	if (group != NULL) {
 		struct group *entry = getgrnam(group);
 		if (entry == NULL) {
-			snprintf(error, error_bytes, "server.socket-group: there is no group '%s'", group);
+			snprintf(error, error_bytes, "server.socket-group: there is no group '%s'",
+			    group);
 			return -EINVAL;
 		}
 		if (chown(path, (uid_t)-1, entry->gr_gid) != 0) {
@@ -62,18 +68,20 @@ static int set_access(const char *path, mode_t mode, const char *group, char *er
 		}
 	}
 	if (chmod(path, mode) != 0) {
-		snprintf(error, error_bytes, "cannot set the mode of %s: %s", path, strerror(errno));
+		snprintf(
+		    error, error_bytes, "cannot set the mode of %s: %s", path, strerror(errno));
 		return -errno;
 	}
 	return 0;
 }
 
-int listen_unix(const char *path, mode_t mode, const char *group, char *error, size_t error_bytes,
-    int *ret_fd)
+int listen_unix(
+    const char *path, mode_t mode, const char *group, char *error, size_t error_bytes, int *ret_fd)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	if (strlen(path) >= sizeof address.sun_path) {
-		snprintf(error, error_bytes, "the socket path %s is too long (107 bytes at most)", path);
+		snprintf(
+		    error, error_bytes, "the socket path %s is too long (107 bytes at most)", path);
 		return -ENAMETOOLONG;
 	}
 	strcpy(address.sun_path, path);
@@ -86,7 +94,8 @@ int listen_unix(const char *path, mode_t mode, const char *group, char *error, s
 	if (r == 0) {
 		r = set_access(path, mode, group, error, error_bytes);
 		if (r == 0 && listen(fd, 4096) != 0) {
-			snprintf(error, error_bytes, "cannot listen on %s: %s", path, strerror(errno));
+			snprintf(
+			    error, error_bytes, "cannot listen on %s: %s", path, strerror(errno));
 			r = -errno;
 		}
 		if (r != 0)

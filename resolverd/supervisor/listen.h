@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Binds and listens; replaces a socket file nobody listens on, refuses one that is in use. group may
- * be NULL. On failure returns a negative errno and says what to do in error. */
-[[gnu::warn_unused_result]] int listen_unix(const char *path, mode_t mode, const char *group,
-    char *error, size_t error_bytes, int *ret_fd);
+/* Binds and listens; replaces a socket file nobody listens on, refuses one that is in use. group
+ * may be NULL. On failure returns a negative errno and says what to do in error. */
+[[gnu::warn_unused_result]] int listen_unix(
+    const char *path, mode_t mode, const char *group, char *error, size_t error_bytes, int *ret_fd);

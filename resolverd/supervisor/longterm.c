@@ -49,8 +49,9 @@ static int read_seed(const char *path, uint8_t *seed, char *error, size_t error_
 	static const char advice[] = "resolverd needs to read its own key there";
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
-		return errno == ENOENT ? -ENOENT
-				       : say(error, error_bytes, "cannot read the key", path, errno, advice);
+		return errno == ENOENT
+			   ? -ENOENT
+			   : say(error, error_bytes, "cannot read the key", path, errno, advice);
 	struct stat status;
 	char text[256] = {0};
 	ssize_t n = fstat(fd, &status) == 0 ? read(fd, text, sizeof text - 1) : -1;
@@ -60,14 +61,16 @@ static int read_seed(const char *path, uint8_t *seed, char *error, size_t error_
 	if (n < 0) {
 		r = say(error, error_bytes, "cannot read the key", path, errno, advice);
 	} else if ((status.st_mode & 077) != 0) {
-		snprintf(error, error_bytes, "%s may be read by others (mode %04o); do chmod 600 %s", path,
+		snprintf(error, error_bytes,
+		    "%s may be read by others (mode %04o); do chmod 600 %s", path,
 		    (unsigned)status.st_mode & 07777, path);
 		r = -EPERM;
-	} else if (sodium_base642bin(seed, crypto_sign_SEEDBYTES, text, (size_t)n, " \r\n", &seed_bytes,
-		       NULL, sodium_base64_VARIANT_ORIGINAL) != 0 ||
-	    seed_bytes != crypto_sign_SEEDBYTES) {
+	} else if (sodium_base642bin(seed, crypto_sign_SEEDBYTES, text, (size_t)n, " \r\n",
+		       &seed_bytes, NULL, sodium_base64_VARIANT_ORIGINAL) != 0 ||
+		   seed_bytes != crypto_sign_SEEDBYTES) {
 		snprintf(error, error_bytes,
-		    "%s holds no signing key (one line of base64, 32 bytes); restore it, or remove it to "
+		    "%s holds no signing key (one line of base64, 32 bytes); restore it, or remove "
+		    "it to "
 		    "start with a new key that clients then must learn",
 		    path);
 		r = -EINVAL;
@@ -78,9 +81,11 @@ static int read_seed(const char *path, uint8_t *seed, char *error, size_t error_
 
 static int make_seed(const char *path, uint8_t *seed, char *error, size_t error_bytes)
 {
-	char text[sodium_base64_ENCODED_LEN(crypto_sign_SEEDBYTES, sodium_base64_VARIANT_ORIGINAL) + 1];
+	char text[sodium_base64_ENCODED_LEN(crypto_sign_SEEDBYTES, sodium_base64_VARIANT_ORIGINAL) +
+		  1];
 	randombytes_buf(seed, crypto_sign_SEEDBYTES);
-	sodium_bin2base64(text, sizeof text - 1, seed, crypto_sign_SEEDBYTES, sodium_base64_VARIANT_ORIGINAL);
+	sodium_bin2base64(
+	    text, sizeof text - 1, seed, crypto_sign_SEEDBYTES, sodium_base64_VARIANT_ORIGINAL);
 	strcat(text, "\n");
 	int r = write_file(path, 0600, text);
 	sodium_memzero(text, sizeof text);
@@ -89,7 +94,8 @@ static int make_seed(const char *path, uint8_t *seed, char *error, size_t error_
 			    "give resolverd write permission to server.state-directory");
 }
 
-static int publish(const struct longterm_key *key, const char *path, char *error, size_t error_bytes)
+static int publish(
+    const struct longterm_key *key, const char *path, char *error, size_t error_bytes)
 {
 	char text[KEY_BASE64_CHARS + 1];
 	sodium_bin2base64(text, KEY_BASE64_CHARS, key->public_key, sizeof key->public_key,
@@ -101,13 +107,15 @@ static int publish(const struct longterm_key *key, const char *path, char *error
 			    "make its directory writable, or set signing.public-key-file");
 }
 
-int longterm_open(struct longterm_key *key, const struct config *config, char *error, size_t error_bytes)
+int longterm_open(
+    struct longterm_key *key, const struct config *config, char *error, size_t error_bytes)
 {
 	uint8_t *seed = sodium_malloc(crypto_sign_SEEDBYTES);
 	*key = (struct longterm_key){.secret = sodium_malloc(crypto_sign_SECRETKEYBYTES)};
 	int r = -ENOMEM;
 	if (seed == NULL || key->secret == NULL) {
-		snprintf(error, error_bytes, "cannot lock memory for the signing key; raise RLIMIT_MEMLOCK");
+		snprintf(error, error_bytes,
+		    "cannot lock memory for the signing key; raise RLIMIT_MEMLOCK");
 	} else {
 		r = read_seed(config->signing.key_file, seed, error, error_bytes);
 		if (r == -ENOENT)

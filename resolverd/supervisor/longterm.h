@@ -14,12 +14,12 @@ struct longterm_key {
 
 /* Loads key-file or makes it; writes public-key-file. On failure returns a negative errno and
  * writes what, where and what to do to error. */
-[[gnu::warn_unused_result]] int longterm_open(struct longterm_key *key, const struct config *config,
-    char *error, size_t error_bytes);
+[[gnu::warn_unused_result]] int longterm_open(
+    struct longterm_key *key, const struct config *config, char *error, size_t error_bytes);
 void longterm_fini(struct longterm_key *key);
 
-/* A serialized SignedDelegation to online_key, valid for a day from a little before now. Returns its
- * size, or 0 when it does not fit. */
+/* A serialized SignedDelegation to online_key, valid for a day from a little before now. Returns
+ * its size, or 0 when it does not fit. */
 size_t longterm_delegate(struct longterm_key *key, const char *member,
     const uint8_t online_key[crypto_sign_PUBLICKEYBYTES], int64_t now_ms, uint8_t *out,
     size_t out_bytes);

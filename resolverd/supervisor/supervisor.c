@@ -68,7 +68,8 @@ static void arrange_fds(struct fd_map *map, size_t count)
 	close_range((unsigned)map[count - 1].to + 1, ~0u, 0);
 }
 
-static pid_t spawn(struct supervisor *supervisor, const char *role, struct fd_map *map, size_t count)
+static pid_t spawn(
+    struct supervisor *supervisor, const char *role, struct fd_map *map, size_t count)
 {
 	const char *const *set = supervisor->start->set;
 	size_t set_count = 0;
@@ -86,7 +87,8 @@ static pid_t spawn(struct supervisor *supervisor, const char *role, struct fd_ma
 	arguments[n++] = "--role";
 	arguments[n++] = role;
 	arguments[n++] = "--config";
-	arguments[n++] = supervisor->start->config_file != NULL ? supervisor->start->config_file : "";
+	arguments[n++] =
+	    supervisor->start->config_file != NULL ? supervisor->start->config_file : "";
 	for (size_t i = 0; i < set_count; i++) {
 		arguments[n++] = "--set";
 		arguments[n++] = set[i];
@@ -122,7 +124,8 @@ static void start_worker(struct supervisor *supervisor, struct child *child)
 	snprintf(role, sizeof role, "worker:%u", child->place - 1);
 	child->pid = spawn(supervisor, role, map, 2);
 	close(pair[1]);
-	struct link_message message = {.type = LINK_WORKER, .index = child->place - 1, .pid = child->pid};
+	struct link_message message = {
+	    .type = LINK_WORKER, .index = child->place - 1, .pid = child->pid};
 	if (child->pid < 0 || link_send(supervisor->channel, &message, pair[0]) != 0) {
 		log_fatal("cannot start worker %u: %s", child->place - 1, strerror(errno));
 		if (child->pid > 0)
@@ -185,9 +188,9 @@ static void delegate(struct supervisor *supervisor, const struct link_message *r
 	struct link_message answer = {.type = LINK_DELEGATION};
 	if (request->bytes_count != crypto_sign_PUBLICKEYBYTES)
 		return;
-	answer.bytes_count = (uint32_t)longterm_delegate(&supervisor->key,
-	    supervisor->start->config->signing.member, request->bytes, clock_wall_ms(), answer.bytes,
-	    sizeof answer.bytes);
+	answer.bytes_count =
+	    (uint32_t)longterm_delegate(&supervisor->key, supervisor->start->config->signing.member,
+		request->bytes, clock_wall_ms(), answer.bytes, sizeof answer.bytes);
 	if (answer.bytes_count == 0 || link_send(supervisor->channel, &answer, -1) != 0)
 		log_fatal("cannot delegate to the server's online key");
 }
@@ -203,7 +206,8 @@ static void on_from_server(evutil_socket_t link, short what, void *arg)
 			close(fd);
 		if (message.type == LINK_DELEGATE)
 			delegate(supervisor, &message);
-		if (message.type == LINK_WORKER_STUCK && message.index + 1 < supervisor->child_count &&
+		if (message.type == LINK_WORKER_STUCK &&
+		    message.index + 1 < supervisor->child_count &&
 		    supervisor->children[message.index + 1].pid == message.pid && message.pid > 0)
 			kill(message.pid, SIGKILL);
 	}
@@ -292,8 +296,10 @@ static int open_state(struct supervisor *supervisor, char *error, size_t error_b
 	(void)mkdir(path, 0700);
 	supervisor->state_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (supervisor->state_fd < 0) {
-		snprintf(error, error_bytes, "cannot open the state directory %s: %s; make it, owned by the "
-		    "user resolverd runs as, or set server.state-directory", path, strerror(errno));
+		snprintf(error, error_bytes,
+		    "cannot open the state directory %s: %s; make it, owned by the "
+		    "user resolverd runs as, or set server.state-directory",
+		    path, strerror(errno));
 		return -errno;
 	}
 	if (flock(supervisor->state_fd, LOCK_EX | LOCK_NB) != 0) {
@@ -308,7 +314,8 @@ static int open_config(struct supervisor *supervisor)
 	const char *text = supervisor->start->config_text;
 	size_t length = strlen(text);
 	supervisor->config_fd = memfd_create("resolverd.conf", MFD_CLOEXEC);
-	if (supervisor->config_fd < 0 || write(supervisor->config_fd, text, length) != (ssize_t)length)
+	if (supervisor->config_fd < 0 ||
+	    write(supervisor->config_fd, text, length) != (ssize_t)length)
 		return -errno;
 	return 0;
 }
@@ -335,9 +342,12 @@ static int open_all(struct supervisor *supervisor, char *error, size_t error_byt
 static void watch(struct supervisor *supervisor)
 {
 	struct event_base *base = supervisor->base;
-	event_assign(&supervisor->on_child, base, SIGCHLD, EV_SIGNAL | EV_PERSIST, on_sigchld, supervisor);
-	event_assign(&supervisor->on_term, base, SIGTERM, EV_SIGNAL | EV_PERSIST, on_stop_signal, supervisor);
-	event_assign(&supervisor->on_int, base, SIGINT, EV_SIGNAL | EV_PERSIST, on_stop_signal, supervisor);
+	event_assign(
+	    &supervisor->on_child, base, SIGCHLD, EV_SIGNAL | EV_PERSIST, on_sigchld, supervisor);
+	event_assign(&supervisor->on_term, base, SIGTERM, EV_SIGNAL | EV_PERSIST, on_stop_signal,
+	    supervisor);
+	event_assign(
+	    &supervisor->on_int, base, SIGINT, EV_SIGNAL | EV_PERSIST, on_stop_signal, supervisor);
 	evtimer_assign(&supervisor->patience, base, on_patience, supervisor);
 	event_add(&supervisor->on_child, NULL);
 	event_add(&supervisor->on_term, NULL);
@@ -353,8 +363,12 @@ static void watch(struct supervisor *supervisor)
 
 int supervisor_main(const struct supervisor_start *start)
 {
-	struct supervisor supervisor = {.start = start, .state_fd = -1, .config_fd = -1, .listen_fd = -1,
-	    .channel = -1, .exit_code = EX_OK};
+	struct supervisor supervisor = {.start = start,
+	    .state_fd = -1,
+	    .config_fd = -1,
+	    .listen_fd = -1,
+	    .channel = -1,
+	    .exit_code = EX_OK};
 	char error[700];
 	log_open("supervisor");
 	if (open_all(&supervisor, error, sizeof error) != 0) {

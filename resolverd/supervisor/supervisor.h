@@ -12,7 +12,7 @@ struct supervisor_start {
 	const struct config *config;
 	const char *config_file; /* for messages of the roles */
 	const char *config_text;
-	const char *const *set;  /* NULL-terminated */
+	const char *const *set; /* NULL-terminated */
 };
 
 /* Runs until SIGTERM or SIGINT. Returns a sysexits code. */

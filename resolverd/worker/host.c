@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One MX host: address step, TLSA base domain candidates, TLSA step (RFC 7672 sections 2.2.2, 2.2.3).
- * The address step always comes first: where it is insecure no TLSA query is made at all.
+ * One MX host: address step, TLSA base domain candidates, TLSA step (RFC 7672
+ * sections 2.2.2, 2.2.3). The address step always comes first: where it is insecure no TLSA query
+ * is made at all.
  */
 #include <arpa/nameser.h>
 #include <string.h>
@@ -34,8 +35,8 @@ static bool conclude(struct inquiry *inquiry, Resolverd__V1__Policy policy,
 	return true;
 }
 
-static bool fail(struct inquiry *inquiry, Resolverd__V1__HostReason reason, const char *what,
-    const char *detail)
+static bool fail(
+    struct inquiry *inquiry, Resolverd__V1__HostReason reason, const char *what, const char *detail)
 {
 	inquiry->facts.failed = true;
 	conclude(inquiry, V1(POLICY__UNREACHABLE), reason, "");
@@ -52,7 +53,8 @@ void host_give_up(struct inquiry *inquiry, Resolverd__V1__Status status, const c
 	else
 		host->address_status = status;
 	host->n_tlsa = 0;
-	fail(inquiry, tlsa_step ? V1(HOST_REASON__TLSA_FAILED) : V1(HOST_REASON__NOT_READY), reason, NULL);
+	fail(inquiry, tlsa_step ? V1(HOST_REASON__TLSA_FAILED) : V1(HOST_REASON__NOT_READY), reason,
+	    NULL);
 }
 
 /* ---- TLSA step ---- */
@@ -75,7 +77,8 @@ static bool next_candidate(struct inquiry *inquiry)
 	}
 	if (inquiry->host.any_tlsa_insecure) {
 		host->tlsa_status = V1(TLSA_STATUS__TLSA_INSECURE);
-		return conclude(inquiry, V1(POLICY__OPPORTUNISTIC), V1(HOST_REASON__TLSA_NOT_SECURE), "");
+		return conclude(
+		    inquiry, V1(POLICY__OPPORTUNISTIC), V1(HOST_REASON__TLSA_NOT_SECURE), "");
 	}
 	host->tlsa_status = V1(TLSA_STATUS__TLSA_ABSENT);
 	return conclude(inquiry, V1(POLICY__OPPORTUNISTIC), V1(HOST_REASON__TLSA_DENIED), "");
@@ -95,8 +98,8 @@ static bool decide_by_tlsa(struct inquiry *inquiry, const struct reply *reply)
 {
 	Resolverd__V1__Host *host = inquiry->facts.host;
 	host->tlsa_status = V1(TLSA_STATUS__TLSA_SECURE);
-	host->tlsa_base = arena_string(&inquiry->arena,
-	    inquiry->host.candidates[inquiry->host.candidate_at]);
+	host->tlsa_base =
+	    arena_string(&inquiry->arena, inquiry->host.candidates[inquiry->host.candidate_at]);
 	if (reply->rr_count > TLSA_MAX)
 		return conclude(inquiry, V1(POLICY__UNREACHABLE), V1(HOST_REASON__TLSA_TOO_MANY),
 		    "more TLSA records than the 32 we take");
@@ -105,7 +108,8 @@ static bool decide_by_tlsa(struct inquiry *inquiry, const struct reply *reply)
 		inquiry->policy->digest_count, host) != 0)
 		return fail(inquiry, V1(HOST_REASON__TLSA_FAILED), "out of memory", NULL);
 	if (host->n_tlsa == 0)
-		return conclude(inquiry, V1(POLICY__TLS_NO_AUTH), V1(HOST_REASON__TLSA_ALL_UNUSABLE), "");
+		return conclude(
+		    inquiry, V1(POLICY__TLS_NO_AUTH), V1(HOST_REASON__TLSA_ALL_UNUSABLE), "");
 	return conclude(inquiry, V1(POLICY__DANE), V1(HOST_REASON__TLSA_USABLE), "");
 }
 
@@ -115,9 +119,11 @@ static bool tlsa_replied(struct inquiry *inquiry)
 	Resolverd__V1__Host *host = inquiry->facts.host;
 	inquiry_use(inquiry, reply);
 	if (reply_is_failed(reply)) {
-		host->tlsa_status = reply->status == V1(STATUS__BOGUS) ? V1(TLSA_STATUS__TLSA_BOGUS)
-								       : V1(TLSA_STATUS__TLSA_ERROR);
-		return fail(inquiry, V1(HOST_REASON__TLSA_FAILED), "the TLSA lookup failed", reply->reason);
+		host->tlsa_status = reply->status == V1(STATUS__BOGUS)
+					? V1(TLSA_STATUS__TLSA_BOGUS)
+					: V1(TLSA_STATUS__TLSA_ERROR);
+		return fail(
+		    inquiry, V1(HOST_REASON__TLSA_FAILED), "the TLSA lookup failed", reply->reason);
 	}
 	if (reply->status == V1(STATUS__SECURE) && reply->rr_count > 0)
 		return decide_by_tlsa(inquiry, reply);
@@ -175,7 +181,8 @@ static bool address_lookup_failed(struct inquiry *inquiry)
 	if (reply_is_failed(aaaa) && aaaa->status == V1(STATUS__BOGUS))
 		why = aaaa;
 	inquiry->facts.host->address_status = why->status;
-	return fail(inquiry, V1(HOST_REASON__ADDRESS_FAILED), "the address lookup failed", why->reason);
+	return fail(
+	    inquiry, V1(HOST_REASON__ADDRESS_FAILED), "the address lookup failed", why->reason);
 }
 
 static bool addresses_replied(struct inquiry *inquiry)
@@ -192,14 +199,16 @@ static bool addresses_replied(struct inquiry *inquiry)
 	host->address_status = reply->status;
 	if (reply->rr_count == 0)
 		return conclude(inquiry, V1(POLICY__UNREACHABLE), V1(HOST_REASON__NO_ADDRESS), "");
-	host->addresses = arena_alloc(&inquiry->arena, HOST_ADDRESSES_MAX * sizeof *host->addresses);
+	host->addresses =
+	    arena_alloc(&inquiry->arena, HOST_ADDRESSES_MAX * sizeof *host->addresses);
 	if (host->addresses == NULL || !add_addresses(inquiry, SLOT_A) ||
 	    !add_addresses(inquiry, SLOT_AAAA))
 		return fail(inquiry, V1(HOST_REASON__ADDRESS_FAILED), "out of memory", NULL);
 	if (reply->status == V1(STATUS__SECURE))
 		return begin_tlsa(inquiry, reply->final_name, inquiry->question.name);
 	if (!inquiry->replies[SLOT_A].aliased && !inquiry->replies[SLOT_AAAA].aliased)
-		return conclude(inquiry, V1(POLICY__OPPORTUNISTIC), V1(HOST_REASON__ADDRESS_NOT_SECURE), "");
+		return conclude(
+		    inquiry, V1(POLICY__OPPORTUNISTIC), V1(HOST_REASON__ADDRESS_NOT_SECURE), "");
 	/* Insecure as a whole; the alias itself may still be secure. Ask for it alone. */
 	inquiry->host.step = HOST_ALIAS;
 	inquiry->ask(inquiry->ask_arg, 0, inquiry->question.name, ns_t_cname);
@@ -211,9 +220,11 @@ static bool alias_replied(struct inquiry *inquiry)
 	const struct reply *reply = &inquiry->replies[0];
 	inquiry_use(inquiry, reply);
 	if (reply_is_failed(reply))
-		return fail(inquiry, V1(HOST_REASON__ADDRESS_FAILED), "the CNAME lookup failed", reply->reason);
+		return fail(inquiry, V1(HOST_REASON__ADDRESS_FAILED), "the CNAME lookup failed",
+		    reply->reason);
 	if (reply->status == V1(STATUS__INSECURE))
-		return conclude(inquiry, V1(POLICY__OPPORTUNISTIC), V1(HOST_REASON__ADDRESS_NOT_SECURE), "");
+		return conclude(
+		    inquiry, V1(POLICY__OPPORTUNISTIC), V1(HOST_REASON__ADDRESS_NOT_SECURE), "");
 	/* Secure zone: the original name is the only candidate (RFC 7672 section 2.2.2). */
 	return begin_tlsa(inquiry, inquiry->question.name, NULL);
 }

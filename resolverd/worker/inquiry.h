@@ -4,8 +4,8 @@
  * asks through a function pointer and is handed replies; it knows no sockets and no clock.
  *
  *   inquiry_init, then inquiry_begin; for each lookup asked, inquiry_reply once, until it returns
- *   true: then ->facts is complete and no lookup is outstanding. inquiry_give_up completes the facts
- *   at the deadline; replies that come later must not be handed in. Everything is in ->arena.
+ *   true: then ->facts is complete and no lookup is outstanding. inquiry_give_up completes the
+ * facts at the deadline; replies that come later must not be handed in. Everything is in ->arena.
  */
 #pragma once
 #include <stdbool.h>

@@ -90,7 +90,8 @@ static void ask(void *arg, unsigned slot, const char *name, int type)
 	job->outstanding++;
 	if (job->asked_name[slot] == NULL) {
 		job->asked_name[slot] = ".";
-		job_lookup_done(job, slot, NULL, 0, RESOLVERD__V1__STATUS__ERROR, 2, "out of memory", 0);
+		job_lookup_done(
+		    job, slot, NULL, 0, RESOLVERD__V1__STATUS__ERROR, 2, "out of memory", 0);
 		return;
 	}
 	job->jobs->lookup(job->jobs->arg, job, slot, job->asked_name[slot], type);
@@ -115,7 +116,8 @@ static void run(struct job *job)
 static void schedule(struct jobs *jobs)
 {
 	struct job *job;
-	while (jobs->running < jobs->limits.running_max && (job = TAILQ_FIRST(&jobs->waiting)) != NULL) {
+	while (jobs->running < jobs->limits.running_max &&
+	       (job = TAILQ_FIRST(&jobs->waiting)) != NULL) {
 		TAILQ_REMOVE(&jobs->waiting, job, link);
 		if (jobs->zones[job->bucket].running >= jobs->limits.per_zone_max) {
 			job->state = JOB_WAITS_ZONE;
@@ -149,8 +151,8 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 	drain(jobs);
 }
 
-int jobs_add(struct jobs *jobs, uint64_t id, const Resolverd__V1__Question *question,
-    uint32_t deadline_ms)
+int jobs_add(
+    struct jobs *jobs, uint64_t id, const Resolverd__V1__Question *question, uint32_t deadline_ms)
 {
 	struct job *job = calloc(1, sizeof *job);
 	if (job == NULL)

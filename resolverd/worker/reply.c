@@ -22,7 +22,8 @@ struct parser {
 	const char *error;
 };
 
-static Resolverd__V1__Rrset *rrset_new(struct parser *p, const char *owner, int type, uint32_t ttl_s)
+static Resolverd__V1__Rrset *rrset_new(
+    struct parser *p, const char *owner, int type, uint32_t ttl_s)
 {
 	Resolverd__V1__Rrset *set = arena_alloc(p->arena, sizeof *set);
 	if (set == NULL)
@@ -35,7 +36,8 @@ static Resolverd__V1__Rrset *rrset_new(struct parser *p, const char *owner, int 
 }
 
 /* Arrays grow by doubling in the arena; the old ones go with it. */
-static bool append(struct arena *arena, void *array_at, size_t *count, const void *item, size_t size)
+static bool append(
+    struct arena *arena, void *array_at, size_t *count, const void *item, size_t size)
 {
 	void *array;
 	memcpy(&array, array_at, sizeof array);
@@ -62,10 +64,25 @@ struct layout {
 };
 
 static const struct layout layouts[] = {
-    {ns_t_ns, 0, 1}, {ns_t_md, 0, 1}, {ns_t_mf, 0, 1}, {ns_t_cname, 0, 1}, {ns_t_soa, 0, 2},
-    {ns_t_mb, 0, 1}, {ns_t_mg, 0, 1}, {ns_t_mr, 0, 1}, {ns_t_ptr, 0, 1}, {ns_t_minfo, 0, 2},
-    {ns_t_mx, 2, 1}, {ns_t_rp, 0, 2}, {ns_t_afsdb, 2, 1}, {ns_t_rt, 2, 1}, {ns_t_px, 2, 2},
-    {ns_t_srv, 6, 1}, {ns_t_kx, 2, 1}, {TYPE_DNAME, 0, 1}, {TYPE_RRSIG, RRSIG_FIXED_BYTES, 1},
+    {ns_t_ns, 0, 1},
+    {ns_t_md, 0, 1},
+    {ns_t_mf, 0, 1},
+    {ns_t_cname, 0, 1},
+    {ns_t_soa, 0, 2},
+    {ns_t_mb, 0, 1},
+    {ns_t_mg, 0, 1},
+    {ns_t_mr, 0, 1},
+    {ns_t_ptr, 0, 1},
+    {ns_t_minfo, 0, 2},
+    {ns_t_mx, 2, 1},
+    {ns_t_rp, 0, 2},
+    {ns_t_afsdb, 2, 1},
+    {ns_t_rt, 2, 1},
+    {ns_t_px, 2, 2},
+    {ns_t_srv, 6, 1},
+    {ns_t_kx, 2, 1},
+    {TYPE_DNAME, 0, 1},
+    {TYPE_RRSIG, RRSIG_FIXED_BYTES, 1},
     {TYPE_NSEC, 0, 1},
 };
 
@@ -77,8 +94,8 @@ static const struct layout *layout_of(int type)
 	return NULL;
 }
 
-static bool rdata_expand(struct parser *p, const ns_rr *rr, const uint8_t **ret_rdata,
-    size_t *ret_bytes)
+static bool rdata_expand(
+    struct parser *p, const ns_rr *rr, const uint8_t **ret_rdata, size_t *ret_bytes)
 {
 	const uint8_t *from = ns_rr_rdata(*rr), *end = from + ns_rr_rdlen(*rr);
 	const struct layout *layout = layout_of(ns_rr_type(*rr));
@@ -94,8 +111,8 @@ static bool rdata_expand(struct parser *p, const ns_rr *rr, const uint8_t **ret_
 		used = layout->before;
 		from += layout->before;
 		for (unsigned i = 0; i < layout->names; i++) {
-			int taken = ns_name_unpack(ns_msg_base(p->message), ns_msg_end(p->message), from,
-			    out + used, NAME_WIRE_MAX);
+			int taken = ns_name_unpack(ns_msg_base(p->message), ns_msg_end(p->message),
+			    from, out + used, NAME_WIRE_MAX);
 			if (taken < 0 || from + taken > end)
 				return false;
 			from += taken;
@@ -114,7 +131,8 @@ static bool owner_of(struct parser *p, const ns_rr *rr, char ret_name[NAME_TEXT_
 {
 	(void)p;
 	/* glibc hands presentation format with its own escapes; ours canonicalizes it. */
-	return name_canonical(ns_rr_name(*rr)[0] != '\0' ? ns_rr_name(*rr) : ".", ret_name) == NAME_OK;
+	return name_canonical(ns_rr_name(*rr)[0] != '\0' ? ns_rr_name(*rr) : ".", ret_name) ==
+	       NAME_OK;
 }
 
 static uint32_t read_u32(const uint8_t *at)
@@ -141,7 +159,8 @@ static void use_rrsig(struct parser *p, const uint8_t *rdata, size_t rdata_bytes
 	int64_t now_s = p->now_ms / 1000;
 	int64_t left_s = (int32_t)(read_u32(rdata + 8) - (uint32_t)now_s);
 	int64_t at_ms = (now_s + left_s) * 1000;
-	if (left_s > 0 && (p->reply->rrsig_expires_at_ms == 0 || at_ms < p->reply->rrsig_expires_at_ms))
+	if (left_s > 0 &&
+	    (p->reply->rrsig_expires_at_ms == 0 || at_ms < p->reply->rrsig_expires_at_ms))
 		p->reply->rrsig_expires_at_ms = at_ms;
 	use_ttl(p->reply, read_u32(rdata + 4)); /* original TTL bounds it too (RFC 4035 5.3.3) */
 }
@@ -201,8 +220,8 @@ static bool read_section(struct parser *p, ns_sect which, struct section *sectio
 					return false;
 				type = rdata[0] << 8 | rdata[1];
 			}
-			if (!add_to_rrset(p, &section->sets, &section->count, owner, type, ns_rr_ttl(rr),
-				rdata, rdata_bytes, is_signature))
+			if (!add_to_rrset(p, &section->sets, &section->count, owner, type,
+				ns_rr_ttl(rr), rdata, rdata_bytes, is_signature))
 				return false;
 		}
 	}
@@ -212,7 +231,8 @@ static bool read_section(struct parser *p, ns_sect which, struct section *sectio
 static Resolverd__V1__Rrset *find(const struct section *section, const char *owner, int type)
 {
 	for (size_t i = 0; i < section->count; i++)
-		if (section->sets[i]->type == (uint32_t)type && strcmp(section->sets[i]->owner, owner) == 0)
+		if (section->sets[i]->type == (uint32_t)type &&
+		    strcmp(section->sets[i]->owner, owner) == 0)
 			return section->sets[i];
 	return NULL;
 }
@@ -239,7 +259,8 @@ static bool use_dnames(struct parser *p, const struct section *answers)
 	return true;
 }
 
-static bool follow_chain(struct parser *p, const struct section *answers, const char *name, int type)
+static bool follow_chain(
+    struct parser *p, const struct section *answers, const char *name, int type)
 {
 	struct reply *reply = p->reply;
 	char at[NAME_TEXT_MAX];
@@ -315,7 +336,8 @@ static const char *rcode_reason(int rcode)
 {
 	static const char *const texts[] = {[1] = "the servers answered FORMERR",
 	    [2] = "the servers failed (SERVFAIL) or could not be reached",
-	    [4] = "the servers answered NOTIMP", [5] = "the servers refused to answer (REFUSED)"};
+	    [4] = "the servers answered NOTIMP",
+	    [5] = "the servers refused to answer (REFUSED)"};
 	if (rcode > 0 && (size_t)rcode < sizeof texts / sizeof *texts && texts[rcode] != NULL)
 		return texts[rcode];
 	return "the servers gave no usable answer";
@@ -332,18 +354,20 @@ void reply_parse(struct reply *reply, struct arena *arena, const char *name, int
 		return;
 	}
 	*reply = (struct reply){.status = status, .reason = "", .ttl_s = UINT32_MAX};
-	if (packet_bytes > INT32_MAX || ns_initparse(packet, (int)packet_bytes, &parser.message) != 0)
+	if (packet_bytes > INT32_MAX ||
+	    ns_initparse(packet, (int)packet_bytes, &parser.message) != 0)
 		goto malformed;
 	int rcode = ns_msg_getflag(parser.message, ns_f_rcode);
 	if (rcode != ns_r_noerror && rcode != ns_r_nxdomain) {
-		reply_failed(reply, arena, RESOLVERD__V1__STATUS__ERROR, rcode, rcode_reason(rcode));
+		reply_failed(
+		    reply, arena, RESOLVERD__V1__STATUS__ERROR, rcode, rcode_reason(rcode));
 		return;
 	}
 	reply->rcode = rcode;
-	if (ns_msg_getflag(parser.message, ns_f_tc) ||
-	    !read_section(&parser, ns_s_an, &answers) || !read_section(&parser, ns_s_ns, &authority) ||
-	    !follow_chain(&parser, &answers, name, type) || !take_records(&parser, &answers, type) ||
-	    !take_proofs(&parser, &authority))
+	if (ns_msg_getflag(parser.message, ns_f_tc) || !read_section(&parser, ns_s_an, &answers) ||
+	    !read_section(&parser, ns_s_ns, &authority) ||
+	    !follow_chain(&parser, &answers, name, type) ||
+	    !take_records(&parser, &answers, type) || !take_proofs(&parser, &authority))
 		goto malformed;
 	return;
 malformed:

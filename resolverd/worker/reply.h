@@ -23,10 +23,10 @@ struct reply {
 	int rcode;                    /* 0 or 3 unless status is ERROR */
 	const char *reason;           /* why status is BOGUS or ERROR, else "" */
 	bool aliased;
-	const char *final_name; /* canonical; after the chain */
+	const char *final_name;     /* canonical; after the chain */
 	const struct reply_rr *rrs; /* of the type asked, at final_name */
 	size_t rr_count;
-	uint32_t ttl_s;            /* shortest of all RRsets used; UINT32_MAX: none */
+	uint32_t ttl_s;              /* shortest of all RRsets used; UINT32_MAX: none */
 	int64_t rrsig_expires_at_ms; /* earliest of the signatures used; 0: none (not secure) */
 	/* For records answers: the sections, RRsets in order of appearance. */
 	Resolverd__V1__Rrset **chain, **answer, **authority;
@@ -46,5 +46,5 @@ void reply_parse(struct reply *reply, struct arena *arena, const char *name, int
 static inline bool reply_is_failed(const struct reply *reply)
 {
 	return reply->status != RESOLVERD__V1__STATUS__SECURE &&
-	    reply->status != RESOLVERD__V1__STATUS__INSECURE;
+	       reply->status != RESOLVERD__V1__STATUS__INSECURE;
 }

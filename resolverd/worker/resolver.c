@@ -11,7 +11,8 @@ struct option {
 };
 
 static const struct option fixed_options[] = {
-    /* The defaults of 16 ports and 10 TCP sockets let 200 dead names delay a live one by seconds. */
+    /* The defaults of 16 ports and 10 TCP sockets let 200 dead names delay a live one by seconds.
+     */
     {"outgoing-range:", "4096"},
     {"num-queries-per-thread:", "4096"},
     {"outgoing-num-tcp:", "256"},
@@ -33,7 +34,8 @@ static const struct option fixed_options[] = {
     {"serve-expired:", "no"},
 };
 
-static int set(struct ub_ctx *ctx, const char *name, const char *value, char *error, size_t error_bytes)
+static int set(
+    struct ub_ctx *ctx, const char *name, const char *value, char *error, size_t error_bytes)
 {
 	int r = ub_ctx_set_option(ctx, name, value);
 	if (r == 0)
@@ -43,7 +45,8 @@ static int set(struct ub_ctx *ctx, const char *name, const char *value, char *er
 }
 
 /* Half of max-memory goes to the workers, of that two parts in three to RRsets. */
-static int set_caches(struct ub_ctx *ctx, const struct config *config, char *error, size_t error_bytes)
+static int set_caches(
+    struct ub_ctx *ctx, const struct config *config, char *error, size_t error_bytes)
 {
 	uint64_t share = config->cache.max_memory_bytes / 2 / config->resolver.workers;
 	const struct {
@@ -65,9 +68,11 @@ static int set_caches(struct ub_ctx *ctx, const struct config *config, char *err
 	return r;
 }
 
-static int add_files(struct ub_ctx *ctx, const struct config *config, char *error, size_t error_bytes)
+static int add_files(
+    struct ub_ctx *ctx, const struct config *config, char *error, size_t error_bytes)
 {
-	const char *anchors = config->resolver.trust_anchor_file, *hints = config->resolver.root_hints;
+	const char *anchors = config->resolver.trust_anchor_file,
+		   *hints = config->resolver.root_hints;
 	bool forwards = config->resolver.forward[0] != NULL;
 	if (access(anchors, R_OK) != 0) {
 		snprintf(error, error_bytes,
@@ -78,7 +83,8 @@ static int add_files(struct ub_ctx *ctx, const struct config *config, char *erro
 	}
 	if (!forwards && access(hints, R_OK) != 0) {
 		snprintf(error, error_bytes,
-		    "cannot read the root hints %s: %s; install dns-root-data or set resolver.root-hints",
+		    "cannot read the root hints %s: %s; install dns-root-data or set "
+		    "resolver.root-hints",
 		    hints, strerror(errno));
 		return -ENOENT;
 	}
@@ -88,8 +94,8 @@ static int add_files(struct ub_ctx *ctx, const struct config *config, char *erro
 	for (char **forward = config->resolver.forward; r == 0 && *forward != NULL; forward++)
 		r = ub_ctx_set_fwd(ctx, *forward);
 	if (r != 0)
-		snprintf(error, error_bytes, "libunbound refuses the trust anchor or a forward address: %s",
-		    ub_strerror(r));
+		snprintf(error, error_bytes,
+		    "libunbound refuses the trust anchor or a forward address: %s", ub_strerror(r));
 	return r == 0 ? 0 : -EINVAL;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The libunbound context of a worker and the settings we give it (docs/ARCHITECTURE.md says why). */
+/* The libunbound context of a worker and the settings we give it (docs/ARCHITECTURE.md says why).
+ */
 #pragma once
 #include <event2/event.h>
 #include <stddef.h>

@@ -45,7 +45,8 @@ bool route_begin(struct inquiry *inquiry)
 {
 	struct next_hop hop;
 	Resolverd__V1__Route *route = inquiry->facts.route;
-	route->mx = arena_alloc(&inquiry->arena, ROUTE_HOSTS_LISTED_MAX * sizeof(Resolverd__V1__MxHost *));
+	route->mx =
+	    arena_alloc(&inquiry->arena, ROUTE_HOSTS_LISTED_MAX * sizeof(Resolverd__V1__MxHost *));
 	if (route->mx == NULL)
 		return out_of_memory(inquiry);
 	if (next_hop_parse(inquiry->question.name, &hop) != NAME_OK) {
@@ -101,7 +102,8 @@ static bool route_with_mx(struct inquiry *inquiry, const struct reply *reply)
 		if (!add_host(inquiry, list[i].preference, list[i].name))
 			return out_of_memory(inquiry);
 	if (count == 0)
-		route->reason = inquiry_reason(inquiry, "null MX: the domain takes no mail (RFC 7505)", NULL);
+		route->reason =
+		    inquiry_reason(inquiry, "null MX: the domain takes no mail (RFC 7505)", NULL);
 	return true;
 }
 
@@ -112,7 +114,8 @@ bool route_reply(struct inquiry *inquiry, unsigned slot)
 	inquiry_use(inquiry, reply);
 	if (reply_is_failed(reply)) {
 		inquiry_give_up(inquiry, reply->status, "");
-		route->reason = inquiry_reason(inquiry, "the MX lookup failed (RFC 7672 2.1.2)", reply->reason);
+		route->reason =
+		    inquiry_reason(inquiry, "the MX lookup failed (RFC 7672 2.1.2)", reply->reason);
 		return true;
 	}
 	route->mx_status = reply->status;
@@ -123,7 +126,8 @@ bool route_reply(struct inquiry *inquiry, unsigned slot)
 		return route_with_mx(inquiry, reply);
 	if (reply->rcode == ns_r_nxdomain) {
 		route->kind = V1(ROUTE_KIND__NO_SUCH_DOMAIN);
-		route->reason = inquiry_reason(inquiry, "the domain does not exist (NXDOMAIN)", NULL);
+		route->reason =
+		    inquiry_reason(inquiry, "the domain does not exist (NXDOMAIN)", NULL);
 		return true;
 	}
 	route->kind = V1(ROUTE_KIND__IMPLICIT_MX);

@@ -35,8 +35,8 @@ static bool is_full_data(const uint8_t *der, size_t bytes, uint8_t selector)
 {
 	const uint8_t *at = der, *end = der + bytes;
 	return der_take(&at, end, DER_SEQUENCE, true) && der_take(&at, end, DER_SEQUENCE, false) &&
-	    (selector == 1 || der_take(&at, end, DER_SEQUENCE, false)) &&
-	    der_take(&at, end, DER_BIT_STRING, false) && at == end;
+	       (selector == 1 || der_take(&at, end, DER_SEQUENCE, false)) &&
+	       der_take(&at, end, DER_BIT_STRING, false) && at == end;
 }
 
 /* Position in the preference order; digest_count when the type is not listed. */

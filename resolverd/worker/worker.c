@@ -39,13 +39,13 @@ struct lookup {
 
 static Resolverd__V1__Status status_of(int sec)
 {
-	return sec == 2 ? RESOLVERD__V1__STATUS__SECURE
-	    : sec == 1  ? RESOLVERD__V1__STATUS__BOGUS
-			: RESOLVERD__V1__STATUS__INSECURE;
+	return sec == 2   ? RESOLVERD__V1__STATUS__SECURE
+	       : sec == 1 ? RESOLVERD__V1__STATUS__BOGUS
+			  : RESOLVERD__V1__STATUS__INSECURE;
 }
 
-static void on_lookup(void *arg, int rcode, void *packet, int packet_bytes, int sec, char *why,
-    int was_ratelimited)
+static void on_lookup(
+    void *arg, int rcode, void *packet, int packet_bytes, int sec, char *why, int was_ratelimited)
 {
 	struct lookup lookup = *(struct lookup *)arg;
 	(void)was_ratelimited;
@@ -56,8 +56,8 @@ static void on_lookup(void *arg, int rcode, void *packet, int packet_bytes, int 
 		    rcode != 0 ? rcode : ns_r_servfail,
 		    why != NULL ? why : "the name servers failed or could not be reached", 0);
 	else
-		job_lookup_done(lookup.job, lookup.slot, packet, (size_t)packet_bytes, status_of(sec),
-		    rcode, why, clock_wall_ms());
+		job_lookup_done(lookup.job, lookup.slot, packet, (size_t)packet_bytes,
+		    status_of(sec), rcode, why, clock_wall_ms());
 }
 
 static void start_lookup(void *arg, struct job *job, unsigned slot, const char *name, int type)
@@ -67,7 +67,8 @@ static void start_lookup(void *arg, struct job *job, unsigned slot, const char *
 	int r = UB_NOMEM;
 	if (lookup != NULL) {
 		*lookup = (struct lookup){job, slot};
-		r = ub_resolve_event(worker->resolver, name, type, ns_c_in, lookup, on_lookup, NULL);
+		r = ub_resolve_event(
+		    worker->resolver, name, type, ns_c_in, lookup, on_lookup, NULL);
 	}
 	if (r != 0) {
 		free(lookup);
@@ -94,10 +95,13 @@ static void on_job_done(void *arg, struct job *job)
 	struct worker *worker = arg;
 	Resolverd__Worker__Facts *facts = &job->inquiry.facts;
 	facts->id = job->id;
-	/* Records larger than a response cannot be told; the server needs an answer all the same. */
+	/* Records larger than a response cannot be told; the server needs an answer all the same.
+	 */
 	if (resolverd__worker__facts__get_packed_size(facts) > FRAME_MAX_RESPONSE_BYTES - 1024) {
-		facts->records->n_answer = facts->records->n_chain = facts->records->n_authority = 0;
-		inquiry_give_up(&job->inquiry, RESOLVERD__V1__STATUS__ERROR, "the answer is too large");
+		facts->records->n_answer = facts->records->n_chain = facts->records->n_authority =
+		    0;
+		inquiry_give_up(
+		    &job->inquiry, RESOLVERD__V1__STATUS__ERROR, "the answer is too large");
 	}
 	send_facts(worker, facts);
 }
@@ -135,8 +139,8 @@ static const struct conn_handler server_handler = {
 #define SELF_CHECK_GOOD_S 30
 #define SELF_CHECK_BAD_S 2
 
-static void on_root_keys(void *arg, int rcode, void *packet, int packet_bytes, int sec, char *why,
-    int was_ratelimited)
+static void on_root_keys(
+    void *arg, int rcode, void *packet, int packet_bytes, int sec, char *why, int was_ratelimited)
 {
 	struct worker *worker = arg;
 	(void)packet, (void)was_ratelimited;
@@ -149,13 +153,13 @@ static void on_root_keys(void *arg, int rcode, void *packet, int packet_bytes, i
 	worker->root_secure = secure;
 	char reason[300];
 	snprintf(reason, sizeof reason, "the root key set does not validate: %s",
-	    why != NULL		     ? why
-		: rcode != 0 || sec == 1 ? "no root server could be reached, or the path strips DNSSEC"
-					 : "the answer is not signed");
+	    why != NULL              ? why
+	    : rcode != 0 || sec == 1 ? "no root server could be reached, or the path strips DNSSEC"
+				     : "the answer is not signed");
 	Resolverd__Worker__SelfCheck check = RESOLVERD__WORKER__SELF_CHECK__INIT;
-	check.root_status = secure ? RESOLVERD__V1__STATUS__SECURE
-	    : sec == 1		   ? RESOLVERD__V1__STATUS__BOGUS
-				   : RESOLVERD__V1__STATUS__ERROR;
+	check.root_status = secure     ? RESOLVERD__V1__STATUS__SECURE
+			    : sec == 1 ? RESOLVERD__V1__STATUS__BOGUS
+				       : RESOLVERD__V1__STATUS__ERROR;
 	check.reason = secure ? check.reason : reason;
 	Resolverd__Worker__Facts facts = RESOLVERD__WORKER__FACTS__INIT;
 	facts.data_case = RESOLVERD__WORKER__FACTS__DATA_SELF_CHECK;
@@ -167,7 +171,8 @@ static void on_self_check(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *worker = arg;
 	(void)fd, (void)what;
-	if (ub_resolve_event(worker->resolver, ".", TYPE_DNSKEY, ns_c_in, worker, on_root_keys, NULL) != 0)
+	if (ub_resolve_event(
+		worker->resolver, ".", TYPE_DNSKEY, ns_c_in, worker, on_root_keys, NULL) != 0)
 		evtimer_add(&worker->self_check, &(struct timeval){.tv_sec = SELF_CHECK_BAD_S});
 }
 
@@ -187,12 +192,13 @@ int worker_main(const struct config *config, unsigned index)
 	}
 	jobs_init(&worker->jobs, worker->base,
 	    &(struct job_limits){.running_max = RUNNING_MAX, .per_zone_max = PER_ZONE_MAX});
-	worker->jobs.policy = (struct inquiry_policy){config->resolver.digests, config->resolver.digest_count};
+	worker->jobs.policy =
+	    (struct inquiry_policy){config->resolver.digests, config->resolver.digest_count};
 	worker->jobs.lookup = start_lookup;
 	worker->jobs.done = on_job_done;
 	worker->jobs.arg = worker;
-	if (conn_init(&worker->server, worker->base, ROLE_FD_CHANNEL, FRAME_MAX_REQUEST_BYTES, SIZE_MAX,
-		&server_handler, worker) != 0) {
+	if (conn_init(&worker->server, worker->base, ROLE_FD_CHANNEL, FRAME_MAX_REQUEST_BYTES,
+		SIZE_MAX, &server_handler, worker) != 0) {
 		log_fatal("cannot watch the server's socket");
 		return EX_OSERR;
 	}
