@@ -199,6 +199,8 @@ int main(int argc, char **argv)
 		return ctl_usage(&ctl, "no command (see --help)");
 	argv += optind;
 	argc = take_json(&ctl, argc - optind, argv);
+	if (argc == 0)
+		return ctl_usage(&ctl, "no command (see --help)");
 	for (size_t i = 0; i < COMMAND_COUNT; i++) {
 		if (strcmp(argv[0], commands[i].name) != 0)
 			continue;
