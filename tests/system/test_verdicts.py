@@ -105,3 +105,11 @@ def test_short_ttl_expires_and_is_fetched_again(daemon):
     again = wait_for(lambda: (p := daemon.ctl("plan", scenario["domain"])[1])["validated_at"] > first["validated_at"] and p,
                      first["expires_in"] + 5)
     assert again["outcome"] == first["outcome"]
+
+
+def test_m05_an_answer_ends_with_its_signatures_whatever_the_ttl(daemon):
+    """TTL 3600, signatures for 1800 s from the start of the world: the answer ends with these."""
+    _, plan = daemon.ctl("plan", "signature-short.org")
+    assert plan["outcome"] == "deliver" and 0 < plan["expires_in"] <= 1800
+    _, other = daemon.ctl("lookup", "signature-short.org", "MX")
+    assert other["answer"][0]["ttl"] == 3600 and other["expires_in"] <= 1800

@@ -22,7 +22,7 @@ class Zone:
     name: str
     sign: str = "nsec"  # nsec, nsec3, optout, none
     ds: str = "good"  # good, wrong, none, unknown-algorithm, unknown-digest
-    signature: dict = dataclasses.field(default_factory=dict)  # type or "*" → good, expired, future, forged, 60s
+    signature: dict = dataclasses.field(default_factory=dict)  # type or "*" → good, expired, future, forged, 1800s
     salt: str = ""
     ttl: int = 300
     algorithm: int = 13

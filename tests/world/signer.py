@@ -37,7 +37,7 @@ def windows(now):
         "forged": (now - HOUR, now + 14 * DAY),
         "expired": (now - 30 * DAY, now - HOUR),
         "future": (now + DAY, now + 14 * DAY),
-        "60s": (now - HOUR, now + 60),
+        "1800s": (now - HOUR, now + 1800),
     }
 
 
