@@ -107,10 +107,10 @@ static size_t rdata_write(uint8_t *out, int type, const char *text)
 
 static struct reply reply_of(struct arena *arena, const char *line)
 {
-	char owner[200], type_word[10], status_word[50], rdata[300] = "";
+	char owner[300], type_word[10], status_word[50], rdata[400] = "";
 	struct reply reply = {.reason = "", .ttl_s = UINT32_MAX};
 	assert_true(
-	    sscanf(line, "%199s %9s %49s %299[^\n]", owner, type_word, status_word, rdata) >= 3);
+	    sscanf(line, "%299s %9s %49s %399[^\n]", owner, type_word, status_word, rdata) >= 3);
 	int type = word_find(types, COUNT(types), type_word)->value;
 	char *final = strchr(owner, '>'), *ttl = strchr(status_word, ':');
 	if (ttl != NULL) {
@@ -148,13 +148,12 @@ static void zone_find(const struct dns *dns, const char *name, int type, char *r
 	for (const char *line = dns->zone; line != NULL && *line != '\0';) {
 		const char *end = strchr(line, '\n');
 		size_t length = end != NULL ? (size_t)(end - line) : strlen(line);
-		char owner[200], type_word[10];
+		char owner[300], type_word[10];
 		assert_true(length < bytes);
 		memcpy(ret, line, length);
 		ret[length] = '\0';
-		assert_int_equal(sscanf(ret, "%199[^ >]%*[^ ] %9s", owner, type_word) == 2 ||
-				     sscanf(ret, "%199[^ >] %9s", owner, type_word) == 2,
-		    1);
+		assert_int_equal(sscanf(ret, "%299s %9s", owner, type_word), 2);
+		owner[strcspn(owner, ">")] = '\0';
 		if (strcmp(owner, name) == 0 &&
 		    word_find(types, COUNT(types), type_word)->value == type)
 			return;
