@@ -188,6 +188,8 @@ int worker_main(const struct config *config, unsigned index)
 	}
 	if (resolver_new(worker->base, config, error, sizeof error, &worker->resolver) != 0) {
 		log_fatal("%s", error);
+		event_base_free(worker->base);
+		free(worker);
 		return EX_CONFIG;
 	}
 	jobs_init(&worker->jobs, worker->base,

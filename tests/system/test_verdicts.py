@@ -112,4 +112,4 @@ def test_m05_an_answer_ends_with_its_signatures_whatever_the_ttl(daemon):
     _, plan = daemon.ctl("plan", "signature-short.org")
     assert plan["outcome"] == "deliver" and 0 < plan["expires_in"] <= 1800
     _, other = daemon.ctl("lookup", "signature-short.org", "MX")
-    assert other["answer"][0]["ttl"] == 3600 and other["expires_in"] <= 1800
+    assert 3000 < other["answer"][0]["ttl"] <= 3600 and other["expires_in"] <= 1800
