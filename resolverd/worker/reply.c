@@ -221,7 +221,8 @@ static bool read_section(struct parser *p, ns_sect which, struct section *sectio
 				type = rdata[0] << 8 | rdata[1];
 			}
 			if (!add_to_rrset(p, &section->sets, &section->count, owner, type,
-				ns_rr_ttl(rr), rdata, rdata_bytes, is_signature))
+				ns_rr_ttl(rr) & 0x80000000u ? 0 : ns_rr_ttl(rr), rdata, rdata_bytes,
+				is_signature))
 				return false;
 		}
 	}
