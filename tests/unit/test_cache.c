@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The hash table (table.c) and the cache of answers over it (cache.c). Time is a number. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "resolverd/server/cache.h"
+
+#define BOUND_BYTES (64u << 10)
+#define BLOB_BYTES 200u
+#define FAR INT64_C(1000000)
+
+static struct question_key key_of(const char *prefix, unsigned number)
+{
+	struct question_key key;
+	char name[64];
+	snprintf(name, sizeof name, "%s%u", prefix, number);
+	question_key_make(&key, 2, 25, name);
+	return key;
+}
+
+/* Its number is in its first octets, so that a test sees which answer it got. */
+static struct answer *answer_make(unsigned number, size_t blob_bytes, int64_t expires_at_ms)
+{
+	struct answer *answer = answer_new(blob_bytes, 0);
+	assert_non_null(answer);
+	answer->cacheable = true;
+	answer->expires_at_ms = expires_at_ms;
+	memset(answer->data, 0, blob_bytes);
+	memcpy(answer->data, &number, sizeof number);
+	return answer;
+}
+
+static void put_sized(struct cache *cache, const char *prefix, unsigned number, size_t blob_bytes,
+    int64_t expires_at_ms)
+{
+	struct question_key key = key_of(prefix, number);
+	struct answer *answer = answer_make(number, blob_bytes, expires_at_ms);
+	cache_put(cache, &key, answer);
+	answer_unref(answer);
+}
+
+static void put(struct cache *cache, const char *prefix, unsigned number)
+{
+	put_sized(cache, prefix, number, BLOB_BYTES, FAR);
+}
+
+static bool has(struct cache *cache, const char *prefix, unsigned number, int64_t now_ms)
+{
+	struct question_key key = key_of(prefix, number);
+	const struct answer *answer = cache_get(cache, &key, now_ms);
+	unsigned got;
+	if (answer == NULL)
+		return false;
+	memcpy(&got, answer->data, sizeof got);
+	assert_int_equal(got, number);
+	return true;
+}
+
+static int setup(void **state)
+{
+	struct cache *cache = malloc(sizeof *cache);
+	assert_non_null(cache);
+	assert_int_equal(cache_init(cache, BOUND_BYTES), 0);
+	*state = cache;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct cache *cache = *state;
+	cache_fini(cache);
+	assert_int_equal(cache->used_bytes, 0); /* each octet counted in was counted out */
+	free(cache);
+	return 0;
+}
+
+/* ---- the cache ---- */
+
+static void m05_answer_is_expired_at_its_very_millisecond(void **state)
+{
+	put_sized(*state, "a", 1, BLOB_BYTES, 1000);
+	assert_true(has(*state, "a", 1, 0));
+	assert_true(has(*state, "a", 1, 999));
+	assert_false(has(*state, "a", 1, 1000));
+	assert_false(has(*state, "a", 1, 1001));
+}
+
+static void uncacheable_answer_is_not_kept(void **state)
+{
+	struct cache *cache = *state;
+	struct question_key key = key_of("a", 1);
+	struct answer *answer = answer_make(1, BLOB_BYTES, FAR);
+	answer->cacheable = false;
+	cache_put(cache, &key, answer);
+	assert_null(cache_get(cache, &key, 0));
+	assert_int_equal(answer->refs, 1);
+	assert_int_equal(cache->table.count, 0);
+	answer_unref(answer);
+}
+
+static void uncacheable_answer_leaves_what_is_there(void **state)
+{
+	struct question_key key = key_of("a", 7);
+	struct answer *answer = answer_make(8, BLOB_BYTES, FAR);
+	put(*state, "a", 7);
+	answer->cacheable = false;
+	cache_put(*state, &key, answer);
+	assert_true(has(*state, "a", 7, 0));
+	answer_unref(answer);
+}
+
+static void newer_answer_replaces_and_the_bytes_follow(void **state)
+{
+	struct cache *cache = *state;
+	struct question_key key = key_of("a", 1);
+	struct answer *old = answer_make(1, BLOB_BYTES, FAR), *new = answer_make(2, 1000, FAR);
+	cache_put(cache, &key, old);
+	size_t before = cache->used_bytes;
+	assert_int_equal(old->refs, 2);
+	cache_put(cache, &key, new);
+	assert_int_equal(old->refs, 1);
+	assert_ptr_equal(cache_get(cache, &key, 0), new);
+	assert_int_equal(cache->used_bytes, before + 1000 - BLOB_BYTES);
+	assert_int_equal(cache->table.count, 1);
+	answer_unref(old);
+	answer_unref(new);
+}
+
+static void answer_outlives_its_eviction_while_held(void **state)
+{
+	struct cache *cache = *state;
+	struct question_key key = key_of("held", 5);
+	put(cache, "held", 5);
+	struct answer *held = answer_ref(cache_get(cache, &key, 0));
+	for (unsigned i = 0; i < 2000; i++)
+		put(cache, "flood", i);
+	unsigned number;
+	memcpy(&number, held->data, sizeof number);
+	assert_int_equal(number, 5);
+	answer_unref(held);
+}
+
+static void memory_stays_within_the_bound(void **state)
+{
+	struct cache *cache = *state;
+	for (unsigned i = 0; i < 5000; i++) {
+		put_sized(cache, "n", i % 700, 4 + i * 37 % 3000, FAR);
+		assert_true(cache->used_bytes <= BOUND_BYTES);
+	}
+	assert_true(cache->used_bytes > BOUND_BYTES - 2 * 3500); /* and is made use of */
+	assert_true(cache->evicted > 0);
+}
+
+static void sieve_keeps_what_is_in_use_through_a_flood(void **state)
+{
+	for (unsigned i = 0; i < 20; i++)
+		put(*state, "used", i);
+	for (unsigned i = 0; i < 20000; i++) {
+		if (i % 50 == 0)
+			for (unsigned n = 0; n < 20; n++)
+				assert_true(has(*state, "used", n, 0));
+		put(*state, "flood", i);
+	}
+	for (unsigned n = 0; n < 20; n++)
+		assert_true(has(*state, "used", n, 0));
+}
+
+/* All was in use once: the hand spares each entry a single time, then the old ones go. */
+static void sieve_spares_once_for_each_use(void **state)
+{
+	struct cache *cache = *state;
+	unsigned count = 0;
+	while (cache->evicted == 0 && cache->used_bytes < BOUND_BYTES - 2 * BLOB_BYTES)
+		put(cache, "used", count++);
+	for (unsigned i = 0; i < count; i++)
+		assert_true(has(cache, "used", i, 0));
+	for (unsigned i = 0; i < 2 * count; i++)
+		put(cache, "flood", i);
+	for (unsigned i = 0; i < count; i++)
+		assert_false(has(cache, "used", i, 0));
+}
+
+static void expired_lookup_is_no_use(void **state)
+{
+	struct cache *cache = *state;
+	unsigned kept = 0;
+	/* Expired entries that are asked for must not gain the second life of what is in use. */
+	for (unsigned i = 0; i < 20; i++)
+		put_sized(cache, "dead", i, BLOB_BYTES, 10);
+	for (unsigned i = 0; i < 20; i++)
+		assert_false(has(cache, "dead", i, 10));
+	for (unsigned i = 0; cache->evicted < 20; i++)
+		put(cache, "flood", i);
+	for (unsigned i = 0; i < 20; i++)
+		kept += has(cache, "dead", i, 9);
+	assert_int_equal(kept, 0);
+}
+
+static void answer_larger_than_the_bound_does_not_stay(void **state)
+{
+	struct cache *cache = *state;
+	put_sized(cache, "big", 1, 2 * BOUND_BYTES, FAR);
+	assert_false(has(cache, "big", 1, 0));
+	assert_true(cache->used_bytes <= BOUND_BYTES);
+	put(cache, "a", 1); /* and all goes on */
+	assert_true(has(cache, "a", 1, 0));
+}
+
+static void sweep_drops_the_expired_and_nothing_else(void **state)
+{
+	struct cache *cache = *state;
+	for (unsigned i = 0; i < 100; i++)
+		put_sized(cache, "n", i, BLOB_BYTES, i % 2 == 0 ? 10 : FAR);
+	/* Each call walks on from the last: ten of ten see all hundred. */
+	for (unsigned call = 0; call < 10; call++)
+		cache_sweep(cache, 10, 10);
+	assert_int_equal(cache->table.count, 50);
+	for (unsigned i = 1; i < 100; i += 2)
+		assert_true(has(cache, "n", i, 10));
+}
+
+static void sweep_survives_evictions_between_its_steps(void **state)
+{
+	struct cache *cache = *state;
+	for (unsigned i = 0; i < 3000; i++) {
+		put_sized(cache, "n", i, 10 + i * 31 % 900, i % 3 == 0 ? i : FAR);
+		if (i % 7 == 0)
+			cache_sweep(cache, 3, i);
+		if (i % 5 == 0)
+			has(cache, "n", i / 2, i);
+	}
+	cache_sweep(cache, 100000, 0);
+	cache_sweep(cache, 100000, FAR);
+	cache_sweep(cache, 100000, FAR);
+	assert_int_equal(cache->table.count, 0);
+	assert_int_equal(cache->used_bytes, 0);
+	assert_null(cache->oldest);
+	assert_null(cache->newest);
+}
+
+/* ---- keys ---- */
+
+static void kind_number_and_name_make_different_keys(void **state)
+{
+	static const struct {
+		int kind;
+		uint16_t number;
+		const char *name;
+	} rows[] = {{1, 25, "a"}, {2, 25, "a"}, {2, 26, "a"}, {2, 25 << 8, "a"}, {2, 25, "b"},
+	    {2, 25, "aa"}, {2, 25, ""}};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		for (size_t j = 0; j < sizeof rows / sizeof *rows; j++) {
+			struct question_key a, b;
+			question_key_make(&a, rows[i].kind, rows[i].number, rows[i].name);
+			question_key_make(&b, rows[j].kind, rows[j].number, rows[j].name);
+			bool same = a.count == b.count && memcmp(a.bytes, b.bytes, a.count) == 0;
+			assert_int_equal(same, i == j);
+		}
+	}
+}
+
+/* ---- the table ---- */
+
+#define MANY 100000u
+
+struct item {
+	struct table_node node; /* first: a node found is its item */
+	uint32_t number;
+};
+
+static struct item *items_make(void)
+{
+	struct item *items = calloc(MANY, sizeof *items);
+	assert_non_null(items);
+	for (uint32_t i = 0; i < MANY; i++) {
+		items[i].number = i;
+		items[i].node.key = (const uint8_t *)&items[i].number;
+		items[i].node.key_bytes = sizeof items[i].number;
+	}
+	return items;
+}
+
+static struct item *item_find(struct table *table, uint32_t number)
+{
+	return (struct item *)table_find(table, (const uint8_t *)&number, sizeof number);
+}
+
+static void table_grows_and_finds_all_of_100000(void **state)
+{
+	struct table table;
+	struct item *items = items_make();
+	(void)state;
+	assert_int_equal(table_init(&table), 0);
+	uint32_t first_mask = table.mask;
+	for (uint32_t i = 0; i < MANY; i++) {
+		table_insert(&table, &items[i].node);
+		/* also while it grows: what just came, the first, one in between */
+		assert_ptr_equal(item_find(&table, i), &items[i]);
+		assert_ptr_equal(item_find(&table, 0), &items[0]);
+		assert_ptr_equal(item_find(&table, i / 2), &items[i / 2]);
+		assert_null(item_find(&table, i + 1));
+	}
+	assert_true(table.mask > first_mask);
+	assert_true(table.mask >= MANY / 2);
+	assert_int_equal(table.count, MANY);
+	for (uint32_t i = 0; i < MANY; i++)
+		assert_ptr_equal(item_find(&table, i), &items[i]);
+	table_fini(&table);
+	free(items);
+}
+
+static void table_removes_while_it_grows(void **state)
+{
+	struct table table;
+	struct item *items = items_make();
+	(void)state;
+	assert_int_equal(table_init(&table), 0);
+	for (uint32_t i = 0; i < MANY; i++) {
+		table_insert(&table, &items[i].node);
+		if (i % 3 == 2)
+			table_remove(&table, &items[i - 1].node);
+	}
+	for (uint32_t i = 0; i < MANY; i++) {
+		bool removed = i % 3 == 1 && i + 1 < MANY;
+		assert_ptr_equal(item_find(&table, i), removed ? NULL : &items[i]);
+	}
+	for (uint32_t i = 0; i < MANY; i++)
+		if (item_find(&table, i) != NULL)
+			table_remove(&table, &items[i].node);
+	assert_int_equal(table.count, 0);
+	table_fini(&table);
+	free(items);
+}
+
+static void a_key_is_no_prefix_of_another(void **state)
+{
+	struct table table;
+	struct table_node node = {.key = (const uint8_t *)"abc", .key_bytes = 3};
+	(void)state;
+	assert_int_equal(table_init(&table), 0);
+	table_insert(&table, &node);
+	assert_ptr_equal(table_find(&table, (const uint8_t *)"abcd", 3), &node);
+	assert_null(table_find(&table, (const uint8_t *)"abcd", 4));
+	assert_null(table_find(&table, (const uint8_t *)"abcd", 2));
+	table_fini(&table);
+}
+
+static void null_answer_is_released_without_harm(void **state)
+{
+	(void)state;
+	answer_unref(NULL);
+}
+
+#define CACHE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    CACHE_TEST(m05_answer_is_expired_at_its_very_millisecond),
+	    CACHE_TEST(uncacheable_answer_is_not_kept),
+	    CACHE_TEST(uncacheable_answer_leaves_what_is_there),
+	    CACHE_TEST(newer_answer_replaces_and_the_bytes_follow),
+	    CACHE_TEST(answer_outlives_its_eviction_while_held),
+	    CACHE_TEST(memory_stays_within_the_bound),
+	    CACHE_TEST(sieve_keeps_what_is_in_use_through_a_flood),
+	    CACHE_TEST(sieve_spares_once_for_each_use),
+	    CACHE_TEST(expired_lookup_is_no_use),
+	    CACHE_TEST(answer_larger_than_the_bound_does_not_stay),
+	    CACHE_TEST(sweep_drops_the_expired_and_nothing_else),
+	    CACHE_TEST(sweep_survives_evictions_between_its_steps),
+	    cmocka_unit_test(kind_number_and_name_make_different_keys),
+	    cmocka_unit_test(table_grows_and_finds_all_of_100000),
+	    cmocka_unit_test(table_removes_while_it_grows),
+	    cmocka_unit_test(a_key_is_no_prefix_of_another),
+	    cmocka_unit_test(null_answer_is_released_without_harm),
+	};
+	return cmocka_run_group_tests_name("cache", tests, NULL, NULL);
+}
