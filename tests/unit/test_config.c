@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The configuration file and --set. A row that is refused names all words its message must have. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "resolverd/base/config.h"
+
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+#define A10 "aaaaaaaaaa"
+#define A100 A10 A10 A10 A10 A10 A10 A10 A10 A10 A10
+
+static int parse(const char *text, const char *const *set, char error[500], struct config *config)
+{
+	struct config_source source = {.file = "test.conf", .text = text, .set = set};
+	memset(error, 0, 500);
+	return config_parse(&source, error, 500, config);
+}
+
+static void parse_good(const char *text, const char *const *set, struct config *config)
+{
+	char error[500];
+	if (parse(text, set, error, config) != 0)
+		fail_msg("refused: %s", error);
+}
+
+/* ---- defaults ---- */
+
+static void assert_defaults(const struct config *config)
+{
+	assert_string_equal(config->server.socket, "/run/resolverd/resolverd.sock");
+	assert_string_equal(config->server.control_socket, "/run/resolverd/control.sock");
+	assert_int_equal(config->server.socket_mode, 0660);
+	assert_null(config->server.socket_group);
+	assert_int_equal(config->server.max_clients, 10000);
+	assert_string_equal(config->signing.key_file, "/var/lib/resolverd/signing.key");
+	assert_true(config->signing.member[0] != '\0'); /* the host's name */
+	assert_int_equal(config->cache.max_memory_bytes, 256 << 20);
+	assert_int_equal(config->cache.min_ttl_ms, 0);
+	assert_int_equal(config->cache.max_ttl_ms, 86400000);
+	assert_int_equal(config->cache.failure_ttl_ms, 15000);
+	assert_in_range(config->resolver.workers, 2, 4);
+	assert_null(config->resolver.forward[0]);
+	assert_int_equal(config->resolver.deadline_ms, 10000);
+	assert_int_equal(config->resolver.insecure_mx_policy,
+	    RESOLVERD__V1__INSECURE_MX_POLICY__INSECURE_MX_DANE);
+	assert_int_equal(config->resolver.digest_count, 2);
+	assert_int_equal(config->resolver.digests[0], 2);
+	assert_int_equal(config->resolver.digests[1], 1);
+	assert_int_equal(config->unbound_count, 0);
+}
+
+static void nothing_configured_gives_the_defaults(void **state)
+{
+	static const char *const texts[] = {
+	    "", "\n", "# nothing\n", "server {\n}\n", "resolver { }\n"};
+	(void)state;
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		struct config config;
+		parse_good(texts[i], NULL, &config);
+		assert_defaults(&config);
+		config_fini(&config);
+	}
+	struct config config;
+	char error[500];
+	struct config_source source = {.file = NULL, .text = ""};
+	assert_int_equal(config_parse(&source, error, sizeof error, &config), 0);
+	assert_defaults(&config);
+	config_fini(&config);
+}
+
+/* ---- what is taken ---- */
+
+static void every_key_is_taken(void **state)
+{
+	struct config config;
+	(void)state;
+	parse_good(
+	    "server {\n socket = /a/s\n control-socket = /a/c\n socket-mode = 0600\n"
+	    " socket-group = mail\n state-directory = /a/state\n max-clients = 7\n}\n"
+	    "signing {\n public-key-file = /a/pub\n member = mx1\n}\n"
+	    "cache {\n max-memory = 64M\n min-ttl = 5s\n max-ttl = 2h\n failure-ttl = 250ms\n}\n"
+	    "resolver {\n workers = 3\n root-hints = /a/hints\n trust-anchor-file = /a/key\n"
+	    " deadline = 5s\n insecure-mx-policy = unreachable\n"
+	    " forward = {192.0.2.1, \"192.0.2.2@5353\"}\n digests = {sha256}\n}\n"
+	    "unbound {\n do-ip6 = no\n verbosity = 2\n}\n",
+	    NULL, &config);
+	assert_string_equal(config.server.socket, "/a/s");
+	assert_string_equal(config.server.control_socket, "/a/c");
+	assert_int_equal(config.server.socket_mode, 0600);
+	assert_string_equal(config.server.socket_group, "mail");
+	assert_int_equal(config.server.max_clients, 7);
+	assert_string_equal(config.signing.key_file, "/a/state/signing.key");
+	assert_string_equal(config.signing.public_key_file, "/a/pub");
+	assert_string_equal(config.signing.member, "mx1");
+	assert_int_equal(config.cache.max_memory_bytes, 64 << 20);
+	assert_int_equal(config.cache.min_ttl_ms, 5000);
+	assert_int_equal(config.cache.max_ttl_ms, 7200000);
+	assert_int_equal(config.cache.failure_ttl_ms, 250);
+	assert_int_equal(config.resolver.workers, 3);
+	assert_string_equal(config.resolver.root_hints, "/a/hints");
+	assert_string_equal(config.resolver.trust_anchor_file, "/a/key");
+	assert_int_equal(config.resolver.deadline_ms, 5000);
+	assert_int_equal(config.resolver.insecure_mx_policy,
+	    RESOLVERD__V1__INSECURE_MX_POLICY__INSECURE_MX_UNREACHABLE);
+	assert_string_equal(config.resolver.forward[0], "192.0.2.1");
+	assert_string_equal(config.resolver.forward[1], "192.0.2.2@5353");
+	assert_null(config.resolver.forward[2]);
+	assert_int_equal(config.resolver.digest_count, 1);
+	assert_int_equal(config.resolver.digests[0], 1);
+	assert_int_equal(config.unbound_count, 2);
+	assert_string_equal(config.unbound[0].name, "do-ip6");
+	assert_string_equal(config.unbound[0].value, "no");
+	config_fini(&config);
+}
+
+static void set_goes_over_the_file(void **state)
+{
+	static const char *const set[] = {"resolver.deadline=3s", "server.socket=/b/s",
+	    "resolver.forward=192.0.2.1,192.0.2.2@53,2001:db8::1", "resolver.digests=sha256,sha512",
+	    "unbound.do-ip4=no", "signing.member=a=b", NULL};
+	struct config config;
+	(void)state;
+	parse_good("resolver {\n deadline = 5s\n forward = {198.51.100.1}\n workers = 4\n}\n", set,
+	    &config);
+	assert_int_equal(config.resolver.deadline_ms, 3000);
+	assert_int_equal(config.resolver.workers, 4);
+	assert_string_equal(config.server.socket, "/b/s");
+	assert_string_equal(config.resolver.forward[0], "192.0.2.1");
+	assert_string_equal(config.resolver.forward[2], "2001:db8::1");
+	assert_null(config.resolver.forward[3]);
+	assert_int_equal(config.resolver.digests[0], 1);
+	assert_int_equal(config.resolver.digests[1], 2);
+	assert_string_equal(config.signing.member, "a=b");
+	assert_string_equal(config.unbound[0].value, "no");
+	config_fini(&config);
+}
+
+static void socket_path_of_107_bytes_is_taken(void **state)
+{
+	struct config config;
+	(void)state;
+	parse_good("server { socket = /" A100 "aaaaaa\n}\n", NULL, &config);
+	assert_int_equal(strlen(config.server.socket), 107);
+	config_fini(&config);
+}
+
+/* ---- what is refused ---- */
+
+static const struct row {
+	const char *name, *text, *set;
+	const char *words[4];
+} rows[] = {
+    {"unknown_key_names_file_and_line", "server {\n\n sokcet = /a\n}\n", NULL,
+	{"test.conf:3", "sokcet"}},
+    {"unknown_section_names_file_and_line", "cache {\n}\nnosuch {\n}\n", NULL,
+	{"test.conf:3", "nosuch"}},
+    {"bad_value_names_file_line_key_and_value", "resolver {\n workers = 2\n deadline = soon\n}\n",
+	NULL, {"test.conf:3", "resolver.deadline", "soon", "duration"}},
+    {"unclosed_section", "server {\n socket = /a\n", NULL, {"test.conf"}},
+    {"socket_path_of_108_bytes", "server {\n socket = /" A100 "aaaaaaa\n}\n", NULL,
+	{"test.conf:2", "server.socket", "too long"}},
+    {"control_socket_path_of_108_bytes", "server {\n control-socket = /" A100 "aaaaaaa\n}\n", NULL,
+	{"server.control-socket", "too long"}},
+    {"relative_socket_path", "server {\n socket = run/s\n}\n", NULL, {"absolute path"}},
+    {"empty_socket_path", "server {\n socket = \"\"\n}\n", NULL, {"server.socket"}},
+    {"control_character_in_a_path", "signing {\n key-file = \"/a\\tb\"\n}\n", NULL,
+	{"signing.key-file", "control character"}},
+    {"mode_not_octal", "server {\n socket-mode = 0688\n}\n", NULL, {"socket-mode", "octal"}},
+    {"mode_over_777", "server {\n socket-mode = 1777\n}\n", NULL, {"socket-mode", "octal"}},
+    {"count_of_0_clients", "server {\n max-clients = 0\n}\n", NULL, {"max-clients", "range"}},
+    {"count_with_a_unit", "server {\n max-clients = 7k\n}\n", NULL, {"max-clients", "number"}},
+    {"count_over_the_range", "resolver {\n workers = 65\n}\n", NULL, {"workers", "range"}},
+    {"negative_count", "resolver {\n workers = -1\n}\n", NULL, {"workers", "range"}},
+    {"count_over_64_bits", "resolver {\n workers = 99999999999999999999\n}\n", NULL,
+	{"workers", "range"}},
+    {"duration_below_the_range", "cache {\n failure-ttl = 99ms\n}\n", NULL,
+	{"failure-ttl", "range"}},
+    {"duration_above_the_range", "cache {\n max-ttl = 8d\n}\n", NULL, {"max-ttl", "range"}},
+    {"negative_duration", "cache {\n min-ttl = -1s\n}\n", NULL, {"min-ttl", "duration"}},
+    {"size_below_1m", "cache {\n max-memory = 1000k\n}\n", NULL, {"max-memory", "1M"}},
+    {"size_without_number", "cache {\n max-memory = M\n}\n", NULL, {"max-memory", "size"}},
+    {"insecure_mx_policy_unknown", "resolver {\n insecure-mx-policy = Dane\n}\n", NULL,
+	{"insecure-mx-policy", "dane, opportunistic or unreachable"}},
+    {"digest_unknown", "resolver {\n digests = {md5}\n}\n", NULL, {"resolver.digests", "md5"}},
+    {"three_digests", "resolver {\n digests = {sha512, sha256, sha512}\n}\n", NULL,
+	{"resolver.digests", "each once"}},
+
+    {"unbound_trust_anchor_points_to_ours", "unbound {\n trust-anchor = x\n}\n", NULL,
+	{"test.conf:2", "unbound.trust-anchor", "resolver.trust-anchor-file"}},
+    {"unbound_auto_trust_anchor_points_to_ours", "unbound {\n auto-trust-anchor-file = x\n}\n",
+	NULL, {"resolver.trust-anchor-file"}},
+    {"unbound_root_hints_points_to_ours", "unbound {\n root-hints = x\n}\n", NULL,
+	{"unbound.root-hints", "resolver.root-hints"}},
+    {"unbound_forward_zone_points_to_ours", "unbound {\n forward-zone = x\n}\n", NULL,
+	{"unbound.forward-zone", "resolver.forward"}},
+    {"unbound_domain_insecure_is_refused", "unbound {\n domain-insecure = x\n}\n", NULL,
+	{"unbound.domain-insecure", "not passed on"}},
+    {"unbound_permissive_mode_is_refused", "unbound {\n val-permissive-mode = yes\n}\n", NULL,
+	{"validation is always on"}},
+    {"unbound_module_config_is_refused", "unbound {\n module-config = iterator\n}\n", NULL,
+	{"validation is always on"}},
+    {"unbound_date_override_is_refused", "unbound {\n val-override-date = -1\n}\n", NULL,
+	{"unbound.val-override-date"}},
+    {"unbound_max_ttl_points_to_ours", "unbound {\n cache-max-ttl = 9\n}\n", NULL,
+	{"cache.max-ttl"}},
+    {"unbound_serve_expired_is_refused", "unbound {\n serve-expired = yes\n}\n", NULL,
+	{"expired data is never served"}},
+    {"unbound_unknown_is_refused", "unbound {\n nosuch = 1\n}\n", NULL, {"test.conf:2", "nosuch"}},
+
+    {"set_without_equals", "", "resolver.deadline", {"--set", "section.key=value"}},
+    {"set_without_section", "", "deadline=3s", {"--set", "section.key=value"}},
+    {"set_with_the_dot_in_the_value", "", "deadline=3.5", {"--set", "section.key=value"}},
+    {"set_of_an_unknown_section", "", "nosuch.deadline=3s", {"--set", "nosuch.deadline"}},
+    {"set_of_an_unknown_key", "", "resolver.nosuch=3s", {"--set", "resolver.nosuch"}},
+    {"set_of_a_bad_value", "resolver {\n}\n", "resolver.deadline=soon",
+	{"--set", "resolver.deadline", "duration"}},
+    {"set_of_a_refused_unbound_key", "unbound {\n}\n", "unbound.trust-anchor=x",
+	{"--set", "resolver.trust-anchor-file"}},
+    {"set_of_a_bad_digest", "", "resolver.digests=sha512,sha1", {"resolver.digests", "sha1"}},
+    {"set_over_512_bytes", "", "signing.member=" A100 A100 A100 A100 A100 A100, {"--set"}},
+};
+
+static void row_is_refused(void **state)
+{
+	const struct row *row = *state;
+	const char *const set[] = {row->set, NULL};
+	struct config config, untouched;
+	char error[500];
+	memset(&config, 0xa5, sizeof config);
+	untouched = config;
+	assert_int_equal(parse(row->text, set, error, &config), -22);
+	for (size_t i = 0; i < COUNT(row->words) && row->words[i] != NULL; i++)
+		if (strstr(error, row->words[i]) == NULL)
+			fail_msg("'%s' does not say '%s'", error, row->words[i]);
+	assert_null(strchr(error, '\n'));
+	assert_memory_equal(&config, &untouched, sizeof config); /* results only on success */
+}
+
+static void the_first_error_is_the_one_told(void **state)
+{
+	struct config config;
+	char error[500];
+	(void)state;
+	assert_true(parse("cache {\n max-ttl = x\n}\nresolver {\n workers = y\n}\n", NULL, error,
+			&config) < 0);
+	assert_non_null(strstr(error, "test.conf:2"));
+	assert_null(strstr(error, "workers"));
+}
+
+static void a_short_error_buffer_is_not_overrun(void **state)
+{
+	struct config config;
+	char error[24];
+	(void)state;
+	memset(error, 'z', sizeof error);
+	struct config_source source = {.file = "test.conf", .text = "server {\n socket = a\n}\n"};
+	assert_true(config_parse(&source, error, 10, &config) < 0);
+	assert_int_equal(strlen(error), 9);
+	assert_int_equal(error[10], 'z');
+}
+
+/* ---- units ---- */
+
+static void durations_and_sizes(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t duration_ms, size_bytes;
+	} units[] = {{"0", 0, 0}, {"90", 90000, 90}, {"90s", 90000, -1}, {"5m", 300000, -1},
+	    {"2h", 7200000, -1}, {"1d", 86400000, -1}, {"250ms", 250, -1}, {"64M", -1, 64 << 20},
+	    {"1G", -1, 1 << 30}, {"3k", -1, 3072}, {"3K", -1, 3072}, {"", -1, -1}, {"s", -1, -1},
+	    {"-1", -1, -1}, {"1.5h", -1, -1}, {"1 s", -1, -1}, {"1x", -1, -1}, {"0x10", -1, -1},
+	    {"9223372036854775807", -1, -1}, {"99999999999999999999", -1, -1},
+	    {"9223372036854775807d", -1, -1}, {"9223372036854775807G", -1, -1}};
+	(void)state;
+	for (size_t i = 0; i < COUNT(units); i++) {
+		if (config_duration_ms(units[i].text) != units[i].duration_ms ||
+		    config_size_bytes(units[i].text) != units[i].size_bytes)
+			fail_msg("'%s' is %lld ms, %lld bytes", units[i].text,
+			    (long long)config_duration_ms(units[i].text),
+			    (long long)config_size_bytes(units[i].text));
+	}
+}
+
+/* ---- main ---- */
+
+static struct CMUnitTest tests[COUNT(rows) + 16];
+static size_t test_count;
+
+static void add(const char *name, CMUnitTestFunction function, const void *row)
+{
+	tests[test_count++] = (struct CMUnitTest){
+	    .name = name, .test_func = function, .initial_state = (void *)(uintptr_t)row};
+}
+
+#define ADD_TEST(function) add(#function, function, NULL)
+
+int main(void)
+{
+	for (size_t i = 0; i < COUNT(rows); i++)
+		add(rows[i].name, row_is_refused, &rows[i]);
+	ADD_TEST(nothing_configured_gives_the_defaults);
+	ADD_TEST(every_key_is_taken);
+	ADD_TEST(set_goes_over_the_file);
+	ADD_TEST(socket_path_of_107_bytes_is_taken);
+	ADD_TEST(the_first_error_is_the_one_told);
+	ADD_TEST(a_short_error_buffer_is_not_overrun);
+	ADD_TEST(durations_and_sizes);
+	return _cmocka_run_group_tests("config", tests, test_count, NULL, NULL);
+}
