@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Facts to signed answers: what the envelope says, how long it holds, and that it verifies. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "resolverd/server/signer.h"
+
+#define V1(name) RESOLVERD__V1__##name
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+#define NOW INT64_C(1800000000000)
+#define MAX_TTL_MS 86400000
+#define FAILURE_TTL_MS 15000
+#define NAME(text) ((char *)(uintptr_t)(text))
+
+static struct config config = {
+    .signing = {.member = NAME("mx1")},
+    .cache = {.max_ttl_ms = MAX_TTL_MS, .failure_ttl_ms = FAILURE_TTL_MS},
+    .resolver = {.insecure_mx_policy = V1(INSECURE_MX_POLICY__INSECURE_MX_UNREACHABLE)},
+};
+
+static int setup(void **state)
+{
+	static struct signer signer;
+	assert_int_equal(signer_init(&signer, &config), 0);
+	*state = &signer;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	signer_fini(*state);
+	return 0;
+}
+
+/* ---- facts and envelopes ---- */
+
+struct scene {
+	Resolverd__V1__Question question;
+	Resolverd__V1__Route route;
+	Resolverd__V1__Host host;
+	Resolverd__V1__Records records;
+	Resolverd__V1__MxHost hosts[20], *mx[20];
+	Resolverd__Worker__Facts facts;
+};
+
+static void scene_init(struct scene *scene, int kind)
+{
+	resolverd__v1__question__init(&scene->question);
+	resolverd__v1__route__init(&scene->route);
+	resolverd__v1__host__init(&scene->host);
+	resolverd__v1__records__init(&scene->records);
+	resolverd__worker__facts__init(&scene->facts);
+	scene->question.kind = (Resolverd__V1__Kind)kind;
+	scene->question.name = NAME("example.org");
+	scene->facts.question = &scene->question;
+	scene->facts.life_ms = UINT64_MAX;
+	switch (kind) {
+	case V1(KIND__ROUTE):
+		scene->route.kind = V1(ROUTE_KIND__MX);
+		scene->route.mx_status = V1(STATUS__SECURE);
+		scene->route.expanded = NAME("example.org");
+		scene->route.mx = scene->mx;
+		scene->facts.data_case = RESOLVERD__WORKER__FACTS__DATA_ROUTE;
+		scene->facts.route = &scene->route;
+		break;
+	case V1(KIND__HOST):
+		scene->host.policy = V1(POLICY__DANE);
+		scene->facts.data_case = RESOLVERD__WORKER__FACTS__DATA_HOST;
+		scene->facts.host = &scene->host;
+		break;
+	default:
+		scene->records.status = V1(STATUS__SECURE);
+		scene->facts.data_case = RESOLVERD__WORKER__FACTS__DATA_RECORDS;
+		scene->facts.records = &scene->records;
+	}
+}
+
+static void scene_add_mx(struct scene *scene, const char *name)
+{
+	size_t n = scene->route.n_mx++;
+	resolverd__v1__mx_host__init(&scene->hosts[n]);
+	scene->hosts[n].name = NAME(name);
+	scene->mx[n] = &scene->hosts[n];
+}
+
+/* Reads the blob as a client does: it is field 3 of a Response. Verifies the signature. */
+static Resolverd__V1__Answer *open_answer(const struct signer *signer, const struct answer *answer)
+{
+	Resolverd__V1__Response *response =
+	    resolverd__v1__response__unpack(NULL, answer->blob_bytes, answer->data);
+	assert_non_null(response);
+	assert_int_equal(response->n_answers, 1);
+	const Resolverd__V1__SignedAnswer *outer = response->answers[0];
+	assert_int_equal(outer->key_id.len, KEY_ID_BYTES);
+	assert_memory_equal(outer->key_id.data, signer->key_id, KEY_ID_BYTES);
+	assert_true(signing_verify(SIGNING_CONTEXT_ANSWER, outer->answer.data, outer->answer.len,
+	    outer->signature.data, outer->signature.len, signer->public_key));
+	assert_false(signing_verify(SIGNING_CONTEXT_DELEGATION, outer->answer.data,
+	    outer->answer.len, outer->signature.data, outer->signature.len, signer->public_key));
+	Resolverd__V1__Answer *inner =
+	    resolverd__v1__answer__unpack(NULL, outer->answer.len, outer->answer.data);
+	assert_non_null(inner);
+	resolverd__v1__response__free_unpacked(response, NULL);
+	return inner;
+}
+
+/* ---- how long it holds ---- */
+
+static const struct life_row {
+	const char *name;
+	uint64_t life_ms, rrsig_expires_at;
+	bool failed;
+	int64_t want_ms; /* from now */
+	bool cacheable;
+} life_rows[] = {
+    {"m05_the_ttl_is_the_life", 60000, 0, false, 60000, true},
+    {"m05_rrsig_expiry_before_the_ttl", 60000, NOW + 5000, false, 5000, true},
+    {"m05_rrsig_expiry_after_the_ttl", 60000, NOW + 90000, false, 60000, true},
+    {"life_is_at_most_max_ttl", UINT64_C(4294967295000), 0, false, MAX_TTL_MS, true},
+    {"no_ttl_at_all_is_max_ttl", UINT64_MAX, 0, false, MAX_TTL_MS, true},
+    {"b13_failure_lives_for_failure_ttl", UINT64_MAX, 0, true, FAILURE_TTL_MS, true},
+    {"b13_failure_with_long_data_lives_for_failure_ttl", 3600000, 0, true, FAILURE_TTL_MS, true},
+    {"b13_failure_with_shorter_data_lives_as_that", 2000, 0, true, 2000, true},
+    {"ttl_0_is_not_cacheable_and_lives_to_be_used_once", 0, 0, false, 5000, false},
+    {"m05_ttl_0_never_outlives_its_signature", 0, NOW + 1000, false, 1000, false},
+    {"m07_expired_signature_gives_an_expired_answer", 60000, NOW - 1, false, -1, true},
+    {"failure_with_ttl_0_is_not_cacheable", 0, 0, true, 5000, false},
+};
+
+static void life_row_holds(void **state)
+{
+	const struct life_row *row = *state;
+	struct signer signer;
+	assert_int_equal(signer_init(&signer, &config), 0);
+	for (int kind = V1(KIND__ROUTE); kind <= V1(KIND__RECORDS); kind++) {
+		struct scene scene;
+		scene_init(&scene, kind);
+		scene.facts.life_ms = row->life_ms;
+		scene.facts.rrsig_expires_at = row->rrsig_expires_at;
+		scene.facts.failed = row->failed;
+		struct answer *answer = signer_answer(&signer, &scene.facts, NOW);
+		assert_non_null(answer);
+		Resolverd__V1__Answer *inner = open_answer(&signer, answer);
+		assert_int_equal(inner->validated_at, NOW);
+		assert_int_equal(inner->expires_at, NOW + row->want_ms);
+		assert_int_equal(answer->expires_at_ms, NOW + row->want_ms);
+		assert_int_equal(inner->cacheable, row->cacheable);
+		assert_int_equal(answer->cacheable, row->cacheable);
+		resolverd__v1__answer__free_unpacked(inner, NULL);
+		answer_unref(answer);
+	}
+	signer_fini(&signer);
+}
+
+/* ---- what it says ---- */
+
+static void local_policy_is_ours_not_the_workers(void **state)
+{
+	struct scene scene;
+	scene_init(&scene, V1(KIND__ROUTE));
+	scene.route.requirement = V1(REQUIREMENT__OFF);
+	scene.route.insecure_mx_policy = V1(INSECURE_MX_POLICY__INSECURE_MX_OPPORTUNISTIC);
+	struct answer *answer = signer_answer(*state, &scene.facts, NOW);
+	Resolverd__V1__Answer *inner = open_answer(*state, answer);
+	assert_int_equal(inner->route->requirement, V1(REQUIREMENT__NORMAL));
+	assert_int_equal(
+	    inner->route->insecure_mx_policy, V1(INSECURE_MX_POLICY__INSECURE_MX_UNREACHABLE));
+	assert_string_equal(inner->member, "mx1");
+	assert_string_equal(inner->question->name, "example.org");
+	assert_int_equal(inner->question->kind, V1(KIND__ROUTE));
+	resolverd__v1__answer__free_unpacked(inner, NULL);
+	answer_unref(answer);
+}
+
+static void facts_of_another_kind_are_refused(void **state)
+{
+	for (int kind = V1(KIND__ROUTE); kind <= V1(KIND__RECORDS); kind++) {
+		for (int asked = 0; asked <= V1(KIND__RECORDS) + 1; asked++) {
+			struct scene scene;
+			scene_init(&scene, kind);
+			scene.question.kind = (Resolverd__V1__Kind)asked;
+			struct answer *answer = signer_answer(*state, &scene.facts, NOW);
+			assert_int_equal(answer != NULL, asked == kind);
+			answer_unref(answer);
+		}
+	}
+}
+
+static void a_changed_octet_breaks_the_signature(void **state)
+{
+	const struct signer *signer = *state;
+	struct scene scene;
+	scene_init(&scene, V1(KIND__HOST));
+	struct answer *answer = signer_answer(*state, &scene.facts, NOW);
+	Resolverd__V1__Response *response =
+	    resolverd__v1__response__unpack(NULL, answer->blob_bytes, answer->data);
+	Resolverd__V1__SignedAnswer *outer = response->answers[0];
+	for (size_t i = 0; i < outer->answer.len; i++) {
+		outer->answer.data[i] ^= 1;
+		assert_false(
+		    signing_verify(SIGNING_CONTEXT_ANSWER, outer->answer.data, outer->answer.len,
+			outer->signature.data, outer->signature.len, signer->public_key));
+		outer->answer.data[i] ^= 1;
+	}
+	resolverd__v1__response__free_unpacked(response, NULL);
+	answer_unref(answer);
+}
+
+/* ---- the hosts a plan needs ---- */
+
+static const struct hosts_row {
+	const char *name, *expanded;
+	int kind;
+	unsigned mx, want;
+} hosts_rows[] = {
+    {"mx", "example.org", V1(ROUTE_KIND__MX), 2, 2},
+    {"implicit mx", "example.org", V1(ROUTE_KIND__IMPLICIT_MX), 1, 1},
+    {"relay host", "[relay.example.org]", V1(ROUTE_KIND__NO_MX_STEP), 1, 1},
+    {"d12 address", "[192.0.2.1]", V1(ROUTE_KIND__NO_MX_STEP), 1, 0},
+    {"d12 ipv6 address", "[2001:db8::1]", V1(ROUTE_KIND__NO_MX_STEP), 1, 0},
+    {"n01 null mx", "example.org", V1(ROUTE_KIND__NULL_MX), 0, 0},
+    {"no such domain", "example.org", V1(ROUTE_KIND__NO_SUCH_DOMAIN), 0, 0},
+    {"failed", "example.org", V1(ROUTE_KIND__FAILED), 1, 0},
+    {"the first 16 only", "example.org", V1(ROUTE_KIND__MX), 20, 16},
+};
+
+static void n01_d12_routes_list_the_hosts_a_plan_needs(void **state)
+{
+	static const char *const names[] = {"a.example", "longer.b.example"};
+	for (size_t i = 0; i < COUNT(hosts_rows); i++) {
+		const struct hosts_row *row = &hosts_rows[i];
+		struct scene scene;
+		scene_init(&scene, V1(KIND__ROUTE));
+		scene.route.kind = (Resolverd__V1__RouteKind)row->kind;
+		scene.route.expanded = NAME(row->expanded);
+		for (unsigned n = 0; n < row->mx; n++)
+			scene_add_mx(&scene, names[n % 2]);
+		struct answer *answer = signer_answer(*state, &scene.facts, NOW);
+		assert_int_equal(answer->host_count, row->want);
+		const char *host = (const char *)answer->data + answer->blob_bytes;
+		for (unsigned n = 0; n < row->want; n++, host += strlen(host) + 1)
+			assert_string_equal(host, names[n % 2]);
+		assert_ptr_equal(
+		    host, (const char *)answer->data + answer->blob_bytes + answer->hosts_bytes);
+		answer_unref(answer);
+	}
+}
+
+/* ---- failures ---- */
+
+static void b13_failure_fails_closed_for_each_kind(void **state)
+{
+	for (int kind = V1(KIND__ROUTE); kind <= V1(KIND__RECORDS); kind++) {
+		struct scene scene;
+		scene_init(&scene, kind);
+		struct answer *answer = signer_failure(*state, &scene.question, "died", true, NOW);
+		Resolverd__V1__Answer *inner = open_answer(*state, answer);
+		assert_true(inner->cacheable);
+		assert_int_equal(inner->expires_at, NOW + FAILURE_TTL_MS);
+		assert_int_equal(inner->question->kind, kind);
+		if (kind == V1(KIND__ROUTE)) {
+			assert_int_equal(inner->route->kind, V1(ROUTE_KIND__FAILED));
+			assert_int_equal(inner->route->mx_status, V1(STATUS__ERROR));
+			assert_string_equal(inner->route->reason, "died");
+		} else if (kind == V1(KIND__HOST)) {
+			assert_int_equal(inner->host->policy, V1(POLICY__UNREACHABLE));
+			assert_int_equal(inner->host->address_status, V1(STATUS__ERROR));
+			assert_string_equal(inner->host->reason_text, "died");
+		} else {
+			assert_int_equal(inner->records->status, V1(STATUS__ERROR));
+			assert_string_equal(inner->records->reason, "died");
+		}
+		resolverd__v1__answer__free_unpacked(inner, NULL);
+		answer_unref(answer);
+	}
+}
+
+static void failure_may_be_kept_from_the_cache(void **state)
+{
+	struct scene scene;
+	scene_init(&scene, V1(KIND__HOST));
+	struct answer *answer = signer_failure(*state, &scene.question, "busy", false, NOW);
+	assert_false(answer->cacheable);
+	assert_int_equal(answer->expires_at_ms, NOW + 5000);
+	answer_unref(answer);
+}
+
+/* ---- delegations ---- */
+
+static size_t delegation_pack(
+    const uint8_t *key, size_t key_bytes, uint64_t not_after, uint8_t *out)
+{
+	uint8_t inner_bytes[200];
+	Resolverd__V1__Delegation inner = RESOLVERD__V1__DELEGATION__INIT;
+	Resolverd__V1__SignedDelegation outer = RESOLVERD__V1__SIGNED_DELEGATION__INIT;
+	inner.online_key = (ProtobufCBinaryData){key_bytes, (uint8_t *)(uintptr_t)key};
+	inner.not_after = not_after;
+	outer.delegation.len = resolverd__v1__delegation__pack(&inner, inner_bytes);
+	outer.delegation.data = inner_bytes;
+	return resolverd__v1__signed_delegation__pack(&outer, out);
+}
+
+static void only_a_delegation_for_our_key_is_taken(void **state)
+{
+	struct signer *signer = *state;
+	uint8_t bytes[400], other[crypto_sign_PUBLICKEYBYTES] = {1};
+	size_t count = delegation_pack(signer->public_key, sizeof other, 1234, bytes);
+	assert_int_equal(signer_set_delegation(signer, bytes, count), 0);
+	assert_int_equal(signer->delegation_not_after_ms, 1234);
+	assert_int_equal(signer->delegation_bytes, count);
+	assert_memory_equal(signer->delegation, bytes, count);
+	/* what is refused leaves what is there */
+	size_t wrong = delegation_pack(other, sizeof other, 5678, bytes);
+	assert_int_equal(signer_set_delegation(signer, bytes, wrong), -EBADMSG);
+	wrong = delegation_pack(signer->public_key, sizeof other - 1, 5678, bytes);
+	assert_int_equal(signer_set_delegation(signer, bytes, wrong), -EBADMSG);
+	assert_int_equal(
+	    signer_set_delegation(signer, (const uint8_t *)"\xff\xff\xff", 3), -EBADMSG);
+	assert_int_equal(signer->delegation_not_after_ms, 1234);
+	/* and a newer one replaces it */
+	count = delegation_pack(signer->public_key, sizeof other, 9999, bytes);
+	assert_int_equal(signer_set_delegation(signer, bytes, count), 0);
+	assert_int_equal(signer->delegation_not_after_ms, 9999);
+}
+
+static void each_start_has_a_key_of_its_own(void **state)
+{
+	const struct signer *signer = *state;
+	struct signer another;
+	uint8_t id[KEY_ID_BYTES];
+	assert_int_equal(signer_init(&another, &config), 0);
+	assert_memory_not_equal(another.public_key, signer->public_key, sizeof another.public_key);
+	key_id_of(another.public_key, id);
+	assert_memory_equal(another.key_id, id, sizeof id);
+	signer_fini(&another);
+	signer_fini(&another); /* fine twice */
+}
+
+#define SIGNER_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	struct CMUnitTest tests[COUNT(life_rows) + 8] = {
+	    SIGNER_TEST(local_policy_is_ours_not_the_workers),
+	    SIGNER_TEST(facts_of_another_kind_are_refused),
+	    SIGNER_TEST(a_changed_octet_breaks_the_signature),
+	    SIGNER_TEST(n01_d12_routes_list_the_hosts_a_plan_needs),
+	    SIGNER_TEST(b13_failure_fails_closed_for_each_kind),
+	    SIGNER_TEST(failure_may_be_kept_from_the_cache),
+	    SIGNER_TEST(only_a_delegation_for_our_key_is_taken),
+	    SIGNER_TEST(each_start_has_a_key_of_its_own),
+	};
+	for (size_t i = 0; i < COUNT(life_rows); i++)
+		tests[8 + i] = (struct CMUnitTest){.name = life_rows[i].name,
+		    .test_func = life_row_holds,
+		    .initial_state = (void *)(uintptr_t)&life_rows[i]};
+	return sodium_init() < 0 ? 1 : cmocka_run_group_tests_name("signer", tests, NULL, NULL);
+}
