@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <sodium.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -116,6 +117,7 @@ int main(int argc, char **argv)
 {
 	struct arguments arguments = {.set = calloc((size_t)argc + 1, sizeof(char *))};
 	log_open("start");
+	signal(SIGPIPE, SIG_IGN); /* for all roles: not even a closed stderr ends the daemon */
 	int exit_code = arguments.set != NULL ? read_arguments(argc, argv, &arguments) : EX_OSERR;
 	if (exit_code != -1) {
 		free(arguments.set);

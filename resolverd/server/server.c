@@ -221,7 +221,6 @@ int server_main(const struct config *config)
 	struct server server = {.config = config, .started_at_ms = clock_wall_ms()};
 	log_open("server");
 	LIST_INIT(&server.sessions);
-	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN); /* the supervisor's to handle */
 	server.base = event_base_new();
 	int r = server.base != NULL ? server_start(&server) : -ENOMEM;
