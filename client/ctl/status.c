@@ -5,12 +5,12 @@
 #include "client/ctl/ctl.h"
 
 /* The numbers of a status, in the order they are shown. */
-#define COUNTERS(X)                                                                                \
-	X(workers)                                                                                 \
-	X(workers_wanted)                                                                          \
-	X(worker_restarts)                                                                         \
-	X(clients) X(cache_entries) X(cache_bytes) X(cache_max_bytes) X(hits) X(misses) X(jobs)    \
-	    X(jobs_done) X(jobs_rerun) X(jobs_quarantined) X(answers_signed) X(requests)
+/* clang-format off */
+#define COUNTERS(X) \
+	X(workers) X(workers_wanted) X(worker_restarts) X(clients) X(cache_entries) X(cache_bytes) \
+	X(cache_max_bytes) X(hits) X(misses) X(jobs) X(jobs_done) X(jobs_rerun) X(jobs_quarantined) \
+	X(answers_signed) X(requests)
+/* clang-format on */
 
 static json_t *delegations_of(const struct resolverd_daemon_status *status)
 {

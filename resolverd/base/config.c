@@ -264,6 +264,8 @@ static cfg_t *schema_new(void)
 	if (cfg == NULL)
 		return NULL;
 	cfg_set_error_function(cfg, on_error);
+	for (size_t i = 0; i < SECTION_COUNT; i++) /* made before it was set */
+		cfg_set_error_function(cfg_getsec(cfg, sections[i]), on_error);
 	char path[128];
 	for (size_t i = 0; i < KEY_COUNT; i++) {
 		snprintf(path, sizeof path, "%s|%s", keys[i].section, keys[i].name);
@@ -335,12 +337,19 @@ static int take_lists(cfg_t *cfg, struct config *config, char *error, size_t err
 		int type = strcmp(digest, "sha256") == 0   ? 1
 			   : strcmp(digest, "sha512") == 0 ? 2
 							   : 0;
-		if (type == 0 || config->resolver.digest_count == 2) {
+		bool twice =
+		    config->resolver.digest_count > 0 && config->resolver.digests[0] == type;
+		if (type == 0 || twice || config->resolver.digest_count == 2) {
 			snprintf(error, error_bytes,
 			    "resolver.digests: '%s' must be sha512 or sha256, each once", digest);
 			return -EINVAL;
 		}
 		config->resolver.digests[config->resolver.digest_count++] = (uint8_t)type;
+	}
+	if (config->resolver.digest_count == 0) {
+		snprintf(error, error_bytes,
+		    "resolver.digests is empty: name sha512, sha256 or both, best first");
+		return -EINVAL;
 	}
 	cfg_t *unbound = cfg_getsec(cfg, "unbound");
 	config->unbound = calloc(UNBOUND_ALLOWED, sizeof *config->unbound);

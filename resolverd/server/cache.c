@@ -106,7 +106,8 @@ static void evict_one(struct cache *cache)
 
 void cache_put(struct cache *cache, const struct question_key *key, struct answer *answer)
 {
-	if (!answer->cacheable)
+	/* One answer never pushes out a large part of the others. */
+	if (!answer->cacheable || answer->blob_bytes + answer->hosts_bytes > cache->max_bytes / 8)
 		return;
 	struct cache_entry *entry = find(cache, key);
 	if (entry != NULL) {
@@ -130,8 +131,11 @@ void cache_put(struct cache *cache, const struct question_key *key, struct answe
 		table_insert(&cache->table, &entry->node);
 		cache->used_bytes += entry_bytes(entry);
 	}
-	while (cache->used_bytes > cache->max_bytes && cache->oldest != NULL)
+	bool visited = entry->visited;
+	entry->visited = true; /* room is made among the others */
+	while (cache->used_bytes > cache->max_bytes && cache->oldest != cache->newest)
 		evict_one(cache);
+	entry->visited = visited;
 }
 
 void cache_sweep(struct cache *cache, unsigned count, int64_t now_ms)

@@ -152,10 +152,10 @@ static void use_ttl(struct reply *reply, uint32_t ttl_s)
 
 /* Signatures past their time beside a good one say nothing; of those alive the earliest counts.
  * Expiration is a serial number (RFC 4034 section 3.1.5). */
-static void use_rrsig(struct parser *p, const uint8_t *rdata, size_t rdata_bytes)
+static bool use_rrsig(struct parser *p, const uint8_t *rdata, size_t rdata_bytes)
 {
 	if (p->reply->status != RESOLVERD__V1__STATUS__SECURE || rdata_bytes < RRSIG_FIXED_BYTES)
-		return;
+		return false;
 	int64_t now_s = p->now_ms / 1000;
 	int64_t left_s = (int32_t)(read_u32(rdata + 8) - (uint32_t)now_s);
 	int64_t at_ms = (now_s + left_s) * 1000;
@@ -163,6 +163,7 @@ static void use_rrsig(struct parser *p, const uint8_t *rdata, size_t rdata_bytes
 	    (p->reply->rrsig_expires_at_ms == 0 || at_ms < p->reply->rrsig_expires_at_ms))
 		p->reply->rrsig_expires_at_ms = at_ms;
 	use_ttl(p->reply, read_u32(rdata + 4)); /* original TTL bounds it too (RFC 4035 5.3.3) */
+	return left_s > 0;
 }
 
 /* ---- sections ---- */
@@ -240,9 +241,12 @@ static Resolverd__V1__Rrset *find(const struct section *section, const char *own
 
 static void use_rrset(struct parser *p, const Resolverd__V1__Rrset *set)
 {
+	bool any_alive = false;
 	use_ttl(p->reply, set->ttl_s);
 	for (size_t i = 0; i < set->n_rrsig; i++)
-		use_rrsig(p, set->rrsig[i].data, set->rrsig[i].len);
+		any_alive |= use_rrsig(p, set->rrsig[i].data, set->rrsig[i].len);
+	if (p->reply->status == RESOLVERD__V1__STATUS__SECURE && set->n_rrsig > 0 && !any_alive)
+		use_ttl(p->reply, 0); /* its last signature ended while it was on its way */
 }
 
 /* The DNAMEs that synthesise the chain are part of what was used (RFC 7672 section 2.1.3). */
@@ -299,6 +303,10 @@ static bool take_records(struct parser *p, const struct section *answers, int ty
 	if (rrs == NULL)
 		return false;
 	for (size_t i = 0; i < set->n_rdata; i++)
+		if ((type == ns_t_a && set->rdata[i].len != 4) ||
+		    (type == ns_t_aaaa && set->rdata[i].len != 16))
+			return false;
+	for (size_t i = 0; i < set->n_rdata; i++)
 		rrs[i] = (struct reply_rr){set->rdata[i].data, set->rdata[i].len};
 	reply->rrs = rrs;
 	reply->rr_count = set->n_rdata;
@@ -309,18 +317,21 @@ static bool take_records(struct parser *p, const struct section *answers, int ty
 static bool take_proofs(struct parser *p, const struct section *authority)
 {
 	struct reply *reply = p->reply;
-	bool negative = reply->rr_count == 0;
+	bool negative = reply->rr_count == 0, has_soa = false;
 	for (size_t i = 0; i < authority->count; i++) {
 		Resolverd__V1__Rrset *set = authority->sets[i];
 		bool is_soa = set->type == ns_t_soa && negative && set->n_rdata == 1;
 		if (!is_soa && set->type != TYPE_NSEC && set->type != TYPE_NSEC3)
 			continue;
 		use_rrset(p, set);
+		has_soa |= is_soa;
 		if (is_soa && set->rdata[0].len >= 4)
 			use_ttl(reply, read_u32(set->rdata[0].data + set->rdata[0].len - 4));
 		if (!append(p->arena, &reply->authority, &reply->authority_count, &set, sizeof set))
 			return false;
 	}
+	if (negative && !has_soa) /* not to be cached (RFC 2308 section 5) */
+		use_ttl(reply, 0);
 	return true;
 }
 

@@ -73,16 +73,20 @@ static int by_preference(const void *a, const void *b)
 }
 
 /* Entries whose target is the root are no hosts: alone they are a null MX (RFC 7505 section 3). */
-static size_t read_mx(const struct reply *reply, struct mx *list)
+static size_t read_mx(const struct reply *reply, struct mx *list, bool *ret_null_mx)
 {
 	size_t count = 0;
+	*ret_null_mx = false;
 	for (size_t i = 0; i < reply->rr_count; i++) {
 		const struct reply_rr *rr = &reply->rrs[i];
 		struct mx *mx = &list[count];
 		if (rr->rdata_bytes < 3 ||
-		    name_from_wire(rr->rdata + 2, rr->rdata_bytes - 2, mx->name) != NAME_OK ||
-		    strcmp(mx->name, ".") == 0)
+		    name_from_wire(rr->rdata + 2, rr->rdata_bytes - 2, mx->name) != NAME_OK)
 			continue;
+		if (strcmp(mx->name, ".") == 0) {
+			*ret_null_mx = true;
+			continue;
+		}
 		mx->preference = (uint16_t)(rr->rdata[0] << 8 | rr->rdata[1]);
 		count++;
 	}
@@ -96,7 +100,12 @@ static bool route_with_mx(struct inquiry *inquiry, const struct reply *reply)
 	struct mx *list = arena_alloc(&inquiry->arena, reply->rr_count * sizeof *list);
 	if (list == NULL)
 		return out_of_memory(inquiry);
-	size_t count = read_mx(reply, list);
+	bool null_mx;
+	size_t count = read_mx(reply, list, &null_mx);
+	if (count == 0 && !null_mx) {
+		inquiry_give_up(inquiry, V1(STATUS__ERROR), "the MX records are malformed");
+		return true;
+	}
 	route->kind = count > 0 ? V1(ROUTE_KIND__MX) : V1(ROUTE_KIND__NULL_MX);
 	for (size_t i = 0; i < count && route->n_mx < ROUTE_HOSTS_LISTED_MAX; i++)
 		if (!add_host(inquiry, list[i].preference, list[i].name))

@@ -188,6 +188,9 @@ static const struct row {
     {"insecure_mx_policy_unknown", "resolver {\n insecure-mx-policy = Dane\n}\n", NULL,
 	{"insecure-mx-policy", "dane, opportunistic or unreachable"}},
     {"digest_unknown", "resolver {\n digests = {md5}\n}\n", NULL, {"resolver.digests", "md5"}},
+    {"digest_twice", "resolver {\n digests = {sha256, sha256}\n}\n", NULL,
+	{"resolver.digests", "each once"}},
+    {"no_digest", "resolver {\n digests = {}\n}\n", NULL, {"resolver.digests", "empty"}},
     {"three_digests", "resolver {\n digests = {sha512, sha256, sha512}\n}\n", NULL,
 	{"resolver.digests", "each once"}},
 
@@ -218,7 +221,7 @@ static const struct row {
     {"set_with_the_dot_in_the_value", "", "deadline=3.5", {"--set", "section.key=value"}},
     {"set_of_an_unknown_section", "", "nosuch.deadline=3s", {"--set", "nosuch.deadline"}},
     {"set_of_an_unknown_key", "", "resolver.nosuch=3s", {"--set", "resolver.nosuch"}},
-    {"set_of_a_bad_value", "resolver {\n}\n", "resolver.deadline=soon",
+    {"set_of_a_bad_value", "", "resolver.deadline=soon",
 	{"--set", "resolver.deadline", "duration"}},
     {"set_of_a_refused_unbound_key", "unbound {\n}\n", "unbound.trust-anchor=x",
 	{"--set", "resolver.trust-anchor-file"}},

@@ -195,6 +195,7 @@ static const struct row {
     {"records_of_other_names_and_types_are_not_taken", "A",
 	"other.example 5 A 192.0.2.1\nwww.example 5 MX 10 mx.example\nwww.example 300 A 192.0.2.2",
 	"", SEC, SEC, "www.example", 1, 300, 0, 0},
+    {"negative_answer_without_soa_is_not_kept", "A", "", "", INS, INS, "www.example", 0, 0, 0, 0},
     {"a05_secure_nodata_is_no_error", "A", "", SOA, SEC, SEC, "www.example", 0, 900, 0, 0},
     {"a06_secure_nxdomain_is_no_error", "A", "", SOA, SEC, SEC, "www.example", 0, 900, 0, 3},
     {"a07_insecure_nodata_is_no_error", "A", "", SOA, INS, INS, "www.example", 0, 900, 0, 0},
@@ -273,6 +274,9 @@ static const struct row {
 	"www.example", 0, 0, 0, 0},
 
     /* signatures */
+    {"secure_data_whose_signatures_just_ended_is_not_kept", "A",
+	"www.example 300 A 192.0.2.1\nwww.example 300 RRSIG A 300 -5", "", SEC, SEC, "www.example",
+	1, 0, 0, 0},
     {"m05_rrsig_expiry_of_the_answer", "A",
 	"www.example 300 A 192.0.2.1\nwww.example 300 RRSIG A 300 5000", "", SEC, SEC,
 	"www.example", 1, 300, 5000, 0},

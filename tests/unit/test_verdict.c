@@ -487,6 +487,8 @@ static const struct route_row {
 	V1(STATUS__SECURE), D, ""},
     {"n01_null_mx_alone_has_no_hosts", D, D " MX secure 0 .", D " MX", V1(ROUTE_KIND__NULL_MX),
 	V1(STATUS__SECURE), D, ""},
+    {"malformed_mx_is_an_error_not_a_null_mx", D, D " MX secure 10 garbage", D " MX",
+	V1(ROUTE_KIND__FAILED), V1(STATUS__ERROR), D, ""},
     {"n02_null_mx_beside_real_ones_is_skipped", D, D " MX secure 0 .; 20 b." D "; 10 a." D, D " MX",
 	V1(ROUTE_KIND__MX), V1(STATUS__SECURE), D, "10 a." D ", 20 b." D},
 };
