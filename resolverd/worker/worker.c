@@ -139,12 +139,8 @@ static const struct conn_handler server_handler = {
 #define SELF_CHECK_GOOD_S 30
 #define SELF_CHECK_BAD_S 2
 
-static void on_root_keys(
-    void *arg, int rcode, void *packet, int packet_bytes, int sec, char *why, int was_ratelimited)
+static void report_root(struct worker *worker, bool secure, bool bogus, const char *why)
 {
-	struct worker *worker = arg;
-	(void)packet, (void)was_ratelimited;
-	bool secure = rcode == 0 && packet_bytes > 0 && sec == 2;
 	struct timeval again = {.tv_sec = secure ? SELF_CHECK_GOOD_S : SELF_CHECK_BAD_S};
 	evtimer_add(&worker->self_check, &again);
 	if (worker->reported && secure == worker->root_secure)
@@ -152,14 +148,11 @@ static void on_root_keys(
 	worker->reported = true;
 	worker->root_secure = secure;
 	char reason[300];
-	snprintf(reason, sizeof reason, "the root key set does not validate: %s",
-	    why != NULL              ? why
-	    : rcode != 0 || sec == 1 ? "no root server could be reached, or the path strips DNSSEC"
-				     : "the answer is not signed");
+	snprintf(reason, sizeof reason, "the root key set does not validate: %s", why);
 	Resolverd__Worker__SelfCheck check = RESOLVERD__WORKER__SELF_CHECK__INIT;
-	check.root_status = secure     ? RESOLVERD__V1__STATUS__SECURE
-			    : sec == 1 ? RESOLVERD__V1__STATUS__BOGUS
-				       : RESOLVERD__V1__STATUS__ERROR;
+	check.root_status = secure  ? RESOLVERD__V1__STATUS__SECURE
+			    : bogus ? RESOLVERD__V1__STATUS__BOGUS
+				    : RESOLVERD__V1__STATUS__ERROR;
 	check.reason = secure ? check.reason : reason;
 	Resolverd__Worker__Facts facts = RESOLVERD__WORKER__FACTS__INIT;
 	facts.data_case = RESOLVERD__WORKER__FACTS__DATA_SELF_CHECK;
@@ -167,13 +160,29 @@ static void on_root_keys(
 	send_facts(worker, &facts);
 }
 
+static void on_root_keys(
+    void *arg, int rcode, void *packet, int packet_bytes, int sec, char *why, int was_ratelimited)
+{
+	(void)packet, (void)was_ratelimited;
+	bool answered = rcode == 0 && packet_bytes > 0;
+	report_root(arg, answered && sec == 2, sec == 1,
+	    why != NULL            ? why
+	    : answered && sec == 0 ? "the answer is not signed"
+				   : "no root server could be reached, or the path strips DNSSEC");
+}
+
 static void on_self_check(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *worker = arg;
 	(void)fd, (void)what;
-	if (ub_resolve_event(
-		worker->resolver, ".", TYPE_DNSKEY, ns_c_in, worker, on_root_keys, NULL) != 0)
-		evtimer_add(&worker->self_check, &(struct timeval){.tv_sec = SELF_CHECK_BAD_S});
+	int r = ub_resolve_event(
+	    worker->resolver, ".", TYPE_DNSKEY, ns_c_in, worker, on_root_keys, NULL);
+	if (r != 0) {
+		char why[200];
+		snprintf(why, sizeof why, "libunbound does not start with this configuration: %s",
+		    ub_strerror(r));
+		report_root(worker, false, false, why);
+	}
 }
 
 int worker_main(const struct config *config, unsigned index)
