@@ -65,7 +65,7 @@ def silent_domain():
 
 
 def test_a_stopped_worker_is_replaced_and_its_jobs_are_answered(make_daemon):
-    daemon = make_daemon(resolver__deadline="1s", resolver__workers="2")
+    daemon = make_daemon(resolver__deadline="1s", resolver__workers="2", cache__failure_ttl="1s")
     for pid in daemon.roles()["worker"]:
         os.kill(pid, signal.SIGSTOP)
     before = set(daemon.roles()["worker"])
