@@ -158,18 +158,42 @@ static void pending_free(struct pending *pending)
 	conn_pause(&session->conn, false);
 }
 
-static void respond(struct pending *pending)
-{
-	struct answer *answers[PLAN_SLOTS];
-	for (unsigned i = 0; i < pending->slot_count; i++)
-		answers[i] = pending->slots[i].answer;
-	send_answers(pending->session, pending->id, answers, pending->slot_count);
-	pending_free(pending);
-}
-
 static void fail_pending(struct pending *pending, Resolverd__V1__ErrorCode code, const char *text)
 {
 	send_error(pending->session, pending->id, code, text);
+	pending_free(pending);
+}
+
+/* A slot without a live answer gets one that says so, signed, for this time only. */
+static bool complete(struct pending *pending, struct slot *slot, int64_t now_ms)
+{
+	bool expired = slot->answer != NULL && now_ms >= slot->answer->expires_at_ms;
+	if (slot->answer != NULL && !expired)
+		return true;
+	pool_forget(&slot->waiter);
+	answer_unref(slot->answer);
+	slot->answer = signer_failure(&pending->session->server->signer, &slot->question,
+	    expired ? "the answer expired while the others were looked up; ask again"
+		    : "no answer within the deadline of the request",
+	    false, now_ms);
+	return slot->answer != NULL;
+}
+
+/* What is ready goes out. A route that is not has no hosts to tell. */
+static void respond(struct pending *pending)
+{
+	struct answer *answers[PLAN_SLOTS], *route = pending->slots[0].answer;
+	int64_t now_ms = clock_wall_ms();
+	unsigned count = 0;
+	do {
+		if (!complete(pending, &pending->slots[count], now_ms)) {
+			fail_pending(pending, V1(ERROR_CODE__INTERNAL), "out of memory");
+			return;
+		}
+		answers[count] = pending->slots[count].answer;
+		count++;
+	} while (count < pending->slot_count && answers[0] == route);
+	send_answers(pending->session, pending->id, answers, count);
 	pending_free(pending);
 }
 
@@ -239,25 +263,10 @@ static void on_answer(struct job_waiter *waiter, void *arg)
 	advance(pending);
 }
 
-/* What is ready goes out; what is not is said to be so, signed, for this time only. */
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
 {
-	struct pending *pending = arg;
-	struct server *server = pending->session->server;
 	(void)fd, (void)what;
-	for (unsigned i = 0; i < pending->slot_count; i++) {
-		struct slot *slot = &pending->slots[i];
-		if (slot->answer != NULL)
-			continue;
-		pool_forget(&slot->waiter);
-		slot->answer = signer_failure(&server->signer, &slot->question,
-		    "no answer within the deadline of the request", false, clock_wall_ms());
-		if (slot->answer == NULL) {
-			fail_pending(pending, V1(ERROR_CODE__INTERNAL), "out of memory");
-			return;
-		}
-	}
-	respond(pending);
+	respond(arg);
 }
 
 static int pending_new(struct session *session, uint64_t id, const char *name, unsigned slots,

@@ -2,11 +2,10 @@
 /*
  * The floor: same socket, same framing, same bytes. Answers every request frame with one recorded
  * response body, the request's id in front (both start with field 1). One thread, epoll, one read
- * and one write per wakeup and connection.
+ * and one write per wakeup and connection, so nothing that keeps the protocol can be much faster.
  *
  *     bench-null_server SOCKET RESPONSE_FILE        ends with SIGTERM
  */
-#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,7 +101,8 @@ int main(int argc, char **argv)
 	load_response(argv[2]);
 	strcpy(address.sun_path, argv[1]);
 	int listener = socket(AF_UNIX, SOCK_STREAM, 0), poll = epoll_create1(0);
-	if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 ||
+	if (listener < 0 || poll < 0 ||
+	    bind(listener, (struct sockaddr *)&address, sizeof address) != 0 ||
 	    listen(listener, 1024) != 0) {
 		perror("null_server");
 		return 71;
@@ -115,7 +115,10 @@ int main(int argc, char **argv)
 			struct peer *peer = events[i].data.ptr;
 			if (peer == NULL) {
 				peer = calloc(1, sizeof *peer);
-				peer->fd = accept(listener, NULL, NULL);
+				if (peer == NULL || (peer->fd = accept(listener, NULL, NULL)) < 0) {
+					perror("null_server");
+					return 71;
+				}
 				event = (struct epoll_event){.events = EPOLLIN, .data.ptr = peer};
 				epoll_ctl(poll, EPOLL_CTL_ADD, peer->fd, &event);
 			} else if (serve(peer) != 0) {
