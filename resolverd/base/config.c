@@ -114,6 +114,8 @@ static const struct {
 };
 #define UNBOUND_REFUSED (sizeof unbound_refused / sizeof *unbound_refused)
 
+#define MEMBER_MAX 120u /* a delegation has to fit its message, and clients' room */
+
 static int invalid_char(const char *text)
 {
 	for (; *text != '\0'; text++)
@@ -165,7 +167,9 @@ static const char *value_problem(const struct key *key, const char *value)
 			   ? "must be dane, opportunistic or unreachable"
 			   : NULL;
 	default:
-		return NULL;
+		return strcmp(key->name, "member") == 0 && strlen(value) > MEMBER_MAX
+			   ? "is longer than 120 bytes"
+			   : NULL;
 	}
 }
 

@@ -11,6 +11,7 @@
 #include "resolverd/base/clock.h"
 
 #define READ_BYTES 16384u
+#define OUT_HARD_MAX_BYTES (64u << 20) /* answers to one who does not read them */
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
@@ -51,6 +52,10 @@ uint8_t *conn_reserve(struct conn *conn, size_t bytes)
 {
 	if (conn->out_sent > 0 && conn->out_sent == conn->out_used)
 		conn->out_sent = conn->out_used = 0;
+	if (conn->out_used - conn->out_sent + bytes > OUT_HARD_MAX_BYTES) {
+		conn_close(conn);
+		return NULL;
+	}
 	if (conn->out_size - conn->out_used < bytes) {
 		if (conn->out_sent > 0) {
 			memmove(
@@ -190,6 +195,7 @@ static void process(struct conn *conn)
 			conn->closing = true;
 	}
 	conn->in_callback = false;
+	bool full = conn->out_used - conn->out_sent >= conn->max_out_bytes;
 	if (at > 0) {
 		memmove(conn->in, conn->in + at, conn->in_used - at);
 		conn->in_used -= at;
@@ -199,6 +205,8 @@ static void process(struct conn *conn)
 		conn->in = NULL;
 		conn->in_size = 0;
 	}
+	if (full && conn->in_used > 0) /* frames wait: go on as soon as the output is out */
+		event_active(&conn->write_event, EV_WRITE, 0);
 	finish(conn);
 }
 

@@ -31,7 +31,7 @@ int link_send(int link, const struct link_message *message, int fd)
 	}
 	ssize_t n;
 	do {
-		n = sendmsg(link, &header, MSG_NOSIGNAL);
+		n = sendmsg(link, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : 0;
 }

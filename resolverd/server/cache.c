@@ -69,10 +69,15 @@ static void entry_drop(struct cache *cache, struct cache_entry *entry)
 	free(entry);
 }
 
-void cache_fini(struct cache *cache)
+void cache_clear(struct cache *cache)
 {
 	while (cache->newest != NULL)
 		entry_drop(cache, cache->newest);
+}
+
+void cache_fini(struct cache *cache)
+{
+	cache_clear(cache);
 	table_fini(&cache->table);
 }
 
@@ -92,11 +97,12 @@ struct answer *cache_get(struct cache *cache, const struct question_key *key, in
 }
 
 /* SIEVE: the hand walks from the oldest to the newest, spares what was visited once more. */
-static void evict_one(struct cache *cache)
+static void evict_one(struct cache *cache, const struct cache_entry *spare)
 {
 	struct cache_entry *entry = cache->hand != NULL ? cache->hand : cache->oldest;
-	while (entry->visited) {
-		entry->visited = false;
+	while (entry->visited || entry == spare) {
+		if (entry != spare)
+			entry->visited = false;
 		entry = entry->newer != NULL ? entry->newer : cache->oldest;
 	}
 	cache->hand = entry->newer;
@@ -131,11 +137,8 @@ void cache_put(struct cache *cache, const struct question_key *key, struct answe
 		table_insert(&cache->table, &entry->node);
 		cache->used_bytes += entry_bytes(entry);
 	}
-	bool visited = entry->visited;
-	entry->visited = true; /* room is made among the others */
 	while (cache->used_bytes > cache->max_bytes && cache->oldest != cache->newest)
-		evict_one(cache);
-	entry->visited = visited;
+		evict_one(cache, entry); /* room is made among the others */
 }
 
 void cache_sweep(struct cache *cache, unsigned count, int64_t now_ms)

@@ -35,6 +35,7 @@ struct cache {
 
 [[gnu::warn_unused_result]] int cache_init(struct cache *cache, size_t max_bytes);
 void cache_fini(struct cache *cache);
+void cache_clear(struct cache *cache);
 
 /* The live answer, borrowed until the next call that changes the cache; NULL when there is none. */
 struct answer *cache_get(struct cache *cache, const struct question_key *key, int64_t now_ms);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "proto/frame.h"
 #include "resolverd/base/clock.h"
@@ -105,7 +106,8 @@ static struct pool_worker *least_busy(struct pool *pool)
 	struct pool_worker *best = NULL;
 	for (unsigned i = 0; i < POOL_WORKERS_MAX; i++) {
 		struct pool_worker *worker = &pool->workers[i];
-		if (worker->up && !worker->alone && worker->in_flight_count < POOL_PER_WORKER_MAX &&
+		if (worker->up && worker->root_secure && !worker->alone &&
+		    worker->in_flight_count < POOL_PER_WORKER_MAX &&
 		    (best == NULL || worker->in_flight_count < best->in_flight_count))
 			best = worker;
 	}
@@ -204,6 +206,8 @@ static void take_self_check(struct pool_worker *worker, const Resolverd__Worker_
 	if (!secure)
 		snprintf(worker->pool->not_secure_reason, sizeof worker->pool->not_secure_reason,
 		    "%s", check->reason);
+	else
+		hand_out(worker->pool); /* it takes jobs from now on */
 }
 
 static struct pool_job *in_flight_with_id(struct pool_worker *worker, uint64_t id)
@@ -294,6 +298,7 @@ void pool_worker_up(struct pool *pool, uint32_t index, int32_t pid, int fd)
 	if (conn_init(&worker->conn, pool->base, fd, FRAME_MAX_RESPONSE_BYTES, SIZE_MAX,
 		&worker_handler, worker) != 0) {
 		log_fatal("cannot watch the socket of worker %u", index);
+		close(fd); /* it ends, and is started again */
 		return;
 	}
 	worker->up = true;

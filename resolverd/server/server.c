@@ -15,6 +15,7 @@
 
 #define SWEEP_PER_TICK 4096u
 #define DELEGATE_RETRY_MS 5000
+#define CLOCK_STEP_MS 2000
 
 /* ---- clients ---- */
 
@@ -158,11 +159,26 @@ static void say_readiness(struct server *server)
 	server->ready = ready;
 }
 
+/* Lives are told in wall time: after a step they mean something else. */
+static void watch_clock(struct server *server, int64_t wall_minus_mono_ms)
+{
+	int64_t step_ms = wall_minus_mono_ms - server->wall_minus_mono_ms;
+	if (server->wall_minus_mono_ms != 0 &&
+	    (step_ms > CLOCK_STEP_MS || step_ms < -CLOCK_STEP_MS)) {
+		log_error("the clock was stepped by %lld ms: all cached answers are dropped",
+		    (long long)step_ms);
+		cache_clear(&server->cache);
+		ask_delegation(server);
+	}
+	server->wall_minus_mono_ms = wall_minus_mono_ms;
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct server *server = arg;
 	(void)fd, (void)what;
 	int64_t mono_ms = clock_mono_ms(), wall_ms = clock_wall_ms();
+	watch_clock(server, wall_ms - mono_ms);
 	pool_tick(&server->pool, mono_ms);
 	sessions_tick(server, mono_ms);
 	cache_sweep(&server->cache, SWEEP_PER_TICK, wall_ms);

@@ -31,6 +31,7 @@ struct server {
 	bool accepting, ready, readiness_said;
 	int64_t started_at_ms;
 	int64_t delegate_asked_at_ms;
+	int64_t wall_minus_mono_ms; /* changes when the clock is stepped */
 	uint64_t hits, misses, requests;
 	struct event supervisor, tick, terminate;
 };

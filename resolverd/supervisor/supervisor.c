@@ -27,6 +27,8 @@
 #define CHILDREN_MAX 65u /* the server and 64 workers */
 #define SERVER 0u        /* its place; worker n stands at n + 1 */
 #define QUICK_DEATH_MS 1000
+#define FIRST_START_MS 10000 /* a bad configuration shows by then; later it is a passing trouble   \
+			      */
 #define STOP_PATIENCE_S 5
 
 struct supervisor;
@@ -48,6 +50,7 @@ struct supervisor {
 	struct child children[CHILDREN_MAX];
 	struct event on_child, on_term, on_int, from_server, patience;
 	bool stopping;
+	int64_t started_at_ms;
 	int exit_code;
 };
 
@@ -224,6 +227,15 @@ static void signal_all(struct supervisor *supervisor, int number)
 			kill(supervisor->children[i].pid, number);
 }
 
+static void end_if_idle(struct supervisor *supervisor)
+{
+	unsigned running = 0;
+	for (unsigned i = 0; i < supervisor->child_count; i++)
+		running += supervisor->children[i].pid > 0;
+	if (supervisor->stopping && running == 0)
+		event_base_loopbreak(supervisor->base);
+}
+
 static void stop(struct supervisor *supervisor, int exit_code)
 {
 	if (supervisor->stopping)
@@ -233,6 +245,7 @@ static void stop(struct supervisor *supervisor, int exit_code)
 	signal_all(supervisor, SIGTERM);
 	struct timeval after = {.tv_sec = STOP_PATIENCE_S};
 	evtimer_add(&supervisor->patience, &after);
+	end_if_idle(supervisor);
 }
 
 static void on_patience(evutil_socket_t fd, short what, void *arg)
@@ -254,7 +267,12 @@ static void child_ended(struct supervisor *supervisor, struct child *child, int 
 	}
 	if (supervisor->stopping)
 		return;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == EX_CONFIG) {
+	/* The new server knows nothing of its predecessor's workers, stuck ones among them. */
+	for (unsigned i = SERVER + 1; child->place == SERVER && i < supervisor->child_count; i++)
+		if (supervisor->children[i].pid > 0)
+			kill(supervisor->children[i].pid, SIGKILL);
+	bool starting = clock_mono_ms() - supervisor->started_at_ms < FIRST_START_MS;
+	if (starting && WIFEXITED(status) && WEXITSTATUS(status) == EX_CONFIG) {
 		stop(supervisor, EX_CONFIG); /* it said why; trying again would not help */
 		return;
 	}
@@ -275,11 +293,7 @@ static void on_sigchld(evutil_socket_t fd, short what, void *arg)
 		for (unsigned i = 0; i < supervisor->child_count; i++)
 			if (supervisor->children[i].pid == pid)
 				child_ended(supervisor, &supervisor->children[i], status);
-	unsigned running = 0;
-	for (unsigned i = 0; i < supervisor->child_count; i++)
-		running += supervisor->children[i].pid > 0;
-	if (supervisor->stopping && running == 0)
-		event_base_loopbreak(supervisor->base);
+	end_if_idle(supervisor);
 }
 
 static void on_stop_signal(evutil_socket_t fd, short what, void *arg)
@@ -368,6 +382,7 @@ int supervisor_main(const struct supervisor_start *start)
 	    .config_fd = -1,
 	    .listen_fd = -1,
 	    .channel = -1,
+	    .started_at_ms = clock_mono_ms(),
 	    .exit_code = EX_OK};
 	char error[700];
 	log_open("supervisor");

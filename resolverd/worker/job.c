@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "resolverd/base/clock.h"
+
 void jobs_init(struct jobs *jobs, struct event_base *base, const struct job_limits *limits)
 {
 	memset(jobs, 0, sizeof *jobs);
@@ -101,6 +103,7 @@ static void run(struct job *job)
 {
 	struct jobs *jobs = job->jobs;
 	job->state = JOB_RUNS;
+	job->started_at_ms = clock_mono_ms();
 	jobs->running++;
 	jobs->zones[job->bucket].running++;
 	bool was_draining = jobs->draining;

@@ -48,6 +48,7 @@ struct job {
 	uint64_t id;
 	struct inquiry inquiry;
 	uint32_t bucket;
+	int64_t started_at_ms; /* mono, when it began to run */
 	struct event deadline;
 	enum { JOB_WAITS_ZONE, JOB_WAITS, JOB_RUNS } state;
 	bool answered, is_replied;

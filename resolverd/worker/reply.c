@@ -246,7 +246,7 @@ static void use_rrset(struct parser *p, const Resolverd__V1__Rrset *set)
 	for (size_t i = 0; i < set->n_rrsig; i++)
 		any_alive |= use_rrsig(p, set->rrsig[i].data, set->rrsig[i].len);
 	if (p->reply->status == RESOLVERD__V1__STATUS__SECURE && set->n_rrsig > 0 && !any_alive)
-		use_ttl(p->reply, 0); /* its last signature ended while it was on its way */
+		p->error = "every signature has expired"; /* libunbound keeps data past that */
 }
 
 /* The DNAMEs that synthesise the chain are part of what was used (RFC 7672 section 2.1.3). */
@@ -379,7 +379,8 @@ void reply_parse(struct reply *reply, struct arena *arena, const char *name, int
 	if (ns_msg_getflag(parser.message, ns_f_tc) || !read_section(&parser, ns_s_an, &answers) ||
 	    !read_section(&parser, ns_s_ns, &authority) ||
 	    !follow_chain(&parser, &answers, name, type) ||
-	    !take_records(&parser, &answers, type) || !take_proofs(&parser, &authority))
+	    !take_records(&parser, &answers, type) || !take_proofs(&parser, &authority) ||
+	    parser.error != NULL)
 		goto malformed;
 	return;
 malformed:

@@ -48,9 +48,14 @@ static void on_lookup(
     void *arg, int rcode, void *packet, int packet_bytes, int sec, char *why, int was_ratelimited)
 {
 	struct lookup lookup = *(struct lookup *)arg;
+	const struct worker *worker = lookup.job->jobs->arg;
 	(void)was_ratelimited;
 	free(arg);
-	if (rcode != 0 || packet == NULL || packet_bytes <= 0)
+	/* Without a validated root everything looks unsigned: that proves nothing. */
+	if (rcode == 0 && sec == 0 && !worker->root_secure)
+		job_lookup_done(lookup.job, lookup.slot, NULL, 0, RESOLVERD__V1__STATUS__ERROR,
+		    ns_r_servfail, "the root key set does not validate", 0);
+	else if (rcode != 0 || packet == NULL || packet_bytes <= 0)
 		job_lookup_done(lookup.job, lookup.slot, NULL, 0,
 		    sec == 1 ? RESOLVERD__V1__STATUS__BOGUS : RESOLVERD__V1__STATUS__ERROR,
 		    rcode != 0 ? rcode : ns_r_servfail,
@@ -95,6 +100,11 @@ static void on_job_done(void *arg, struct job *job)
 	struct worker *worker = arg;
 	Resolverd__Worker__Facts *facts = &job->inquiry.facts;
 	facts->id = job->id;
+	/* TTLs run from the first lookup on, not from when the last one was done. */
+	uint64_t spent_ms =
+	    job->state == JOB_RUNS ? (uint64_t)(clock_mono_ms() - job->started_at_ms) : 0;
+	if (facts->life_ms != UINT64_MAX)
+		facts->life_ms -= spent_ms < facts->life_ms ? spent_ms : facts->life_ms;
 	/* Records larger than a response cannot be told; the server needs an answer all the same.
 	 */
 	if (resolverd__worker__facts__get_packed_size(facts) > FRAME_MAX_RESPONSE_BYTES - 1024) {
@@ -195,11 +205,12 @@ int worker_main(const struct config *config, unsigned index)
 		log_fatal("out of memory");
 		return EX_OSERR;
 	}
-	if (resolver_new(worker->base, config, error, sizeof error, &worker->resolver) != 0) {
+	int r = resolver_new(worker->base, config, error, sizeof error, &worker->resolver);
+	if (r != 0) {
 		log_fatal("%s", error);
 		event_base_free(worker->base);
 		free(worker);
-		return EX_CONFIG;
+		return r == -ENOMEM ? EX_OSERR : EX_CONFIG;
 	}
 	jobs_init(&worker->jobs, worker->base,
 	    &(struct job_limits){.running_max = RUNNING_MAX, .per_zone_max = PER_ZONE_MAX});

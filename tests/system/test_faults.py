@@ -94,6 +94,15 @@ def test_a_killed_server_comes_back_with_a_new_online_key(make_daemon):
     assert second["signatures"]["verified"] and second["signatures"]["key_ids"] != first
 
 
+def test_a_worker_stuck_while_the_server_dies_is_replaced(make_daemon):
+    daemon = make_daemon()
+    stuck = daemon.roles()["worker"][0]
+    os.kill(stuck, signal.SIGSTOP)
+    os.kill(daemon.roles()["server"][0], signal.SIGKILL)
+    wait_for(lambda: not exists(stuck) and len(daemon.roles().get("worker", [])) == 2, 10)
+    wait_for(lambda: daemon.ctl("plan", "dane-ee.org", timeout=3)[0] == 0, 15)
+
+
 def test_sigterm_stops_all_roles_even_under_load(make_daemon):
     daemon = make_daemon()
     pids = [pid for pids in daemon.roles().values() for pid in pids]
@@ -234,13 +243,16 @@ def test_a_missing_trust_anchor_is_a_configuration_error(make_daemon):
     assert code == EX_CONFIG and "/nonexistent/root.key" in error
 
 
-def test_a_trust_anchor_file_without_anchors_is_said_and_nothing_is_delivered(make_daemon, tmp_path):
+@pytest.mark.parametrize("text", ["this is no anchor\n", "", "; only a comment\n", ". IN DS 1 253 2 " + "AB" * 32 + "\n"],
+                         ids=["garbage", "empty", "comment", "unknown-algorithm"])
+def test_a03_without_a_usable_trust_anchor_it_is_said_and_nothing_is_delivered(make_daemon, tmp_path, text):
     anchor = tmp_path / "broken.key"
-    anchor.write_text("this is no anchor\n")
-    daemon = make_daemon(start=False, resolver__trust_anchor_file=str(anchor))
+    anchor.write_text(text)
+    daemon = make_daemon(start=False, resolver__trust_anchor_file=str(anchor), resolver__deadline="1s")
     daemon.start(wait=False)
     wait_for(lambda: "version" in daemon.status(), 5)
-    assert daemon.ctl("plan", "insecure.com")[1]["outcome"] == "delay"
+    for domain in ("insecure.com", "dane-ee.org"):
+        assert daemon.ctl("plan", domain)[1]["outcome"] == "delay"
     wait_for(lambda: "does not validate" in daemon.log(), 6, daemon.log)
     assert daemon.status()["ready"] is False
 

@@ -274,9 +274,9 @@ static const struct row {
 	"www.example", 0, 0, 0, 0},
 
     /* signatures */
-    {"secure_data_whose_signatures_just_ended_is_not_kept", "A",
-	"www.example 300 A 192.0.2.1\nwww.example 300 RRSIG A 300 -5", "", SEC, SEC, "www.example",
-	1, 0, 0, 0},
+    {"secure_data_whose_signatures_all_ended_is_an_error", "A",
+	"www.example 300 A 192.0.2.1\nwww.example 300 RRSIG A 300 -5", "", SEC, ERR, NULL, 0,
+	NO_TTL, 0, 0},
     {"m05_rrsig_expiry_of_the_answer", "A",
 	"www.example 300 A 192.0.2.1\nwww.example 300 RRSIG A 300 5000", "", SEC, SEC,
 	"www.example", 1, 300, 5000, 0},
