@@ -16,27 +16,61 @@ import time
 
 WORLD = pathlib.Path(os.environ["WORLD_DIR"])
 SHOWN = ("dane-ee", "dane-ta", "mixed-policy", "insecure-optout", "insecure-mx", "wrong-ds", "expired",
-         "tlsa-servfail", "unusable-usage", "null-mx", "implicit", "mx-cname-original", "silent", "rfc-example")
+         "tlsa-servfail", "unusable-usage", "null-mx", "implicit", "no-such-domain", "mx-cname-original", "silent",
+         "rfc-example")
 READY_S = 15
-MEANING = {
-    "delay": "A mail would wait in the queue and be tried again: nothing may be sent on doubtful data.",
-    "no-mail": "A mail would be returned at once: the domain says that it takes none.",
-    "no-such-domain": "A mail would be returned at once: there is no such domain.",
-    "no-host": "A mail would be returned at once: none of the domain's hosts has an address.",
+RETURNED = {
+    "no-mail": "A mail would be returned at once: the domain says itself, by a null MX, that it takes none.",
+    "no-such-domain": "A mail would be returned at once: the DNS proves that there is no such domain.",
+    "no-host": "A mail would be returned at once: the DNS proves that none of the domain's hosts has an address.",
 }
 DELIVERY = {
-    "dane": "A mail would go out over TLS only, to a host that proves its certificate; an impostor would get nothing.",
-    "tls-no-auth": "A mail would go out over TLS only; the certificate can't be checked, since no TLSA record is usable.",
-    "opportunistic": "A mail would go out, encrypted where the host offers it: its DNS gives nothing to check it against.",
+    "dane": "over TLS only and only if {} shows the certificate that its signed TLSA records name",
+    "tls-no-auth": "to {} over TLS only, whose certificate can't be checked: it has signed TLSA records, but none usable",
+    "opportunistic": "to {}, encrypted if the host offers it, to whoever answers there: {}",
 }
+INTERNET = """
+Every answer above came from DNS that resolverd validated itself, and resolverctl verified its signature.
+
+On the real Internet, with root hints and trust anchor from Debian's dns-root-data:
+    sudo apt-get install dns-root-data
+    make && sudo make install && sudo mkdir -p /run/resolverd
+    sudo resolverd &
+    resolverctl plan ietf.org"""
+
+
+def delivery(plan, host):
+    unsigned = host["address_status"] == "insecure"
+    why = "its DNS is not signed" if unsigned else "it has no signed TLSA records"
+    way = DELIVERY[host["policy"]].format(host["name"], why)
+    if host["policy"] == "dane" and plan["mx"] and plan["mx"]["status"] == "insecure":
+        way += "; that this is the domain's host, the unsigned MX can't prove"
+    return way
+
+
+def doubt(plan):
+    """Why a mail waits."""
+    status = plan["mx"] and plan["mx"]["status"]
+    if status == "bogus":
+        return "the domain's signatures do not validate, which is what a forgery looks like"
+    if status == "error":
+        return "the DNS gives no answer, so nobody can say where the mail should go"
+    if any(host["tlsa_status"] in ("error", "bogus") for host in plan["hosts"]):
+        return "whether the host has TLSA records can't be found out, and to suppress them is what an attacker would do"
+    return "no host has an address that can be trusted"
 
 
 def meaning(plan):
-    if plan.get("outcome") != "deliver":
-        return MEANING.get(plan.get("outcome"), plan.get("error"))
-    policies = [host["policy"] for host in plan["hosts"] if host["policy"] != "unreachable"]
-    first = DELIVERY[policies[0]]
-    return first if len(set(policies)) == 1 else f"First choice: {first} The other hosts as the table says."
+    """What would happen to a mail and why, in one sentence."""
+    outcome = plan.get("outcome")
+    if outcome == "delay":
+        return f"A mail would wait in the queue and be tried again: {doubt(plan)}."
+    if outcome != "deliver":
+        return RETURNED.get(outcome, f"There is no plan: {plan.get('error')}.")
+    first, *others = [host for host in plan["hosts"] if host["policy"] != "unreachable"]
+    sentence = f"A mail would go out {delivery(plan, first)}"
+    different = next((host for host in others if host["policy"] != first["policy"]), None)
+    return f"{sentence}; failing that, {delivery(plan, different)}." if different else f"{sentence}."
 
 
 def bold(text):
@@ -62,7 +96,7 @@ class Demo:
 
     def wait(self):
         deadline = time.monotonic() + READY_S
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and self.daemon.poll() is None:
             done = self.ctl("--json", "status", capture_output=True, text=True)
             if done.returncode == 0 and json.loads(done.stdout)["ready"]:
                 return
@@ -71,17 +105,18 @@ class Demo:
         raise SystemExit(f"the daemon did not get ready:\n{self.log.read()}")
 
     def show(self, title, domain, port):
-        """The outcome, after showing the plan."""
+        """Shows the plan as a person sees it and returns its outcome."""
+        command = ["plan", domain, "--port", str(port)]
         print(f"\n{bold(title)}", flush=True)
-        self.ctl("plan", domain, "--port", str(port))
-        plan = json.loads(self.ctl("--json", "plan", domain, "--port", str(port), capture_output=True, text=True).stdout)
-        outcome = plan.get("outcome", plan.get("error"))
+        self.ctl(*command)
+        plan = json.loads(self.ctl("--json", *command, capture_output=True, text=True).stdout or '{"error": "no answer"}')
         print(f"  → {meaning(plan)}", flush=True)
-        return outcome
+        return plan.get("outcome", plan.get("error"))
 
     def stop(self):
         self.daemon.send_signal(signal.SIGTERM)
-        return self.daemon.wait(timeout=10)
+        self.daemon.wait(timeout=10)
+        self.log.close()
 
 
 def chosen(scenarios, domain):
@@ -89,7 +124,7 @@ def chosen(scenarios, domain):
         known = [s for s in scenarios if s["domain"] == domain]
         return known or [{"domain": domain, "about": domain, "expect": None}]
     by_name = {s["name"]: s for s in scenarios}
-    return [by_name[name] for name in SHOWN if name in by_name]
+    return [by_name[name] for name in SHOWN]
 
 
 def main():
@@ -107,8 +142,7 @@ def main():
                     wrong.append(f"{scenario['domain']}: {outcome}, expected {expected}")
         finally:
             demo.stop()
-    print("\nEvery answer above came from DNS that resolverd validated itself, and resolverctl verified its signature."
-          "\nOn the real Internet: sudo make install, start resolverd, then resolverctl plan DOMAIN (see README.md).")
+    print(INTERNET)
     if wrong:
         raise SystemExit("not as expected:\n" + "\n".join(wrong))
 

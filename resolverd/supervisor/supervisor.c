@@ -27,8 +27,9 @@
 #define CHILDREN_MAX 65u /* the server and 64 workers */
 #define SERVER 0u        /* its place; worker n stands at n + 1 */
 #define QUICK_DEATH_MS 1000
-#define FIRST_START_MS 10000 /* a bad configuration shows by then; later it is a passing trouble   \
-			      */
+#define FIRST_START_MS                                                                             \
+	10000 /* a bad configuration shows by then; later it is a passing trouble                  \
+	       */
 #define STOP_PATIENCE_S 5
 
 struct supervisor;
