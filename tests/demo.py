@@ -21,11 +21,11 @@ SHOWN = ("dane-ee", "dane-ta", "mixed-policy", "insecure-optout", "insecure-mx",
 READY_S = 15
 RETURNED = {
     "no-mail": "A mail would be returned at once: the domain says itself, by a null MX, that it takes none.",
-    "no-such-domain": "A mail would be returned at once: the DNS proves that there is no such domain.",
-    "no-host": "A mail would be returned at once: the DNS proves that none of the domain's hosts has an address.",
+    "no-such-domain": "A mail would be returned at once: the DNS {} that there is no such domain.",
+    "no-host": "A mail would be returned at once: the DNS {} that none of the domain's hosts has an address.",
 }
 DELIVERY = {
-    "dane": "over TLS only and only if {} shows the certificate that its signed TLSA records name",
+    "dane": "over TLS, and only if {} shows the certificate that its signed TLSA records name",
     "tls-no-auth": "to {} over TLS only, whose certificate can't be checked: it has signed TLSA records, but none usable",
     "opportunistic": "to {}, encrypted if the host offers it, to whoever answers there: {}",
 }
@@ -66,7 +66,8 @@ def meaning(plan):
     if outcome == "delay":
         return f"A mail would wait in the queue and be tried again: {doubt(plan)}."
     if outcome != "deliver":
-        return RETURNED.get(outcome, f"There is no plan: {plan.get('error')}.")
+        proof = "says, unsigned," if plan.get("mx") and plan["mx"]["status"] == "insecure" else "proves"
+        return RETURNED.get(outcome, "There is no plan.").format(proof)
     first, *others = [host for host in plan["hosts"] if host["policy"] != "unreachable"]
     sentence = f"A mail would go out {delivery(plan, first)}"
     different = next((host for host in others if host["policy"] != first["policy"]), None)
@@ -109,9 +110,9 @@ class Demo:
         command = ["plan", domain, "--port", str(port)]
         print(f"\n{bold(title)}", flush=True)
         self.ctl(*command)
-        plan = json.loads(self.ctl("--json", *command, capture_output=True, text=True).stdout or '{"error": "no answer"}')
+        plan = json.loads(self.ctl("--json", *command, capture_output=True, text=True).stdout or "{}")
         print(f"  → {meaning(plan)}", flush=True)
-        return plan.get("outcome", plan.get("error"))
+        return plan.get("outcome", "no plan")
 
     def stop(self):
         self.daemon.send_signal(signal.SIGTERM)
@@ -137,7 +138,9 @@ def main():
             demo.wait()
             for scenario in chosen(scenarios, domain):
                 outcome = demo.show(scenario["about"], scenario["domain"], scenario.get("port", 25))
-                expected = (scenario["expect"] or {"outcome": outcome})["outcome"]
+                expected = scenario["expect"]["outcome"] if scenario["expect"] else "a plan"
+                if expected == "a plan" and outcome != "no plan":
+                    continue
                 if outcome not in (expected if isinstance(expected, list) else [expected]):
                     wrong.append(f"{scenario['domain']}: {outcome}, expected {expected}")
         finally:
