@@ -115,6 +115,16 @@ def test_sigterm_stops_all_roles_even_under_load(make_daemon):
     assert not [pid for pid in pids if exists(pid)]
 
 
+def test_sigterm_ends_the_daemon_even_while_no_role_runs(make_daemon):
+    daemon = make_daemon(start=False)
+    daemon.start(wait=False)
+    pid = wait_for(lambda: daemon.roles().get("server"), 5, every_s=0.01)[0]
+    os.kill(pid, signal.SIGKILL)  # within a second of its start: the next try waits that long
+    wait_for(lambda: not daemon.roles(), 5, every_s=0.01)
+    begin = time.monotonic()
+    assert daemon.stop() == 0 and time.monotonic() - begin < 4
+
+
 # ---- the DNS path ----
 
 def test_all_upstream_servers_dead_is_delay_within_the_deadline(make_daemon, tmp_path):

@@ -7,6 +7,7 @@ import os
 import pathlib
 import random
 import struct
+import threading
 import time
 
 import pytest
@@ -174,6 +175,19 @@ def test_a_client_that_never_reads_is_bounded_and_harms_nobody(daemon, client):
             pass
         assert sent < 16 << 20, "the daemon goes on reading from a client that does not"
         assert client.plan("dane-ee.org")
+
+
+def test_a_long_pipeline_read_at_the_same_time_is_answered_to_the_end(daemon):
+    """Frames that waited behind full output go on when it drains, with nothing more sent."""
+    request = pb.Request(id=1, status=pb.StatusRequest()).SerializeToString()
+    with Client(daemon.socket) as client:
+        sender = threading.Thread(target=client.socket.sendall, args=((struct.pack(">I", len(request)) + request) * 30000,))
+        sender.start()
+        with client.socket.makefile("rb") as stream:
+            for _ in range(30000):
+                (length,) = struct.unpack(">I", stream.read(4))
+                assert len(stream.read(length)) == length
+        sender.join()
 
 
 def test_clients_that_leave_with_jobs_in_flight_harm_nobody(daemon, client):

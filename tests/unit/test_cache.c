@@ -187,6 +187,21 @@ static void sieve_spares_once_for_each_use(void **state)
 		assert_false(has(cache, "used", i, 0));
 }
 
+/* Everything is in use and a large answer needs several places: never its own. */
+static void the_entry_just_put_is_never_the_one_evicted(void **state)
+{
+	struct cache *cache = *state;
+	unsigned count = 0;
+	while (cache->evicted == 0)
+		put(cache, "used", count++);
+	for (unsigned i = 0; i < count; i++)
+		(void)has(cache, "used", i, 0);
+	for (unsigned i = 0; i < 50; i++) {
+		put_sized(cache, "large", i, BOUND_BYTES / 8 - 64, FAR);
+		assert_true(has(cache, "large", i, 0));
+	}
+}
+
 static void expired_lookup_is_no_use(void **state)
 {
 	struct cache *cache = *state;
@@ -372,6 +387,7 @@ int main(void)
 	    CACHE_TEST(memory_stays_within_the_bound),
 	    CACHE_TEST(sieve_keeps_what_is_in_use_through_a_flood),
 	    CACHE_TEST(sieve_spares_once_for_each_use),
+	    CACHE_TEST(the_entry_just_put_is_never_the_one_evicted),
 	    CACHE_TEST(expired_lookup_is_no_use),
 	    CACHE_TEST(answer_larger_than_the_bound_does_not_stay),
 	    CACHE_TEST(sweep_drops_the_expired_and_nothing_else),
