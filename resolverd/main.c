@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <sodium.h>
@@ -17,7 +16,6 @@
 #include "resolverd/worker/worker.h"
 
 #define DEFAULT_CONFIG "/etc/resolverd/resolverd.conf"
-#define CONFIG_MAX_BYTES (1u << 20)
 
 static const char usage[] =
     "Usage: resolverd [--config FILE] [--set section.key=value]... [--check-config] [--version]\n"
@@ -81,24 +79,13 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
 /* NULL after saying why. A default file that is not there is an empty one. */
 static char *read_config(struct arguments *arguments)
 {
-	const char *path = arguments->config_file != NULL ? arguments->config_file : DEFAULT_CONFIG;
-	FILE *file = fopen(path, "re");
-	if (file == NULL && errno == ENOENT && arguments->config_file == NULL)
-		return strdup("");
-	char *text = file != NULL ? calloc(1, CONFIG_MAX_BYTES + 1) : NULL;
-	size_t n = text != NULL ? fread(text, 1, CONFIG_MAX_BYTES, file) : 0;
-	if (file == NULL || text == NULL || ferror(file)) {
-		log_error("cannot read the configuration %s: %s", path, strerror(errno));
-		free(text);
-		text = NULL;
-	} else if (n == CONFIG_MAX_BYTES || memchr(text, '\0', n) != NULL) {
-		log_error("%s is no configuration: larger than 1 MiB, or binary", path);
-		free(text);
-		text = NULL;
-	}
-	if (file != NULL)
-		fclose(file);
-	arguments->config_file = path;
+	bool is_default = arguments->config_file == NULL;
+	char error[700];
+	if (is_default)
+		arguments->config_file = DEFAULT_CONFIG;
+	char *text = config_read_file(arguments->config_file, is_default, error, sizeof error);
+	if (text == NULL)
+		log_error("%s", error);
 	return text;
 }
 

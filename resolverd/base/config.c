@@ -3,88 +3,79 @@
 
 #include <confuse.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-struct unit {
-	const char *suffix;
-	int64_t factor;
-};
+#include "resolverd/base/config_internal.h"
 
-static int64_t with_unit(const char *text, const struct unit *units)
-{
-	char *end;
-	errno = 0;
-	long long value = strtoll(text, &end, 10);
-	if (end == text || errno != 0 || value < 0)
-		return -1;
-	for (; units->suffix != NULL; units++)
-		if (strcmp(end, units->suffix) == 0)
-			return value > INT64_MAX / 4 / units->factor ? -1 : value * units->factor;
-	return -1;
-}
-
-int64_t config_duration_ms(const char *text)
-{
-	static const struct unit units[] = {{"", 1000}, {"s", 1000}, {"ms", 1}, {"m", 60000},
-	    {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
-	return with_unit(text, units);
-}
-
-int64_t config_size_bytes(const char *text)
-{
-	static const struct unit units[] = {
-	    {"", 1}, {"k", 1 << 10}, {"K", 1 << 10}, {"M", 1 << 20}, {"G", 1 << 30}, {NULL, 0}};
-	return with_unit(text, units);
-}
-
-/* ---- the tables: one row is all that a key needs ---- */
-
-/* Checked by check_value when set; the text of the default is in the table too. */
-enum value_kind { TEXT, SOCKET_PATH, DURATION, SIZE, COUNT, MODE, INSECURE_MX };
-
-struct key {
-	const char *section, *name, *initial;
-	enum value_kind kind;
-	long low, high; /* COUNT; DURATION in milliseconds */
-};
+/* ---- the tables ---- */
 
 static const struct key keys[] = {
-    {"server", "socket", "/run/resolverd/resolverd.sock", SOCKET_PATH, 0, 0},
-    {"server", "control-socket", "/run/resolverd/control.sock", SOCKET_PATH, 0, 0},
-    {"server", "socket-mode", "0660", MODE, 0, 0},
-    {"server", "socket-group", "", TEXT, 0, 0},
-    {"server", "state-directory", "/var/lib/resolverd", TEXT, 0, 0},
-    {"server", "max-clients", "10000", COUNT, 1, 1000000},
-    {"signing", "key-file", "", TEXT, 0, 0},
-    {"signing", "public-key-file", "/run/resolverd/resolverd.pub", TEXT, 0, 0},
-    {"signing", "member", "", TEXT, 0, 0},
-    {"cache", "max-memory", "256M", SIZE, 0, 0},
-    {"cache", "min-ttl", "0", DURATION, 0, 86400000},
-    {"cache", "max-ttl", "1d", DURATION, 1000, 604800000},
-    {"cache", "failure-ttl", "15s", DURATION, 100, 300000},
-    {"resolver", "workers", "0", COUNT, 0, 64},
-    {"resolver", "root-hints", "/usr/share/dns/root.hints", TEXT, 0, 0},
-    {"resolver", "trust-anchor-file", "/usr/share/dns/root.key", TEXT, 0, 0},
-    {"resolver", "deadline", "10s", DURATION, 100, 300000},
-    {"resolver", "insecure-mx-policy", "dane", INSECURE_MX, 0, 0},
+    {"server", "socket", "/run/resolverd/resolverd.sock", SOCKET_PATH, 0, 0, true},
+    {"server", "control-socket", "/run/resolverd/control.sock", SOCKET_PATH, 0, 0, true},
+    {"server", "socket-mode", "0660", MODE, 0, 0, true},
+    {"server", "socket-group", "", TEXT, 0, 0, true},
+    {"server", "state-directory", "/var/lib/resolverd", TEXT, 0, 0, true},
+    {"server", "max-clients", "10000", COUNT, 1, 1000000, false},
+    {"signing", "key-file", "", TEXT, 0, 0, true},
+    {"signing", "public-key-file", "/run/resolverd/resolverd.pub", TEXT, 0, 0, true},
+    {"signing", "member", "", TEXT, 0, 0, true},
+    {"cache", "max-memory", "256M", SIZE, 0, 0, true},
+    {"cache", "min-ttl", "0", DURATION, 0, 86400000, false},
+    {"cache", "max-ttl", "1d", DURATION, 1000, 604800000, false},
+    {"cache", "failure-ttl", "15s", DURATION, 100, 300000, false},
+    {"resolver", "workers", "0", COUNT, 0, 64, true},
+    {"resolver", "root-hints", "/usr/share/dns/root.hints", TEXT, 0, 0, false},
+    {"resolver", "trust-anchor-file", "/usr/share/dns/root.key", TEXT, 0, 0, false},
+    {"resolver", "deadline", "10s", DURATION, 100, 300000, false},
+    {"resolver", "insecure-mx-policy", "dane", INSECURE_MX, 0, 0, false},
+    {"zone", "insecure-until", NULL, TIME, 0, 0, false},
+    {"override", "requirement", NULL, REQUIREMENT, 0, 0, false},
+    {"override", "reason", "", TEXT, 0, 0, false},
+    {"override", "until", NULL, TIME, 0, 0, false},
 };
 #define KEY_COUNT (sizeof keys / sizeof *keys)
 
+static const struct {
+	const char *section, *name;
+	char *initial;
+} lists[] = {
+    {"resolver", "forward", NULL},
+    {"resolver", "digests", "{sha512, sha256}"},
+    {"resolver", "canary-secure", NULL},
+    {"resolver", "canary-insecure", NULL},
+    {"resolver", "canary-bogus", NULL},
+    {"zone", "forward", NULL},
+    {"zone", "stub", NULL},
+    {"zone", "trust-anchor", NULL},
+};
+#define LIST_COUNT (sizeof lists / sizeof *lists)
+
+static const struct {
+	const char *name;
+	cfg_flag_t flags;
+} sections[] = {
+    {"server", CFGF_NONE},
+    {"signing", CFGF_NONE},
+    {"cache", CFGF_NONE},
+    {"resolver", CFGF_NONE},
+    {"unbound", CFGF_NONE},
+    {"zone", CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES},
+    {"override", CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES},
+};
+#define SECTION_COUNT (sizeof sections / sizeof *sections)
+
 /* libunbound options that are passed on as they are. */
-static const char *const unbound_allowed[] = {"do-not-query-localhost", "do-ip4", "do-ip6",
-    "prefer-ip4", "prefer-ip6", "outgoing-interface", "outgoing-range", "outgoing-num-tcp",
+const char *const unbound_allowed[] = {"do-not-query-localhost", "do-ip4", "do-ip6", "prefer-ip4",
+    "prefer-ip6", "outgoing-interface", "outgoing-range", "outgoing-num-tcp",
     "num-queries-per-thread", "msg-cache-size", "rrset-cache-size", "key-cache-size",
     "neg-cache-size", "infra-cache-numhosts", "infra-host-ttl", "infra-cache-min-rtt",
     "infra-keep-probing", "edns-buffer-size", "max-udp-size", "so-rcvbuf", "so-sndbuf",
     "tcp-upstream", "tcp-mss", "outgoing-tcp-mss", "tcp-idle-timeout", "jostle-timeout",
     "delay-close", "unknown-server-time-limit", "discard-timeout", "wait-limit",
-    "target-fetch-policy", "verbosity", "do-tcp", "do-udp", "log-queries"};
-#define UNBOUND_ALLOWED (sizeof unbound_allowed / sizeof *unbound_allowed)
+    "target-fetch-policy", "verbosity", "do-tcp", "do-udp", "log-queries", NULL};
+#define UNBOUND_ALLOWED (sizeof unbound_allowed / sizeof *unbound_allowed - 1)
 
 static const struct {
 	const char *name, *instead;
@@ -94,9 +85,9 @@ static const struct {
     {"auto-trust-anchor-file", "resolver.trust-anchor-file"},
     {"trusted-keys-file", "resolver.trust-anchor-file"},
     {"root-hints", "resolver.root-hints"},
-    {"forward-zone", "resolver.forward"},
-    {"stub-zone", "resolver.forward"},
-    {"domain-insecure", "nothing: validation is not switched off by name"},
+    {"forward-zone", "resolver.forward, or a zone section"},
+    {"stub-zone", "a zone section"},
+    {"domain-insecure", "insecure-until of a zone section"},
     {"module-config", "nothing: validation is always on"},
     {"val-permissive-mode", "nothing: validation is always on"},
     {"val-override-date", "nothing: the clock is the clock"},
@@ -113,65 +104,6 @@ static const struct {
     {"local-data", "nothing: local data has no place in a validated answer"},
 };
 #define UNBOUND_REFUSED (sizeof unbound_refused / sizeof *unbound_refused)
-
-#define MEMBER_MAX 120u /* a delegation has to fit its message, and clients' room */
-
-static int invalid_char(const char *text)
-{
-	for (; *text != '\0'; text++)
-		if ((unsigned char)*text < ' ')
-			return 1;
-	return 0;
-}
-
-/* What is wrong with the value, or NULL. */
-static const char *value_problem(const struct key *key, const char *value)
-{
-	int64_t number;
-	char *end;
-	if (invalid_char(value))
-		return "has a control character";
-	switch (key->kind) {
-	case SOCKET_PATH:
-		if (value[0] != '/')
-			return "must be an absolute path";
-		if (strlen(value) >= sizeof((struct sockaddr_un *)NULL)->sun_path)
-			return "is too long for a Unix socket (107 bytes at most); use a shorter "
-			       "path";
-		return NULL;
-	case DURATION:
-		number = config_duration_ms(value);
-		if (number < 0)
-			return "is no duration; write for example 30, 30s, 5m, 2h or 1d";
-		return number < key->low || number > key->high ? "is outside the allowed range"
-							       : NULL;
-	case SIZE:
-		number = config_size_bytes(value);
-		return number < (1 << 20)
-			   ? "is no size of at least 1M; write for example 256M or 2G"
-			   : NULL;
-	case COUNT:
-		number = strtol(value, &end, 10);
-		if (end == value || *end != '\0')
-			return "is no number";
-		return number < key->low || number > key->high ? "is outside the allowed range"
-							       : NULL;
-	case MODE:
-		number = strtol(value, &end, 8);
-		return end == value || *end != '\0' || number < 0 || number > 0777
-			   ? "is no octal mode such as 0660"
-			   : NULL;
-	case INSECURE_MX:
-		return strcmp(value, "dane") != 0 && strcmp(value, "opportunistic") != 0 &&
-			       strcmp(value, "unreachable") != 0
-			   ? "must be dane, opportunistic or unreachable"
-			   : NULL;
-	default:
-		return strcmp(key->name, "member") == 0 && strlen(value) > MEMBER_MAX
-			   ? "is longer than 120 bytes"
-			   : NULL;
-	}
-}
 
 /* ---- libconfuse ---- */
 
@@ -216,7 +148,11 @@ static int on_value(cfg_t *section, cfg_opt_t *opt)
 	const char *problem = key != NULL && value != NULL ? value_problem(key, value) : NULL;
 	if (problem == NULL)
 		return 0;
-	cfg_error(section, "%s.%s = \"%s\" %s", key->section, key->name, value, problem);
+	if (cfg_title(section) != NULL)
+		cfg_error(section, "%s \"%.100s\": %s = \"%s\" %s", key->section,
+		    cfg_title(section), key->name, value, problem);
+	else
+		cfg_error(section, "%s.%s = \"%s\" %s", key->section, key->name, value, problem);
 	return -1;
 }
 
@@ -238,10 +174,10 @@ static void section_options(const char *section, cfg_opt_t options[SECTION_OPTIO
 	for (size_t i = 0; i < KEY_COUNT; i++)
 		if (strcmp(keys[i].section, section) == 0)
 			options[n++] = (cfg_opt_t)CFG_STR(keys[i].name, keys[i].initial, CFGF_NONE);
-	if (strcmp(section, "resolver") == 0) {
-		options[n++] = (cfg_opt_t)CFG_STR_LIST("forward", NULL, CFGF_NONE);
-		options[n++] = (cfg_opt_t)CFG_STR_LIST("digests", "{sha512, sha256}", CFGF_NONE);
-	}
+	for (size_t i = 0; i < LIST_COUNT; i++)
+		if (strcmp(lists[i].section, section) == 0)
+			options[n++] =
+			    (cfg_opt_t)CFG_STR_LIST(lists[i].name, lists[i].initial, CFGF_NONE);
 	if (strcmp(section, "unbound") == 0) {
 		for (size_t i = 0; i < UNBOUND_ALLOWED; i++)
 			options[n++] = (cfg_opt_t)CFG_STR(unbound_allowed[i], NULL, CFGF_NONE);
@@ -252,15 +188,12 @@ static void section_options(const char *section, cfg_opt_t options[SECTION_OPTIO
 }
 _Static_assert(UNBOUND_ALLOWED + UNBOUND_REFUSED < SECTION_OPTIONS, "section_options has room");
 
-static const char *const sections[] = {"server", "signing", "cache", "resolver", "unbound"};
-#define SECTION_COUNT (sizeof sections / sizeof *sections)
-
 static cfg_t *schema_new(void)
 {
 	cfg_opt_t options[SECTION_COUNT][SECTION_OPTIONS], top[SECTION_COUNT + 2];
 	for (size_t i = 0; i < SECTION_COUNT; i++) {
-		section_options(sections[i], options[i]);
-		top[i] = (cfg_opt_t)CFG_SEC(sections[i], options[i], CFGF_NONE);
+		section_options(sections[i].name, options[i]);
+		top[i] = (cfg_opt_t)CFG_SEC(sections[i].name, options[i], sections[i].flags);
 	}
 	top[SECTION_COUNT] = (cfg_opt_t)CFG_BOOL(END_MARK, cfg_false, CFGF_NONE);
 	top[SECTION_COUNT + 1] = (cfg_opt_t)CFG_END();
@@ -269,7 +202,8 @@ static cfg_t *schema_new(void)
 		return NULL;
 	cfg_set_error_function(cfg, on_error);
 	for (size_t i = 0; i < SECTION_COUNT; i++) /* made before it was set */
-		cfg_set_error_function(cfg_getsec(cfg, sections[i]), on_error);
+		if (sections[i].flags == CFGF_NONE)
+			cfg_set_error_function(cfg_getsec(cfg, sections[i].name), on_error);
 	char path[128];
 	for (size_t i = 0; i < KEY_COUNT; i++) {
 		snprintf(path, sizeof path, "%s|%s", keys[i].section, keys[i].name);
@@ -296,7 +230,7 @@ static int apply_set(cfg_t *cfg, const char *set, char *error, size_t error_byte
 	*dot = *equals = '\0';
 	cfg_t *section = NULL;
 	for (size_t i = 0; i < SECTION_COUNT; i++)
-		if (strcmp(sections[i], text) == 0)
+		if (strcmp(sections[i].name, text) == 0 && sections[i].flags == CFGF_NONE)
 			section = cfg_getsec(cfg, text);
 	cfg_opt_t *opt = NULL;
 	for (unsigned i = 0; section != NULL && i < cfg_num(section); i++)
@@ -324,98 +258,18 @@ static int apply_set(cfg_t *cfg, const char *set, char *error, size_t error_byte
 	return -EINVAL;
 }
 
-/* ---- into our struct ---- */
-
-static int take_lists(cfg_t *cfg, struct config *config, char *error, size_t error_bytes)
+/* The keys that a reload does not change, a line each. */
+static int print_fixed(cfg_t *cfg, struct config *config)
 {
-	cfg_t *resolver = cfg_getsec(cfg, "resolver");
-	unsigned count = cfg_size(resolver, "forward");
-	config->resolver.forward = calloc(count + 1, sizeof(char *));
-	if (config->resolver.forward == NULL)
+	size_t bytes = 0;
+	FILE *file = open_memstream(&config->fixed_text, &bytes);
+	if (file == NULL)
 		return -ENOMEM;
-	for (unsigned i = 0; i < count; i++)
-		config->resolver.forward[i] = strdup(cfg_getnstr(resolver, "forward", i));
-	count = cfg_size(resolver, "digests");
-	for (unsigned i = 0; i < count; i++) {
-		const char *digest = cfg_getnstr(resolver, "digests", i);
-		int type = strcmp(digest, "sha256") == 0   ? 1
-			   : strcmp(digest, "sha512") == 0 ? 2
-							   : 0;
-		bool twice =
-		    config->resolver.digest_count > 0 && config->resolver.digests[0] == type;
-		if (type == 0 || twice || config->resolver.digest_count == 2) {
-			snprintf(error, error_bytes,
-			    "resolver.digests: '%s' must be sha512 or sha256, each once", digest);
-			return -EINVAL;
-		}
-		config->resolver.digests[config->resolver.digest_count++] = (uint8_t)type;
-	}
-	if (config->resolver.digest_count == 0) {
-		snprintf(error, error_bytes,
-		    "resolver.digests is empty: name sha512, sha256 or both, best first");
-		return -EINVAL;
-	}
-	cfg_t *unbound = cfg_getsec(cfg, "unbound");
-	config->unbound = calloc(UNBOUND_ALLOWED, sizeof *config->unbound);
-	if (config->unbound == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; i < UNBOUND_ALLOWED; i++) {
-		const char *value = cfg_getstr(unbound, unbound_allowed[i]);
-		if (value != NULL)
-			config->unbound[config->unbound_count++] =
-			    (struct config_option){unbound_allowed[i], strdup(value)};
-	}
-	return 0;
-}
-
-static void take_member(struct config *config)
-{
-	char host[HOST_NAME_MAX + 1] = "resolverd";
-	if (config->signing.member[0] != '\0' || gethostname(host, sizeof host - 1) != 0)
-		return;
-	free(config->signing.member);
-	config->signing.member = strdup(host);
-}
-
-static int take(cfg_t *cfg, struct config *config, char *error, size_t error_bytes)
-{
-	cfg_t *server = cfg_getsec(cfg, "server"), *signing = cfg_getsec(cfg, "signing"),
-	      *cache = cfg_getsec(cfg, "cache"), *resolver = cfg_getsec(cfg, "resolver");
-	config->server.socket = strdup(cfg_getstr(server, "socket"));
-	config->server.control_socket = strdup(cfg_getstr(server, "control-socket"));
-	config->server.state_directory = strdup(cfg_getstr(server, "state-directory"));
-	config->server.socket_mode = (mode_t)strtol(cfg_getstr(server, "socket-mode"), NULL, 8);
-	const char *group = cfg_getstr(server, "socket-group");
-	config->server.socket_group = group[0] != '\0' ? strdup(group) : NULL;
-	config->server.max_clients = (uint32_t)strtol(cfg_getstr(server, "max-clients"), NULL, 10);
-	config->signing.public_key_file = strdup(cfg_getstr(signing, "public-key-file"));
-	config->signing.member = strdup(cfg_getstr(signing, "member"));
-	take_member(config);
-	const char *key_file = cfg_getstr(signing, "key-file");
-	if (key_file[0] != '\0')
-		config->signing.key_file = strdup(key_file);
-	else if (asprintf(&config->signing.key_file, "%s/signing.key",
-		     config->server.state_directory) < 0)
-		return -ENOMEM;
-	config->cache.max_memory_bytes =
-	    (uint64_t)config_size_bytes(cfg_getstr(cache, "max-memory"));
-	config->cache.min_ttl_ms = config_duration_ms(cfg_getstr(cache, "min-ttl"));
-	config->cache.max_ttl_ms = config_duration_ms(cfg_getstr(cache, "max-ttl"));
-	config->cache.failure_ttl_ms = config_duration_ms(cfg_getstr(cache, "failure-ttl"));
-	config->resolver.workers = (uint32_t)strtol(cfg_getstr(resolver, "workers"), NULL, 10);
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	if (config->resolver.workers == 0)
-		config->resolver.workers = cores > 4 ? 4 : cores < 2 ? 2 : (uint32_t)cores;
-	config->resolver.root_hints = strdup(cfg_getstr(resolver, "root-hints"));
-	config->resolver.trust_anchor_file = strdup(cfg_getstr(resolver, "trust-anchor-file"));
-	config->resolver.deadline_ms =
-	    (uint32_t)config_duration_ms(cfg_getstr(resolver, "deadline"));
-	const char *insecure = cfg_getstr(resolver, "insecure-mx-policy");
-	config->resolver.insecure_mx_policy =
-	    insecure[0] == 'd'   ? RESOLVERD__V1__INSECURE_MX_POLICY__INSECURE_MX_DANE
-	    : insecure[0] == 'o' ? RESOLVERD__V1__INSECURE_MX_POLICY__INSECURE_MX_OPPORTUNISTIC
-				 : RESOLVERD__V1__INSECURE_MX_POLICY__INSECURE_MX_UNREACHABLE;
-	return take_lists(cfg, config, error, error_bytes);
+	for (size_t i = 0; i < KEY_COUNT; i++)
+		if (keys[i].fixed)
+			fprintf(file, "%s.%s=%s\n", keys[i].section, keys[i].name,
+			    cfg_getstr(cfg_getsec(cfg, keys[i].section), keys[i].name));
+	return fclose(file) == 0 ? 0 : -ENOMEM;
 }
 
 int config_parse(
@@ -438,7 +292,9 @@ int config_parse(
 	for (const char *const *set = source->set; r == 0 && set != NULL && *set != NULL; set++)
 		r = apply_set(cfg, *set, error, error_bytes);
 	if (r == 0)
-		r = take(cfg, &config, error, error_bytes);
+		r = config_take(cfg, source->file, &config, error, error_bytes);
+	if (r == 0)
+		r = print_fixed(cfg, &config);
 	if (cfg != NULL)
 		cfg_free(cfg);
 	collecting = (struct collector){0};
@@ -454,23 +310,29 @@ int config_parse(
 	return 0;
 }
 
-void config_fini(struct config *config)
+#define CONFIG_MAX_BYTES (1u << 20)
+
+char *config_read_file(const char *path, bool optional, char *error, size_t error_bytes)
 {
-	free(config->server.socket);
-	free(config->server.control_socket);
-	free(config->server.state_directory);
-	free(config->server.socket_group);
-	free(config->signing.key_file);
-	free(config->signing.public_key_file);
-	free(config->signing.member);
-	free(config->resolver.root_hints);
-	free(config->resolver.trust_anchor_file);
-	for (char **forward = config->resolver.forward; forward != NULL && *forward != NULL;
-	     forward++)
-		free(*forward);
-	free(config->resolver.forward);
-	for (size_t i = 0; i < config->unbound_count; i++)
-		free(config->unbound[i].value);
-	free(config->unbound);
-	*config = (struct config){0};
+	FILE *file = fopen(path, "re");
+	if (file == NULL && errno == ENOENT && optional)
+		return strdup("");
+	char *text = file != NULL ? calloc(1, CONFIG_MAX_BYTES + 1) : NULL;
+	size_t n = text != NULL ? fread(text, 1, CONFIG_MAX_BYTES, file) : 0;
+	bool good = false;
+	if (file == NULL || text == NULL || ferror(file))
+		snprintf(error, error_bytes, "cannot read the configuration %s: %s", path,
+		    strerror(errno));
+	else if (n == CONFIG_MAX_BYTES || memchr(text, '\0', n) != NULL)
+		snprintf(error, error_bytes, "%s is no configuration: larger than 1 MiB, or binary",
+		    path);
+	else
+		good = true;
+	if (file != NULL)
+		fclose(file);
+	if (!good) {
+		free(text);
+		return NULL;
+	}
+	return text;
 }

@@ -16,6 +16,27 @@ struct config_option { /* of the unbound section: libunbound's own name and valu
 	char *value;
 };
 
+#define CONFIG_CANARIES_MAX 16u
+
+struct config_canary { /* a name whose status is known beforehand */
+	char *name;
+	Resolverd__V1__Status expected;
+};
+
+struct config_zone { /* how one zone and what is below it is resolved */
+	char *name;
+	char **forward, **stub;    /* "ADDRESS" or "ADDRESS@PORT"; NULL-terminated, maybe empty */
+	char **trust_anchor;       /* "DS ..." or "DNSKEY ..." */
+	int64_t insecure_until_ms; /* validation is off until then (RFC 7646); 0: never off */
+};
+
+struct config_override { /* local policy for next hops */
+	char *next_hop;  /* canonical; ".example.org": every name below example.org */
+	Resolverd__V1__Requirement requirement;
+	char *reason;
+	int64_t until_ms; /* 0: no end */
+};
+
 struct config {
 	struct {
 		char *socket, *control_socket, *state_directory;
@@ -38,9 +59,17 @@ struct config {
 		Resolverd__V1__InsecureMxPolicy insecure_mx_policy;
 		uint8_t digests[2];
 		size_t digest_count;
+		struct config_canary *canaries;
+		size_t canary_count;
 	} resolver;
 	struct config_option *unbound;
 	size_t unbound_count;
+	struct config_zone *zones;
+	size_t zone_count;
+	struct config_override *overrides; /* ascending by next_hop */
+	size_t override_count;
+	/* For a reload: the keys that it can't change, a line each, and all that workers act on. */
+	char *fixed_text, *worker_text;
 };
 
 struct config_source {
@@ -54,6 +83,16 @@ struct config_source {
 [[gnu::warn_unused_result]] int config_parse(
     const struct config_source *source, char *error, size_t error_bytes, struct config *ret_config);
 void config_fini(struct config *config);
+
+/* The whole of a configuration file; the caller frees it. With optional a file that is not there is
+ * an empty one. NULL after writing to error. */
+[[gnu::warn_unused_result]] char *config_read_file(
+    const char *path, bool optional, char *error, size_t error_bytes);
+
+/* For a reload: next gets what a reload can't change from current. Writes the names of keys that
+ * differ in that to changed, "" when there are none. */
+void config_keep_fixed(
+    struct config *next, struct config *current, char *changed, size_t changed_bytes);
 
 /* "90", "90s", "5m", "2h", "1d", "250ms"; "64M", "1G". Negative on bad input. */
 int64_t config_duration_ms(const char *text);
