@@ -76,7 +76,7 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libdaemon.a $(BUILD)/libr
 $(BUILD)/bench-%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libresolverd.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CLIENT_LIBS)
 
-$(BUILD)/obj/%.o: %.c Makefile | $(BUILD)/gen/resolverd.pb-c.h $(BUILD)/gen/worker.pb-c.h
+$(BUILD)/obj/%.o: %.c Makefile $(BUILD)/gen/resolverd.pb-c.h $(BUILD)/gen/worker.pb-c.h
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(BUILD)/gen/%.pb-c.o: $(BUILD)/gen/%.pb-c.c $(BUILD)/gen/resolverd.pb-c.h

@@ -147,6 +147,24 @@ int name_tlsa_owner(unsigned port, const char *base, char ret_name[NAME_TEXT_MAX
 	return name_canonical(text, ret_name);
 }
 
+const char *name_parent(const char *name)
+{
+	if (strcmp(name, ".") == 0)
+		return NULL;
+	for (; *name != '\0' && *name != '.'; name++)
+		if (*name == '\\' && name[1] != '\0')
+			name++;
+	return *name == '.' ? name + 1 : ".";
+}
+
+bool name_is_within(const char *name, const char *zone)
+{
+	for (; name != NULL; name = name_parent(name))
+		if (strcmp(name, zone) == 0)
+			return true;
+	return false;
+}
+
 static int parse_address(const char *text, struct next_hop *hop)
 {
 	int family = strchr(text, ':') != NULL ? AF_INET6 : AF_INET;

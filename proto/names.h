@@ -46,6 +46,11 @@ const char *name_error_text(int error);
 [[gnu::warn_unused_result]] int name_tlsa_owner(
     unsigned port, const char *base, char ret_name[NAME_TEXT_MAX]);
 
+/* name without its first label; NULL for the root. Both are canonical; points into name. */
+const char *name_parent(const char *name);
+/* Whether canonical name is zone or below it. */
+bool name_is_within(const char *name, const char *zone);
+
 enum next_hop_kind {
 	NEXT_HOP_DOMAIN,  /* example.org: MX step */
 	NEXT_HOP_HOST,    /* [mx.example.org] */

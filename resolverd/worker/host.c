@@ -20,8 +20,8 @@ bool host_begin(struct inquiry *inquiry)
 {
 	inquiry->host.step = HOST_ADDRESSES;
 	inquiry->facts.host->tlsa_status = V1(TLSA_STATUS__TLSA_NOT_QUERIED);
-	inquiry->ask(inquiry->ask_arg, SLOT_A, inquiry->question.name, ns_t_a);
-	inquiry->ask(inquiry->ask_arg, SLOT_AAAA, inquiry->question.name, ns_t_aaaa);
+	inquiry_lookup(inquiry, SLOT_A, inquiry->question.name, ns_t_a);
+	inquiry_lookup(inquiry, SLOT_AAAA, inquiry->question.name, ns_t_aaaa);
 	return false;
 }
 
@@ -72,7 +72,7 @@ static bool next_candidate(struct inquiry *inquiry)
 		host->tlsa_owner = arena_string(&inquiry->arena, owner);
 		if (host->tlsa_owner == NULL)
 			return fail(inquiry, V1(HOST_REASON__TLSA_FAILED), "out of memory", NULL);
-		inquiry->ask(inquiry->ask_arg, 0, host->tlsa_owner, TYPE_TLSA);
+		inquiry_lookup(inquiry, 0, host->tlsa_owner, TYPE_TLSA);
 		return false;
 	}
 	if (inquiry->host.any_tlsa_insecure) {
@@ -211,7 +211,7 @@ static bool addresses_replied(struct inquiry *inquiry)
 		    inquiry, V1(POLICY__OPPORTUNISTIC), V1(HOST_REASON__ADDRESS_NOT_SECURE), "");
 	/* Insecure as a whole; the alias itself may still be secure. Ask for it alone. */
 	inquiry->host.step = HOST_ALIAS;
-	inquiry->ask(inquiry->ask_arg, 0, inquiry->question.name, ns_t_cname);
+	inquiry_lookup(inquiry, 0, inquiry->question.name, ns_t_cname);
 	return false;
 }
 

@@ -60,6 +60,38 @@ void inquiry_fini(struct inquiry *inquiry)
 	arena_fini(&inquiry->arena);
 }
 
+/* Once each; without memory the job fails elsewhere soon enough. */
+static void touch(struct inquiry *inquiry, const char *name)
+{
+	Resolverd__Worker__Facts *facts = &inquiry->facts;
+	const struct inquiry_policy *policy = inquiry->policy;
+	for (size_t i = 0; i < policy->insecure_zone_count; i++) {
+		const struct config_zone *zone = &policy->insecure_zones[i];
+		bool known = !name_is_within(name, zone->name);
+		for (size_t j = 0; j < facts->n_insecure_zones && !known; j++)
+			known = strcmp(facts->insecure_zones[j]->zone, zone->name) == 0;
+		Resolverd__V1__InsecureZone *touched =
+		    known ? NULL : arena_alloc(&inquiry->arena, sizeof *touched);
+		if (touched == NULL)
+			continue;
+		if (facts->insecure_zones == NULL)
+			facts->insecure_zones = arena_alloc(&inquiry->arena,
+			    policy->insecure_zone_count * sizeof *facts->insecure_zones);
+		if (facts->insecure_zones == NULL)
+			return;
+		resolverd__v1__insecure_zone__init(touched);
+		touched->zone = zone->name;
+		touched->until = (uint64_t)zone->insecure_until_ms;
+		facts->insecure_zones[facts->n_insecure_zones++] = touched;
+	}
+}
+
+void inquiry_lookup(struct inquiry *inquiry, unsigned slot, const char *name, int type)
+{
+	touch(inquiry, name);
+	inquiry->ask(inquiry->ask_arg, slot, name, type);
+}
+
 void inquiry_use(struct inquiry *inquiry, const struct reply *reply)
 {
 	Resolverd__Worker__Facts *facts = &inquiry->facts;
@@ -104,6 +136,10 @@ bool inquiry_reply(struct inquiry *inquiry, unsigned slot, const struct reply *r
 {
 	inquiry->replies[slot] = *reply;
 	inquiry->replied[slot] = true;
+	for (size_t i = 0; i < reply->chain_count; i++)
+		touch(inquiry, reply->chain[i]->owner);
+	if (reply->final_name != NULL)
+		touch(inquiry, reply->final_name);
 	switch (inquiry->question.kind) {
 	case V1(KIND__ROUTE):
 		return route_reply(inquiry, slot);

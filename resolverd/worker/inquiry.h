@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "proto/names.h"
+#include "resolverd/base/config.h"
 #include "resolverd/worker/reply.h"
 #include "worker.pb-c.h"
 
@@ -25,6 +26,8 @@ struct inquiry;
 struct inquiry_policy {
 	const uint8_t *digests; /* TLSA matching types, best first */
 	size_t digest_count;
+	const struct config_zone *insecure_zones; /* whose validation is off now */
+	size_t insecure_zone_count;
 };
 
 typedef void inquiry_ask(void *arg, unsigned slot, const char *name, int type);
@@ -69,6 +72,11 @@ void host_give_up(struct inquiry *inquiry, Resolverd__V1__Status status, const c
 bool records_begin(struct inquiry *inquiry);
 bool records_reply(struct inquiry *inquiry, unsigned slot);
 
+/* A reply as the protocol tells it. */
+void records_fill(
+    struct inquiry *inquiry, Resolverd__V1__Records *records, const struct reply *reply);
+/* Asks through ->ask, and notes the insecure zones that name lies in. */
+void inquiry_lookup(struct inquiry *inquiry, unsigned slot, const char *name, int type);
 /* This reply's data is part of the facts: their life ends with the shortest of all. */
 void inquiry_use(struct inquiry *inquiry, const struct reply *reply);
 /* A sentence with its detail, in the arena; never NULL. */

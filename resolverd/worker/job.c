@@ -58,12 +58,19 @@ static void job_free(struct job *job)
 static void schedule(struct jobs *jobs);
 static void drain(struct jobs *jobs);
 
+static uint32_t since_start_ms(const struct job *job)
+{
+	return job->state == JOB_RUNS ? (uint32_t)(clock_mono_ms() - job->started_at_ms) : 0;
+}
+
 static void answer(struct job *job)
 {
 	if (job->answered)
 		return;
 	job->answered = true;
 	event_del(&job->deadline);
+	if (job->trace != NULL)
+		trace_finish(job->trace, &job->inquiry, since_start_ms(job));
 	job->jobs->done(job->jobs->arg, job);
 }
 
@@ -90,6 +97,8 @@ static void ask(void *arg, unsigned slot, const char *name, int type)
 	job->asked_type[slot] = type;
 	job->asked_name[slot] = arena_string(&job->inquiry.arena, name);
 	job->outstanding++;
+	if (job->trace != NULL)
+		trace_asked(job->trace, &job->inquiry, slot, name, type, since_start_ms(job));
 	if (job->asked_name[slot] == NULL) {
 		job->asked_name[slot] = ".";
 		job_lookup_done(
@@ -154,24 +163,25 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 	drain(jobs);
 }
 
-int jobs_add(
-    struct jobs *jobs, uint64_t id, const Resolverd__V1__Question *question, uint32_t deadline_ms)
+int jobs_add(struct jobs *jobs, const Resolverd__Worker__Job *message)
 {
 	struct job *job = calloc(1, sizeof *job);
 	if (job == NULL)
 		return -ENOMEM;
 	job->jobs = jobs;
-	job->id = id;
-	int r = inquiry_init(&job->inquiry, question, &jobs->policy, ask, job);
+	job->id = message->id;
+	int r = inquiry_init(&job->inquiry, message->question, &jobs->policy, ask, job);
 	if (r != 0) {
 		free(job);
 		return r;
 	}
+	if (message->trace)
+		job->trace = arena_alloc(&job->inquiry.arena, sizeof *job->trace);
 	job->bucket = bucket_of(jobs, job->inquiry.question.name);
 	job->state = JOB_WAITS;
 	evtimer_assign(&job->deadline, jobs->base, on_deadline, job);
-	event_add(&job->deadline,
-	    &(struct timeval){.tv_sec = deadline_ms / 1000, .tv_usec = deadline_ms % 1000 * 1000});
+	event_add(&job->deadline, &(struct timeval){.tv_sec = message->deadline_ms / 1000,
+				      .tv_usec = message->deadline_ms % 1000 * 1000});
 	TAILQ_INSERT_TAIL(&jobs->waiting, job, link);
 	schedule(jobs);
 	drain(jobs);
@@ -216,6 +226,9 @@ void job_lookup_done(struct job *job, unsigned slot, const uint8_t *packet, size
 		reply_parse(&job->pending[slot], &job->inquiry.arena, job->asked_name[slot],
 		    job->asked_type[slot], packet, packet_bytes, status, why, now_ms);
 	job->has_pending[slot] = true;
+	if (job->trace != NULL && !job->answered)
+		trace_replied(
+		    job->trace, &job->inquiry, slot, &job->pending[slot], since_start_ms(job));
 	if (!job->is_replied) {
 		job->is_replied = true;
 		TAILQ_INSERT_TAIL(&jobs->replied, job, replied_link);

@@ -12,6 +12,7 @@
 #include <sys/queue.h>
 
 #include "resolverd/worker/inquiry.h"
+#include "resolverd/worker/trace.h"
 
 #define ZONE_BUCKETS 4096u
 
@@ -57,12 +58,12 @@ struct job {
 	int asked_type[INQUIRY_SLOTS];
 	struct reply pending[INQUIRY_SLOTS];
 	bool has_pending[INQUIRY_SLOTS];
+	struct trace *trace; /* in the arena; NULL: not wanted */
 };
 
 void jobs_init(struct jobs *jobs, struct event_base *base, const struct job_limits *limits);
 /* Takes a job in; done comes from here or later. Returns 0 or a negative errno. */
-[[gnu::warn_unused_result]] int jobs_add(
-    struct jobs *jobs, uint64_t id, const Resolverd__V1__Question *question, uint32_t deadline_ms);
+[[gnu::warn_unused_result]] int jobs_add(struct jobs *jobs, const Resolverd__Worker__Job *message);
 /* One lookup ended. packet NULL: it failed with status. */
 void job_lookup_done(struct job *job, unsigned slot, const uint8_t *packet, size_t packet_bytes,
     Resolverd__V1__Status status, int rcode, const char *why, int64_t now_ms);

@@ -4,15 +4,13 @@
 
 bool records_begin(struct inquiry *inquiry)
 {
-	inquiry->ask(inquiry->ask_arg, 0, inquiry->question.name, (int)inquiry->question.type);
+	inquiry_lookup(inquiry, 0, inquiry->question.name, (int)inquiry->question.type);
 	return false;
 }
 
-bool records_reply(struct inquiry *inquiry, unsigned slot)
+void records_fill(
+    struct inquiry *inquiry, Resolverd__V1__Records *records, const struct reply *reply)
 {
-	const struct reply *reply = &inquiry->replies[slot];
-	Resolverd__V1__Records *records = inquiry->facts.records;
-	inquiry_use(inquiry, reply);
 	records->status = reply->status;
 	records->rcode = (uint32_t)reply->rcode;
 	records->reason = inquiry_reason(inquiry, reply->reason, NULL);
@@ -22,5 +20,11 @@ bool records_reply(struct inquiry *inquiry, unsigned slot)
 	records->n_answer = reply->answer_count;
 	records->authority = reply->authority;
 	records->n_authority = reply->authority_count;
+}
+
+bool records_reply(struct inquiry *inquiry, unsigned slot)
+{
+	inquiry_use(inquiry, &inquiry->replies[slot]);
+	records_fill(inquiry, inquiry->facts.records, &inquiry->replies[slot]);
 	return true;
 }

@@ -6,6 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "resolverd/base/clock.h"
+#include "resolverd/worker/zones.h"
+
 struct option {
 	const char *name, *value;
 };
@@ -114,6 +117,8 @@ int resolver_new(struct event_base *base, const struct config *config, char *err
 		r = set_caches(ctx, config, error, error_bytes);
 	if (r == 0)
 		r = add_files(ctx, config, error, error_bytes);
+	if (r == 0)
+		r = zones_apply(ctx, config, clock_wall_ms(), error, error_bytes);
 	for (size_t i = 0; r == 0 && i < config->unbound_count; i++) {
 		char name[64];
 		snprintf(name, sizeof name, "%s:", config->unbound[i].name);

@@ -55,7 +55,7 @@ bool route_begin(struct inquiry *inquiry)
 	}
 	if (hop.kind != NEXT_HOP_DOMAIN)
 		return route_without_mx(inquiry, &hop);
-	inquiry->ask(inquiry->ask_arg, 0, hop.name, ns_t_mx);
+	inquiry_lookup(inquiry, 0, hop.name, ns_t_mx);
 	return false;
 }
 

@@ -16,18 +16,20 @@
 #include "resolverd/base/role.h"
 #include "resolverd/worker/job.h"
 #include "resolverd/worker/resolver.h"
+#include "resolverd/worker/selfcheck.h"
+#include "resolverd/worker/zones.h"
 
-#define TYPE_DNSKEY 48
 #define RUNNING_MAX 1536u /* two lookups each fit libunbound's num-queries-per-thread */
 #define PER_ZONE_MAX 192u
+#define FACTS_MAX_BYTES (FRAME_MAX_RESPONSE_BYTES - 1024u)
 
 struct worker {
 	struct event_base *base;
 	struct ub_ctx *resolver;
 	struct conn server;
 	struct jobs jobs;
-	struct event self_check;
-	bool root_secure, reported;
+	struct selfcheck self_check;
+	struct config_zone *insecure_zones;
 };
 
 struct lookup {
@@ -37,13 +39,6 @@ struct lookup {
 
 /* ---- libunbound ---- */
 
-static Resolverd__V1__Status status_of(int sec)
-{
-	return sec == 2   ? RESOLVERD__V1__STATUS__SECURE
-	       : sec == 1 ? RESOLVERD__V1__STATUS__BOGUS
-			  : RESOLVERD__V1__STATUS__INSECURE;
-}
-
 static void on_lookup(
     void *arg, int rcode, void *packet, int packet_bytes, int sec, char *why, int was_ratelimited)
 {
@@ -52,7 +47,7 @@ static void on_lookup(
 	(void)was_ratelimited;
 	free(arg);
 	/* Without a validated root everything looks unsigned: that proves nothing. */
-	if (rcode == 0 && sec == 0 && !worker->root_secure)
+	if (rcode == 0 && sec == 0 && !worker->self_check.root_secure)
 		job_lookup_done(lookup.job, lookup.slot, NULL, 0, RESOLVERD__V1__STATUS__ERROR,
 		    ns_r_servfail, "the root key set does not validate", 0);
 	else if (rcode != 0 || packet == NULL || packet_bytes <= 0)
@@ -62,7 +57,7 @@ static void on_lookup(
 		    why != NULL ? why : "the name servers failed or could not be reached", 0);
 	else
 		job_lookup_done(lookup.job, lookup.slot, packet, (size_t)packet_bytes,
-		    status_of(sec), rcode, why, clock_wall_ms());
+		    selfcheck_status_of(sec), rcode, why, clock_wall_ms());
 }
 
 static void start_lookup(void *arg, struct job *job, unsigned slot, const char *name, int type)
@@ -105,9 +100,12 @@ static void on_job_done(void *arg, struct job *job)
 	    job->state == JOB_RUNS ? (uint64_t)(clock_mono_ms() - job->started_at_ms) : 0;
 	if (facts->life_ms != UINT64_MAX)
 		facts->life_ms -= spent_ms < facts->life_ms ? spent_ms : facts->life_ms;
-	/* Records larger than a response cannot be told; the server needs an answer all the same.
+	/* What is larger than a response cannot be told; the server needs an answer all the same.
 	 */
-	if (resolverd__worker__facts__get_packed_size(facts) > FRAME_MAX_RESPONSE_BYTES - 1024) {
+	if (resolverd__worker__facts__get_packed_size(facts) > FACTS_MAX_BYTES)
+		facts->n_lookups = 0;
+	if (facts->data_case == RESOLVERD__WORKER__FACTS__DATA_RECORDS &&
+	    resolverd__worker__facts__get_packed_size(facts) > FACTS_MAX_BYTES) {
 		facts->records->n_answer = facts->records->n_chain = facts->records->n_authority =
 		    0;
 		inquiry_give_up(
@@ -122,7 +120,7 @@ static int on_frame(struct conn *conn, const uint8_t *body, size_t body_bytes)
 	Resolverd__Worker__Job *job = resolverd__worker__job__unpack(NULL, body_bytes, body);
 	int r = -EBADMSG;
 	if (job != NULL && job->question != NULL)
-		r = jobs_add(&worker->jobs, job->id, job->question, job->deadline_ms);
+		r = jobs_add(&worker->jobs, job);
 	resolverd__worker__job__free_unpacked(job, NULL);
 	if (r != 0)
 		log_fatal("cannot take a job: %s", strerror(-r));
@@ -144,55 +142,29 @@ static void on_close(struct conn *conn)
 static const struct conn_handler server_handler = {
     .on_frame = on_frame, .on_malformed = on_malformed, .on_close = on_close};
 
-/* ---- self-check: does the root key set validate on this path? ---- */
-
-#define SELF_CHECK_GOOD_S 30
-#define SELF_CHECK_BAD_S 2
-
-static void report_root(struct worker *worker, bool secure, bool bogus, const char *why)
+static void send_self_check(void *arg, const Resolverd__Worker__SelfCheck *check)
 {
-	struct timeval again = {.tv_sec = secure ? SELF_CHECK_GOOD_S : SELF_CHECK_BAD_S};
-	evtimer_add(&worker->self_check, &again);
-	if (worker->reported && secure == worker->root_secure)
-		return;
-	worker->reported = true;
-	worker->root_secure = secure;
-	char reason[300];
-	snprintf(reason, sizeof reason, "the root key set does not validate: %s", why);
-	Resolverd__Worker__SelfCheck check = RESOLVERD__WORKER__SELF_CHECK__INIT;
-	check.root_status = secure  ? RESOLVERD__V1__STATUS__SECURE
-			    : bogus ? RESOLVERD__V1__STATUS__BOGUS
-				    : RESOLVERD__V1__STATUS__ERROR;
-	check.reason = secure ? check.reason : reason;
 	Resolverd__Worker__Facts facts = RESOLVERD__WORKER__FACTS__INIT;
 	facts.data_case = RESOLVERD__WORKER__FACTS__DATA_SELF_CHECK;
-	facts.self_check = &check;
-	send_facts(worker, &facts);
+	facts.self_check = (Resolverd__Worker__SelfCheck *)(uintptr_t)check;
+	send_facts(arg, &facts);
 }
 
-static void on_root_keys(
-    void *arg, int rcode, void *packet, int packet_bytes, int sec, char *why, int was_ratelimited)
-{
-	(void)packet, (void)was_ratelimited;
-	bool answered = rcode == 0 && packet_bytes > 0;
-	report_root(arg, answered && sec == 2, sec == 1,
-	    why != NULL            ? why
-	    : answered && sec == 0 ? "the answer is not signed"
-				   : "no root server could be reached, or the path strips DNSSEC");
-}
+/* ---- start ---- */
 
-static void on_self_check(evutil_socket_t fd, short what, void *arg)
+static int take_policy(struct worker *worker, const struct config *config)
 {
-	struct worker *worker = arg;
-	(void)fd, (void)what;
-	int r = ub_resolve_event(
-	    worker->resolver, ".", TYPE_DNSKEY, ns_c_in, worker, on_root_keys, NULL);
-	if (r != 0) {
-		char why[200];
-		snprintf(why, sizeof why, "libunbound does not start with this configuration: %s",
-		    ub_strerror(r));
-		report_root(worker, false, false, why);
-	}
+	struct inquiry_policy *policy = &worker->jobs.policy;
+	*policy = (struct inquiry_policy){
+	    .digests = config->resolver.digests, .digest_count = config->resolver.digest_count};
+	worker->insecure_zones = calloc(config->zone_count + 1, sizeof *worker->insecure_zones);
+	if (worker->insecure_zones == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->zone_count; i++)
+		if (zone_is_insecure(&config->zones[i], clock_wall_ms()))
+			worker->insecure_zones[policy->insecure_zone_count++] = config->zones[i];
+	policy->insecure_zones = worker->insecure_zones;
+	return 0;
 }
 
 int worker_main(const struct config *config, unsigned index)
@@ -214,18 +186,17 @@ int worker_main(const struct config *config, unsigned index)
 	}
 	jobs_init(&worker->jobs, worker->base,
 	    &(struct job_limits){.running_max = RUNNING_MAX, .per_zone_max = PER_ZONE_MAX});
-	worker->jobs.policy =
-	    (struct inquiry_policy){config->resolver.digests, config->resolver.digest_count};
 	worker->jobs.lookup = start_lookup;
 	worker->jobs.done = on_job_done;
 	worker->jobs.arg = worker;
-	if (conn_init(&worker->server, worker->base, ROLE_FD_CHANNEL, FRAME_MAX_REQUEST_BYTES,
+	if (take_policy(worker, config) != 0 ||
+	    conn_init(&worker->server, worker->base, ROLE_FD_CHANNEL, FRAME_MAX_REQUEST_BYTES,
 		SIZE_MAX, &server_handler, worker) != 0) {
 		log_fatal("cannot watch the server's socket");
 		return EX_OSERR;
 	}
-	evtimer_assign(&worker->self_check, worker->base, on_self_check, worker);
-	evtimer_add(&worker->self_check, &(struct timeval){0});
+	selfcheck_start(
+	    &worker->self_check, worker->base, worker->resolver, config, send_self_check, worker);
 	event_base_dispatch(worker->base);
 	/* The process ends here: libunbound's lookups in flight end with it. */
 	_exit(0);

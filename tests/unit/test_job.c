@@ -114,7 +114,11 @@ static void add(struct world *world, int kind, uint64_t id, const char *name, ui
 	question.name = (char *)(uintptr_t)name;
 	question.port = kind == V1(KIND__HOST) ? 25 : 0;
 	question.type = kind == V1(KIND__RECORDS) ? 16 : 0;
-	assert_int_equal(jobs_add(&world->jobs, id, &question, deadline_ms), 0);
+	Resolverd__Worker__Job message = RESOLVERD__WORKER__JOB__INIT;
+	message.id = id;
+	message.question = &question;
+	message.deadline_ms = deadline_ms;
+	assert_int_equal(jobs_add(&world->jobs, &message), 0);
 }
 
 static void add_records(struct world *world, uint64_t id, const char *name, uint32_t deadline_ms)
@@ -325,7 +329,10 @@ static void question_of_unknown_kind_is_refused(void **state)
 	Resolverd__V1__Question question = RESOLVERD__V1__QUESTION__INIT;
 	(void)state;
 	question.name = (char *)(uintptr_t) "example";
-	assert_true(jobs_add(&world->jobs, 1, &question, LONG_MS) < 0);
+	Resolverd__Worker__Job message = RESOLVERD__WORKER__JOB__INIT;
+	message.question = &question;
+	message.deadline_ms = LONG_MS;
+	assert_true(jobs_add(&world->jobs, &message) < 0);
 	world_free(world);
 }
 
