@@ -14,7 +14,8 @@ CFLAGS_cov := -O0 -g --coverage
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wvla \
 	-Wformat=2 -Wundef $(if $(CI),-Werror)
 CFLAGS += -std=gnu2x $(CFLAGS_$(MODE)) $(WARNINGS) -fvisibility=hidden -fPIC -fstack-protector-strong
-CPPFLAGS += -D_GNU_SOURCE -DRESOLVERD_VERSION='"$(VERSION)"' -I. -isystem $(BUILD)/gen
+BUILD_TIME := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),0)
+CPPFLAGS += -D_GNU_SOURCE -DRESOLVERD_VERSION='"$(VERSION)"' -DRESOLVERD_BUILD_TIME_S=$(BUILD_TIME) -I. -isystem $(BUILD)/gen
 
 pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
 WIRE_LIBS = $(call pkg,--libs,libprotobuf-c libsodium)

@@ -28,7 +28,7 @@ static const char usage[] =
 struct arguments {
 	const char *config_file, *role;
 	const char **set; /* NULL-terminated */
-	bool check_only;
+	bool config_is_default, check_only;
 };
 
 enum { OPTION_CONFIG = 256, OPTION_SET, OPTION_CHECK, OPTION_VERSION, OPTION_HELP, OPTION_ROLE };
@@ -79,21 +79,22 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
 /* NULL after saying why. A default file that is not there is an empty one. */
 static char *read_config(struct arguments *arguments)
 {
-	bool is_default = arguments->config_file == NULL;
 	char error[700];
-	if (is_default)
+	arguments->config_is_default = arguments->config_file == NULL;
+	if (arguments->config_is_default)
 		arguments->config_file = DEFAULT_CONFIG;
-	char *text = config_read_file(arguments->config_file, is_default, error, sizeof error);
+	char *text = config_read_file(
+	    arguments->config_file, arguments->config_is_default, error, sizeof error);
 	if (text == NULL)
 		log_error("%s", error);
 	return text;
 }
 
-static int run_role(const char *role, const struct config *config)
+static int run_role(const char *role, struct config *config, const struct config_source *source)
 {
 	unsigned index;
 	if (strcmp(role, "server") == 0)
-		return server_main(config);
+		return server_main(config, source);
 	if (sscanf(role, "worker:%u", &index) == 1)
 		return worker_main(config, index);
 	log_error("there is no role '%s'", role);
@@ -112,7 +113,8 @@ int main(int argc, char **argv)
 	}
 	struct config config;
 	char error[700];
-	char *text = arguments.role != NULL ? role_read_config() : read_config(&arguments);
+	char *text =
+	    arguments.role != NULL ? role_read_config(ROLE_FD_CONFIG) : read_config(&arguments);
 	struct config_source source = {
 	    .file = arguments.config_file, .text = text, .set = arguments.set};
 	if (sodium_init() < 0)
@@ -124,12 +126,13 @@ int main(int argc, char **argv)
 		exit_code = EX_CONFIG;
 	} else {
 		if (arguments.role != NULL)
-			exit_code = run_role(arguments.role, &config);
+			exit_code = run_role(arguments.role, &config, &source);
 		else if (arguments.check_only)
 			exit_code = EX_OK;
 		else
 			exit_code = supervisor_main(&(struct supervisor_start){.config = &config,
 			    .config_file = arguments.config_file,
+			    .config_optional = arguments.config_is_default,
 			    .config_text = text,
 			    .set = arguments.set});
 		config_fini(&config);

@@ -12,8 +12,8 @@
 /* ---- the tables ---- */
 
 static const struct key keys[] = {
-    {"server", "socket", "/run/resolverd/resolverd.sock", SOCKET_PATH, 0, 0, true},
-    {"server", "control-socket", "/run/resolverd/control.sock", SOCKET_PATH, 0, 0, true},
+    {"server", "socket", CONFIG_SOCKET, SOCKET_PATH, 0, 0, true},
+    {"server", "control-socket", "", SOCKET_PATH, 0, 0, true},
     {"server", "socket-mode", "0660", MODE, 0, 0, true},
     {"server", "socket-group", "", TEXT, 0, 0, true},
     {"server", "state-directory", "/var/lib/resolverd", TEXT, 0, 0, true},

@@ -8,6 +8,9 @@
 
 #include "resolverd/base/config.h"
 
+#define CONFIG_SOCKET "/run/resolverd/resolverd.sock"
+#define CONFIG_CONTROL_SOCKET "/run/resolverd/control.sock"
+
 enum value_kind {
 	TEXT,
 	SOCKET_PATH,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "proto/names.h"
@@ -281,6 +282,30 @@ static void take_member(struct config *config)
 	config->signing.member = strdup(host);
 }
 
+/* Beside another socket than the usual one, so that two daemons never share it. */
+static int take_control_socket(struct taker *taker, const char *path)
+{
+	static const char suffix[] = ".control";
+	char beside[sizeof((struct sockaddr_un *)NULL)->sun_path];
+	struct config *config = taker->config;
+	size_t kept = strlen(config->server.socket);
+	if (kept > sizeof beside - sizeof suffix)
+		kept = sizeof beside - sizeof suffix; /* a long name gives way */
+	if (path[0] == '\0' && strcmp(config->server.socket, CONFIG_SOCKET) == 0)
+		path = CONFIG_CONTROL_SOCKET;
+	if (path[0] == '\0') {
+		snprintf(beside, sizeof beside, "%.*s%s", (int)kept, config->server.socket, suffix);
+		path = beside;
+	}
+	config->server.control_socket = strdup(path);
+	if (config->server.control_socket == NULL)
+		return -ENOMEM;
+	if (strcmp(config->server.socket, config->server.control_socket) == 0)
+		return refuse(taker, NULL,
+		    "server.control-socket and server.socket are the same path; they need two");
+	return 0;
+}
+
 static int take_server(struct taker *taker)
 {
 	struct config *config = taker->config;
@@ -288,15 +313,14 @@ static int take_server(struct taker *taker)
 	      *signing = cfg_getsec(taker->cfg, "signing"),
 	      *cache = cfg_getsec(taker->cfg, "cache");
 	config->server.socket = strdup(cfg_getstr(server, "socket"));
-	config->server.control_socket = strdup(cfg_getstr(server, "control-socket"));
+	int r = take_control_socket(taker, cfg_getstr(server, "control-socket"));
+	if (r != 0)
+		return r;
 	config->server.state_directory = strdup(cfg_getstr(server, "state-directory"));
 	config->server.socket_mode = (mode_t)strtol(cfg_getstr(server, "socket-mode"), NULL, 8);
 	const char *group = cfg_getstr(server, "socket-group");
 	config->server.socket_group = group[0] != '\0' ? strdup(group) : NULL;
 	config->server.max_clients = (uint32_t)strtol(cfg_getstr(server, "max-clients"), NULL, 10);
-	if (strcmp(config->server.socket, config->server.control_socket) == 0)
-		return refuse(taker, NULL,
-		    "server.control-socket and server.socket are the same path; they need two");
 	config->signing.public_key_file = strdup(cfg_getstr(signing, "public-key-file"));
 	config->signing.member = strdup(cfg_getstr(signing, "member"));
 	take_member(config);

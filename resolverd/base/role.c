@@ -70,17 +70,14 @@ void role_die_with_parent(pid_t parent)
 		_exit(0);
 }
 
-char *role_read_config(void)
+char *role_read_config(int fd)
 {
 	struct stat status;
-	if (fstat(ROLE_FD_CONFIG, &status) != 0)
-		return NULL;
-	char *text = calloc(1, (size_t)status.st_size + 1);
-	if (text != NULL &&
-	    pread(ROLE_FD_CONFIG, text, (size_t)status.st_size, 0) != status.st_size) {
+	char *text = fstat(fd, &status) == 0 ? calloc(1, (size_t)status.st_size + 1) : NULL;
+	if (text != NULL && pread(fd, text, (size_t)status.st_size, 0) != status.st_size) {
 		free(text);
-		return NULL;
+		text = NULL;
 	}
-	close(ROLE_FD_CONFIG);
+	close(fd);
 	return text;
 }

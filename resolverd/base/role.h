@@ -12,17 +12,30 @@
 enum role_fd {
 	ROLE_FD_CHANNEL =
 	    3, /* server: to the supervisor (SEQPACKET); worker: to the server (STREAM) */
-	ROLE_FD_CONFIG = 4, /* memfd: the text of the configuration file */
-	ROLE_FD_LISTEN = 5, /* server only */
+	ROLE_FD_CONFIG = 4,  /* memfd: the text of the configuration file */
+	ROLE_FD_LISTEN = 5,  /* server only */
+	ROLE_FD_CONTROL = 6, /* server only: listens on the control socket */
 };
 
 enum link_type {
 	/* supervisor to server */
 	LINK_WORKER = 1, /* a new worker: index, pid; its socket comes with SCM_RIGHTS */
 	LINK_DELEGATION, /* bytes: a serialized SignedDelegation */
+	LINK_CONFIG,     /* a new configuration, checked; its text comes as a memfd */
+	LINK_RENEW,      /* all workers: index 1 at once, 0 one by one */
+	LINK_ANCHOR,     /* bytes: struct link_anchor */
 	/* server to supervisor */
-	LINK_DELEGATE,     /* bytes: the online public key */
-	LINK_WORKER_STUCK, /* index, pid: kill and replace it */
+	LINK_DELEGATE,       /* bytes: the online public key */
+	LINK_WORKER_STUCK,   /* index, pid: kill and replace it */
+	LINK_WORKER_RETIRED, /* index, pid: as planned; replace it */
+};
+
+/* What the supervisor knows of the root's trust anchor and of times that can't be in the future. */
+struct link_anchor {
+	int64_t checked_at_ms;  /* wall; last RFC 5011 check that succeeded; 0: none */
+	int64_t newest_file_ms; /* wall; of anchor and state files */
+	uint32_t key_tag_count;
+	uint16_t key_tags[16];
 };
 
 struct link_message {
@@ -42,5 +55,5 @@ struct link_message {
 
 /* Ends this process when its parent dies, even if it died already. */
 void role_die_with_parent(pid_t parent);
-/* Reads the whole of the config memfd; NULL on failure. The caller frees. */
-char *role_read_config(void);
+/* Reads the whole of a configuration's memfd and closes it; NULL on failure. The caller frees. */
+char *role_read_config(int fd);

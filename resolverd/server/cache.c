@@ -14,13 +14,17 @@ struct cache_entry {
 	uint8_t key[];
 };
 
-struct answer *answer_new(size_t blob_bytes, size_t hosts_bytes)
+struct answer *answer_new(size_t blob_bytes, size_t hosts_bytes, size_t trace_bytes)
 {
-	struct answer *answer = malloc(sizeof *answer + blob_bytes + hosts_bytes);
+	if (blob_bytes >= 1u << 24 || hosts_bytes > UINT16_MAX || trace_bytes > UINT32_MAX)
+		return NULL;
+	struct answer *answer = malloc(sizeof *answer + blob_bytes + hosts_bytes + trace_bytes);
 	if (answer == NULL)
 		return NULL;
-	*answer = (struct answer){
-	    .refs = 1, .blob_bytes = (uint32_t)blob_bytes, .hosts_bytes = (uint32_t)hosts_bytes};
+	*answer = (struct answer){.refs = 1,
+	    .blob_bytes = (uint32_t)blob_bytes & 0xffffffu,
+	    .hosts_bytes = (uint16_t)hosts_bytes,
+	    .trace_bytes = (uint32_t)trace_bytes};
 	return answer;
 }
 
@@ -113,7 +117,8 @@ static void evict_one(struct cache *cache, const struct cache_entry *spare)
 void cache_put(struct cache *cache, const struct question_key *key, struct answer *answer)
 {
 	/* One answer never pushes out a large part of the others. */
-	if (!answer->cacheable || answer->blob_bytes + answer->hosts_bytes > cache->max_bytes / 8)
+	if (!answer->cacheable ||
+	    (size_t)answer->blob_bytes + answer->hosts_bytes > cache->max_bytes / 8)
 		return;
 	struct cache_entry *entry = find(cache, key);
 	if (entry != NULL) {

@@ -11,16 +11,18 @@
 
 struct answer {
 	uint32_t refs;
-	uint32_t blob_bytes;  /* field 3 of a Response: tag, length, SignedAnswer */
-	uint32_t hosts_bytes; /* routes: host names to look up, each with its final zero */
-	uint16_t host_count;
-	bool cacheable;
+	uint32_t blob_bytes : 24; /* field 3 of a Response: tag, length, SignedAnswer */
+	uint32_t host_count : 7;
+	uint32_t cacheable : 1;
+	uint16_t hosts_bytes;       /* routes: host names to look up, each with its final zero */
+	uint16_t policy_generation; /* routes: of the local policy in it (signer.h) */
+	uint32_t trace_bytes;       /* of a job with a trace: an Explained with its lookups */
 	int64_t expires_at_ms;
-	uint8_t data[]; /* blob, then hosts */
+	uint8_t data[]; /* blob, then hosts, then trace */
 };
 
-struct answer *answer_new(
-    size_t blob_bytes, size_t hosts_bytes); /* one reference; NULL: no memory */
+/* One reference; NULL: no memory. */
+struct answer *answer_new(size_t blob_bytes, size_t hosts_bytes, size_t trace_bytes);
 struct answer *answer_ref(struct answer *answer);
 void answer_unref(struct answer *answer); /* NULL is fine */
 

@@ -11,6 +11,8 @@
 #include "resolverd/base/clock.h"
 #include "resolverd/base/log.h"
 
+#define TRACED 0x80u /* in the key's first byte, the kind */
+
 struct pool_job {
 	struct table_node node;
 	TAILQ_ENTRY(pool_job) link; /* in waiting, suspects or a worker's in_flight */
@@ -18,6 +20,7 @@ struct pool_job {
 	uint64_t id;
 	int64_t given_at_ms; /* mono, to its worker */
 	unsigned deaths;
+	bool trace;
 	Resolverd__V1__Question question; /* name points into key */
 	uint8_t key[];                    /* and a final zero */
 };
@@ -85,6 +88,7 @@ static bool give(struct pool *pool, struct pool_worker *worker, struct pool_job 
 {
 	Resolverd__Worker__Job message = RESOLVERD__WORKER__JOB__INIT;
 	message.id = job->id;
+	message.trace = job->trace;
 	message.question = &job->question;
 	message.deadline_ms =
 	    pool->deadline_ms - pool->deadline_ms / 10; /* its word beats the request's end */
@@ -101,12 +105,19 @@ static bool give(struct pool *pool, struct pool_worker *worker, struct pool_job 
 	return true;
 }
 
+static bool is_held(const struct pool *pool)
+{
+	return pool->hold_reason != NULL && pool->hold_reason[0] != '\0';
+}
+
 static struct pool_worker *least_busy(struct pool *pool)
 {
 	struct pool_worker *best = NULL;
+	if (is_held(pool))
+		return NULL;
 	for (unsigned i = 0; i < POOL_WORKERS_MAX; i++) {
 		struct pool_worker *worker = &pool->workers[i];
-		if (worker->up && worker->root_secure && !worker->alone &&
+		if (worker->up && worker->root_secure && !worker->alone && !worker->retiring &&
 		    worker->in_flight_count < POOL_PER_WORKER_MAX &&
 		    (best == NULL || worker->in_flight_count < best->in_flight_count))
 			best = worker;
@@ -119,7 +130,7 @@ static struct pool_worker *least_busy(struct pool *pool)
 static struct pool_worker *ward_for_suspects(struct pool *pool)
 {
 	for (unsigned i = 0; i < POOL_WORKERS_MAX; i++)
-		if (pool->workers[i].up && pool->workers[i].alone)
+		if (pool->workers[i].up && pool->workers[i].alone && !pool->workers[i].retiring)
 			return &pool->workers[i];
 	struct pool_worker *worker = TAILQ_EMPTY(&pool->suspects) ? NULL : least_busy(pool);
 	if (worker != NULL)
@@ -150,9 +161,12 @@ static void hand_out(struct pool *pool)
 	}
 }
 
-int pool_ask(struct pool *pool, const struct question_key *key,
-    const Resolverd__V1__Question *question, struct job_waiter *waiter)
+int pool_ask(struct pool *pool, const struct question_key *plain_key,
+    const Resolverd__V1__Question *question, bool trace, struct job_waiter *waiter)
 {
+	struct question_key traced_key = *plain_key;
+	const struct question_key *key = trace ? &traced_key : plain_key;
+	traced_key.bytes[0] |= TRACED;
 	struct pool_job *job = (struct pool_job *)table_find(&pool->jobs, key->bytes, key->count);
 	if (job == NULL) {
 		if (pool->jobs.count >= POOL_JOBS_MAX)
@@ -164,6 +178,7 @@ int pool_ask(struct pool *pool, const struct question_key *key,
 		job->node.key = job->key;
 		job->node.key_bytes = (uint32_t)key->count;
 		job->id = ++pool->next_id;
+		job->trace = trace;
 		resolverd__v1__question__init(&job->question);
 		job->question.kind = question->kind;
 		job->question.port = question->port;
@@ -187,6 +202,51 @@ void pool_forget(struct job_waiter *waiter)
 	waiter->waiting = false;
 }
 
+/* ---- renewal ---- */
+
+static void retire(struct pool_worker *worker)
+{
+	log_info("worker %u (pid %d) is replaced", worker->index, worker->pid);
+	worker->retiring = true;
+	if (worker->in_flight_count == 0)
+		conn_close(&worker->conn);
+}
+
+/* A worker that validates leaves only once all that were started for this renewal do, so that a new
+ * configuration or trust anchor that doesn't work takes nothing away. */
+static void renew_next(struct pool *pool)
+{
+	bool unproven = false;
+	for (unsigned i = 0; i < pool->workers_wanted; i++) {
+		const struct pool_worker *worker = &pool->workers[i];
+		unproven |=
+		    !worker->up || worker->retiring || (!worker->outdated && !worker->root_secure);
+	}
+	for (unsigned i = 0; i < POOL_WORKERS_MAX; i++) {
+		struct pool_worker *worker = &pool->workers[i];
+		if (!worker->up || !worker->outdated || worker->retiring ||
+		    (unproven && worker->root_secure))
+			continue;
+		retire(worker);
+		unproven = true;
+	}
+}
+
+void pool_renew(struct pool *pool, bool at_once)
+{
+	for (unsigned i = 0; i < POOL_WORKERS_MAX; i++) {
+		struct pool_worker *worker = &pool->workers[i];
+		worker->outdated = worker->up;
+		if (!worker->up || !at_once)
+			continue;
+		if (!worker->retiring)
+			retire(worker);
+		worker->root_secure = worker->root_known = false;
+		conn_close(&worker->conn);
+	}
+	renew_next(pool);
+}
+
 /* ---- what workers say ---- */
 
 static void take_self_check(struct pool_worker *worker, const Resolverd__Worker__SelfCheck *check)
@@ -208,6 +268,8 @@ static void take_self_check(struct pool_worker *worker, const Resolverd__Worker_
 		    "%s", check->reason);
 	else
 		hand_out(worker->pool); /* it takes jobs from now on */
+	worker->pool->on_self_check(worker->pool->arg, check);
+	renew_next(worker->pool);
 }
 
 static struct pool_job *in_flight_with_id(struct pool_worker *worker, uint64_t id)
@@ -241,8 +303,10 @@ static int on_frame(struct conn *conn, const uint8_t *body, size_t body_bytes)
 			TAILQ_REMOVE(&worker->in_flight, job, link);
 			worker->in_flight_count--;
 			pool->done_count++;
-			finish(pool, job, pool->on_facts(pool->arg, facts));
+			finish(pool, job, pool->on_facts(pool->arg, facts, job->trace));
 			hand_out(pool);
+			if (worker->retiring && worker->in_flight_count == 0)
+				conn_close(conn);
 		}
 	}
 	resolverd__worker__facts__free_unpacked(facts, NULL);
@@ -258,31 +322,43 @@ static void on_malformed(struct conn *conn, const char *what)
 	log_error("worker %u sent %s: replaced", worker->index, what);
 }
 
+/* It was in flight when a worker ended unasked, and may be why. */
+static void rerun_suspect(struct pool *pool, struct pool_job *job)
+{
+	if (++job->deaths < 2) {
+		pool->rerun_count++;
+		TAILQ_INSERT_TAIL(&pool->suspects, job, link);
+		return;
+	}
+	pool->quarantined_count++;
+	log_error("quarantined for failure-ttl: '%s': two workers died with it in flight",
+	    job->question.name);
+	fail(pool, job, "quarantined: two workers died while working on it");
+}
+
 /* The worker is gone, or we are done with it; the supervisor starts another. */
 static void on_close(struct conn *conn)
 {
 	struct pool_worker *worker = conn->owner;
 	struct pool *pool = worker->pool;
 	struct pool_job *job;
-	log_warning("worker %u (pid %d) is gone with %u jobs in flight; they run again",
-	    worker->index, worker->pid, worker->in_flight_count);
+	bool retired = worker->retiring;
+	if (!retired)
+		log_warning("worker %u (pid %d) is gone with %u jobs in flight; they run again",
+		    worker->index, worker->pid, worker->in_flight_count);
 	conn_fini(conn);
 	worker->up = worker->alone = worker->root_known = worker->root_secure = false;
+	worker->outdated = worker->retiring = false;
 	worker->in_flight_count = 0;
-	pool->worker_deaths++;
-	pool->on_stuck(pool->arg, worker->index, worker->pid); /* in case it lives on without us */
+	pool->worker_deaths += !retired;
+	pool->on_gone(
+	    pool->arg, worker->index, worker->pid, retired); /* in case it lives on without us */
 	while ((job = TAILQ_FIRST(&worker->in_flight)) != NULL) {
 		TAILQ_REMOVE(&worker->in_flight, job, link);
-		if (++job->deaths >= 2) {
-			pool->quarantined_count++;
-			log_error(
-			    "quarantined for failure-ttl: '%s': two workers died with it in flight",
-			    job->question.name);
-			fail(pool, job, "quarantined: two workers died while working on it");
-		} else {
-			pool->rerun_count++;
-			TAILQ_INSERT_TAIL(&pool->suspects, job, link);
-		}
+		if (retired)
+			TAILQ_INSERT_TAIL(&pool->waiting, job, link);
+		else
+			rerun_suspect(pool, job);
 	}
 	hand_out(pool);
 }
@@ -318,11 +394,17 @@ void pool_tick(struct pool *pool, int64_t now_mono_ms)
 			conn_close(&worker->conn);
 		}
 	}
+	renew_next(pool);
+	hand_out(pool); /* what was held may go on */
 }
 
 bool pool_is_ready(const struct pool *pool, const char **ret_reason)
 {
 	bool any_known = false;
+	if (is_held(pool)) {
+		*ret_reason = pool->hold_reason;
+		return false;
+	}
 	for (unsigned i = 0; i < POOL_WORKERS_MAX; i++) {
 		const struct pool_worker *worker = &pool->workers[i];
 		if (worker->up && worker->root_secure)

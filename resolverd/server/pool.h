@@ -35,7 +35,8 @@ TAILQ_HEAD(pool_jobs, pool_job);
 struct pool_worker {
 	struct pool *pool;
 	struct conn conn;
-	bool up, alone; /* alone: it runs a suspect */
+	bool up, alone;          /* alone: it runs a suspect */
+	bool outdated, retiring; /* to be replaced; retiring: takes no new jobs, ends when idle */
 	bool root_known, root_secure;
 	uint32_t index;
 	int32_t pid;
@@ -51,13 +52,16 @@ struct pool {
 	struct pool_jobs waiting, suspects;
 	uint64_t next_id;
 	uint64_t done_count, rerun_count, quarantined_count, worker_deaths;
-	char not_secure_reason[300];
+	char not_secure_reason[400];
+	const char *hold_reason; /* borrowed; while it is set and not empty no job is handed out */
 	/* Facts arrived for this question (already checked); returns the answer for the waiters, a
 	 * reference that the pool hands back through release. */
-	void *(*on_facts)(void *arg, Resolverd__Worker__Facts *facts);
+	void *(*on_facts)(void *arg, Resolverd__Worker__Facts *facts, bool traced);
+	void (*on_self_check)(void *arg, const Resolverd__Worker__SelfCheck *check);
 	void *(*on_failure)(void *arg, Resolverd__V1__Question *question, const char *reason);
 	void (*release)(void *arg, void *answer);
-	void (*on_stuck)(void *arg, uint32_t index, int32_t pid);
+	/* End this process: it is stuck, or (retired) replaced as planned. */
+	void (*on_gone)(void *arg, uint32_t index, int32_t pid, bool retired);
 	void *arg;
 };
 
@@ -68,16 +72,21 @@ void pool_fini(struct pool *pool);
 /* Takes fd: the socket of a new worker in this place. */
 void pool_worker_up(struct pool *pool, uint32_t index, int32_t pid, int fd);
 
-/* Joins the job for this question, or starts it. on_answer never comes from within. Returns 0, or
- * -EBUSY when too many jobs are waiting, or -ENOMEM. */
+/* Joins the job for this question, or starts it; one with trace shares nothing with those without.
+ * on_answer never comes from within. Returns 0, or -EBUSY when too many jobs are waiting, or
+ * -ENOMEM. */
 [[gnu::warn_unused_result]] int pool_ask(struct pool *pool, const struct question_key *key,
-    const Resolverd__V1__Question *question, struct job_waiter *waiter);
+    const Resolverd__V1__Question *question, bool trace, struct job_waiter *waiter);
 /* The waiter no longer wants it; the job goes on. Fine for one that does not wait. */
 void pool_forget(struct job_waiter *waiter);
 
-/* Once a second: finds workers that are stuck. */
+/* Replaces every worker: one by one, each when the one before it has proven to validate; or all at
+ * once, when nothing they say counts any more. Their jobs are done or run again. */
+void pool_renew(struct pool *pool, bool at_once);
+
+/* Once a second: finds workers that are stuck, goes on with a renewal. */
 void pool_tick(struct pool *pool, int64_t now_mono_ms);
 
-/* A worker is up and the root key set validates. Else *ret_reason says why not. */
+/* A worker is up, the root key set validates, nothing holds. Else *ret_reason says why not. */
 bool pool_is_ready(const struct pool *pool, const char **ret_reason);
 uint32_t pool_workers_up(const struct pool *pool);

@@ -8,6 +8,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "proto/combine.h"
 #include "resolverd/base/clock.h"
 #include "resolverd/base/log.h"
 #include "resolverd/base/role.h"
@@ -16,6 +17,8 @@
 #define SWEEP_PER_TICK 4096u
 #define DELEGATE_RETRY_MS 5000
 #define CLOCK_STEP_MS 2000
+#define OVERRIDE_WARN_MS (INT64_C(86400) * 1000)
+#define OVERRIDES_SAID_MAX 100u
 
 /* ---- clients ---- */
 
@@ -23,9 +26,10 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     int address_bytes, void *arg)
 {
 	struct server *server = arg;
-	(void)listener, (void)address, (void)address_bytes;
-	session_open(server, fd);
-	if (server->session_count >= server->config->server.max_clients && server->accepting) {
+	(void)address, (void)address_bytes;
+	session_open(server, fd, listener == server->control_listener);
+	if (listener == server->listener && server->accepting &&
+	    server->session_count >= server->config->server.max_clients) {
 		log_warning("%u clients are connected, the limit server.max-clients: new ones wait",
 		    server->session_count);
 		server->accepting = false;
@@ -73,7 +77,7 @@ static void *on_failure(void *arg, Resolverd__V1__Question *question, const char
 	return answer;
 }
 
-static void *on_facts(void *arg, Resolverd__Worker__Facts *facts)
+static void *on_facts(void *arg, Resolverd__Worker__Facts *facts, bool traced)
 {
 	struct server *server = arg;
 	struct answer *answer = signer_answer(&server->signer, facts, clock_wall_ms());
@@ -82,8 +86,15 @@ static void *on_facts(void *arg, Resolverd__Worker__Facts *facts)
 		return on_failure(
 		    arg, facts->question, "internal error: the facts do not fit the question");
 	}
-	keep(server, facts->question, answer);
+	if (!traced) /* explain changes nothing */
+		keep(server, facts->question, answer);
 	return answer;
+}
+
+static void on_self_check(void *arg, const Resolverd__Worker__SelfCheck *check)
+{
+	struct server *server = arg;
+	health_take_canaries(&server->health, server->config, check);
 }
 
 static void release(void *arg, void *answer)
@@ -104,12 +115,79 @@ static void ask_delegation(struct server *server)
 		log_error("cannot ask the supervisor for a delegation");
 }
 
-static void on_stuck(void *arg, uint32_t index, int32_t pid)
+static void on_gone(void *arg, uint32_t index, int32_t pid, bool retired)
 {
-	struct link_message message = {.type = LINK_WORKER_STUCK, .index = index, .pid = pid};
+	struct link_message message = {
+	    .type = retired ? LINK_WORKER_RETIRED : LINK_WORKER_STUCK, .index = index, .pid = pid};
 	(void)arg;
 	if (link_send(ROLE_FD_CHANNEL, &message, -1) != 0)
 		log_error("cannot tell the supervisor about worker %u", index);
+}
+
+/* How an override is doing: said when it is loaded, a day before its end, and then. */
+static void say_overrides(struct server *server, int64_t now_ms)
+{
+	const struct config *config = server->config;
+	int64_t before_ms = server->lapses_said_at_ms;
+	server->lapses_said_at_ms = now_ms;
+	for (size_t i = 0; i < config->override_count; i++) {
+		const struct config_override *override = &config->overrides[i];
+		int64_t until_ms = override->until_ms, warn_ms = until_ms - OVERRIDE_WARN_MS;
+		const char *word = requirement_text((int) override->requirement);
+		if (until_ms == 0)
+			continue;
+		if (before_ms < until_ms && now_ms >= until_ms)
+			log_warning("override '%s' (%s: %s) has lapsed: the normal policy holds",
+			    override->next_hop, word, override->reason);
+		else if (before_ms < warn_ms && now_ms >= warn_ms && now_ms < until_ms)
+			log_warning("override '%s' (%s: %s) lapses in %lld minutes",
+			    override->next_hop, word, override->reason,
+			    (long long)((until_ms - now_ms) / 60000));
+	}
+}
+
+static void say_configuration(struct server *server)
+{
+	const struct config *config = server->config;
+	int64_t now_ms = clock_wall_ms();
+	server->config_loaded_at_ms = now_ms;
+	for (size_t i = 0; i < config->override_count && i < OVERRIDES_SAID_MAX; i++)
+		log_notice("override '%s': %s%s%s", config->overrides[i].next_hop,
+		    requirement_text((int)config->overrides[i].requirement),
+		    config->overrides[i].reason[0] != '\0' ? ", " : "",
+		    config->overrides[i].reason);
+	for (size_t i = 0; i < config->zone_count; i++)
+		if (config->zones[i].insecure_until_ms > now_ms)
+			log_warning("zone '%s' is not validated (insecure-until of its section)",
+			    config->zones[i].name);
+	server->lapses_said_at_ms = 0; /* of an override that ended before, too */
+	say_overrides(server, now_ms);
+}
+
+/* The supervisor checked it; the text is parsed here again since a struct can't be sent. */
+static void reload(struct server *server, int fd)
+{
+	struct config next;
+	char text[700];
+	struct config_source source = *server->source;
+	char *config_text = role_read_config(fd);
+	source.text = config_text;
+	if (config_text == NULL || config_parse(&source, text, sizeof text, &next) != 0) {
+		log_error("reload: the new configuration can't be read; the old one stays");
+		free(config_text);
+		return;
+	}
+	free(config_text);
+	config_keep_fixed(&next, server->config, text, sizeof text);
+	if (strcmp(next.worker_text, server->config->worker_text) != 0)
+		cache_clear(&server->cache); /* found in another way than from now on */
+	config_fini(server->config);
+	*server->config = next;
+	server->pool.deadline_ms = next.resolver.deadline_ms;
+	signer_set_config(&server->signer, server->config);
+	health_forget_canaries(&server->health);
+	say_configuration(server);
+	server_resume_accepting(server);
 }
 
 static void take_message(struct server *server, const struct link_message *message, int fd)
@@ -118,6 +196,14 @@ static void take_message(struct server *server, const struct link_message *messa
 		pool_worker_up(&server->pool, message->index, message->pid, fd);
 		return;
 	}
+	if (message->type == LINK_CONFIG && fd >= 0) {
+		reload(server, fd);
+		return;
+	}
+	if (message->type == LINK_RENEW)
+		pool_renew(&server->pool, message->index != 0);
+	if (message->type == LINK_ANCHOR && message->bytes_count == sizeof server->health.anchor)
+		memcpy(&server->health.anchor, message->bytes, sizeof server->health.anchor);
 	if (message->type == LINK_DELEGATION) {
 		if (signer_set_delegation(&server->signer, message->bytes, message->bytes_count) !=
 		    0)
@@ -142,16 +228,17 @@ static void on_supervisor(evutil_socket_t link, short what, void *arg)
 
 /* ---- every second ---- */
 
-static void say_readiness(struct server *server)
+static void say_readiness(struct server *server, int64_t now_ms)
 {
-	const char *reason = "";
-	bool ready = pool_is_ready(&server->pool, &reason);
+	char reason[800];
+	bool ready = health_is_ready(
+	    &server->health, server->config, &server->pool, now_ms, reason, sizeof reason);
 	if (server->readiness_said && ready == server->ready)
 		return;
 	if (ready)
 		log_notice("ready: the root key set validates, %u workers are up",
 		    pool_workers_up(&server->pool));
-	else if (server->ready || clock_wall_ms() - server->started_at_ms > 3000)
+	else if (server->ready || now_ms - server->started_at_ms > 3000)
 		log_error("not ready: %s", reason);
 	else
 		return; /* just started: give the first lookup its time */
@@ -165,9 +252,13 @@ static void watch_clock(struct server *server, int64_t wall_minus_mono_ms)
 	int64_t step_ms = wall_minus_mono_ms - server->wall_minus_mono_ms;
 	if (server->wall_minus_mono_ms != 0 &&
 	    (step_ms > CLOCK_STEP_MS || step_ms < -CLOCK_STEP_MS)) {
-		log_error("the clock was stepped by %lld ms: all cached answers are dropped",
+		log_error("the clock was stepped by %lld ms: all cached answers are dropped, the "
+			  "workers replaced",
 		    (long long)step_ms);
+		server->health.step_ms = step_ms;
+		server->health.step_count++;
 		cache_clear(&server->cache);
+		pool_renew(&server->pool, true); /* libunbound's caches count in wall time, too */
 		ask_delegation(server);
 	}
 	server->wall_minus_mono_ms = wall_minus_mono_ms;
@@ -179,11 +270,13 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	int64_t mono_ms = clock_mono_ms(), wall_ms = clock_wall_ms();
 	watch_clock(server, wall_ms - mono_ms);
+	health_look_at_clock(&server->health, wall_ms);
 	pool_tick(&server->pool, mono_ms);
 	sessions_tick(server, mono_ms);
 	cache_sweep(&server->cache, SWEEP_PER_TICK, wall_ms);
 	server_resume_accepting(server);
-	say_readiness(server);
+	say_readiness(server, wall_ms);
+	say_overrides(server, wall_ms);
 	/* A new delegation once half of the life of this one is gone. */
 	int64_t left_ms = server->signer.delegation_not_after_ms - wall_ms;
 	if ((server->signer.delegation == NULL || left_ms < 12 * 3600 * INT64_C(1000)) &&
@@ -211,11 +304,15 @@ static int server_start(struct server *server)
 	server->pool.on_facts = on_facts;
 	server->pool.on_failure = on_failure;
 	server->pool.release = release;
-	server->pool.on_stuck = on_stuck;
+	server->pool.on_gone = on_gone;
+	server->pool.on_self_check = on_self_check;
+	server->pool.hold_reason = server->health.clock_problem;
 	server->pool.arg = server;
 	server->listener = evconnlistener_new(server->base, on_accept, server,
 	    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_DISABLED | LEV_OPT_CLOSE_ON_EXEC, 0, ROLE_FD_LISTEN);
-	if (server->listener == NULL)
+	server->control_listener = evconnlistener_new(server->base, on_accept, server,
+	    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, ROLE_FD_CONTROL);
+	if (server->listener == NULL || server->control_listener == NULL)
 		return -errno;
 	evconnlistener_set_error_cb(server->listener, on_accept_error);
 	evutil_make_socket_nonblocking(ROLE_FD_CHANNEL);
@@ -228,13 +325,17 @@ static int server_start(struct server *server)
 	if (event_add(&server->supervisor, NULL) != 0 || event_add(&server->tick, &second) != 0 ||
 	    event_add(&server->terminate, NULL) != 0)
 		return -ENOMEM;
+	health_look_at_clock(&server->health, clock_wall_ms());
+	say_configuration(server);
 	ask_delegation(server);
 	return 0;
 }
 
-int server_main(const struct config *config)
+int server_main(struct config *config, const struct config_source *source)
 {
-	struct server server = {.config = config, .started_at_ms = clock_wall_ms()};
+	struct server server = {
+	    .config = config, .source = source, .started_at_ms = clock_wall_ms()};
+	server.health.started_at_ms = server.started_at_ms;
 	log_open("server");
 	LIST_INIT(&server.sessions);
 	signal(SIGINT, SIG_IGN); /* the supervisor's to handle */
@@ -248,6 +349,7 @@ int server_main(const struct config *config)
 	while (!LIST_EMPTY(&server.sessions))
 		session_close(LIST_FIRST(&server.sessions));
 	evconnlistener_free(server.listener);
+	evconnlistener_free(server.control_listener);
 	pool_fini(&server.pool);
 	cache_fini(&server.cache);
 	signer_fini(&server.signer);

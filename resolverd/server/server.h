@@ -13,6 +13,7 @@
 
 #include "resolverd/base/config.h"
 #include "resolverd/server/cache.h"
+#include "resolverd/server/health.h"
 #include "resolverd/server/pool.h"
 #include "resolverd/server/signer.h"
 
@@ -20,23 +21,27 @@ struct session;
 LIST_HEAD(sessions, session);
 
 struct server {
-	const struct config *config;
+	struct config *config; /* a reload replaces its contents */
+	const struct config_source *source;
 	struct event_base *base;
-	struct evconnlistener *listener;
+	struct evconnlistener *listener, *control_listener;
 	struct cache cache;
 	struct signer signer;
 	struct pool pool;
 	struct sessions sessions;
 	uint32_t session_count;
 	bool accepting, ready, readiness_said;
-	int64_t started_at_ms;
+	struct health health;
+	int64_t started_at_ms, config_loaded_at_ms;
+	int64_t lapses_said_at_ms; /* wall */
 	int64_t delegate_asked_at_ms;
 	int64_t wall_minus_mono_ms; /* changes when the clock is stepped */
 	uint64_t hits, misses, requests;
 	struct event supervisor, tick, terminate;
 };
 
-int server_main(const struct config *config);
+/* source: where config came from, to read a reloaded text alike. */
+int server_main(struct config *config, const struct config_source *source);
 
 /* ---- for session.c ---- */
 void server_resume_accepting(struct server *server);

@@ -1,14 +1,41 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * One client: its requests in, its responses out, in whatever order they get ready. What the cache
- * holds is answered at once; the rest waits as a pending request for the pool's answers, until all
- * are there or its deadline.
+ * holds is answered at once; the rest waits as a pending request (pending.h). On the control socket
+ * a client may also administer.
  */
 #pragma once
 #include "resolverd/server/server.h"
 
+struct pending;
+
+struct session {
+	LIST_ENTRY(session) link;
+	struct server *server;
+	struct conn conn;
+	bool is_control;
+	LIST_HEAD(, pending) pending;
+	uint32_t pending_count;
+};
+
 /* Takes fd, on failure too. */
-void session_open(struct server *server, int fd);
+void session_open(struct server *server, int fd, bool is_control);
 void session_close(struct session *session);
 /* Drops clients that have not read for long. */
 void sessions_tick(struct server *server, int64_t now_mono_ms);
+
+/* ---- for pending.c, status.c, explain.c ---- */
+void session_send(struct session *session, const Resolverd__V1__Response *response);
+void session_send_error(
+    struct session *session, uint64_t id, Resolverd__V1__ErrorCode code, const char *text);
+/* The bytes of the answers as they were signed, behind the id (Response fields 1 and 3). */
+void session_send_answers(
+    struct session *session, uint64_t id, struct answer *const *answers, unsigned count);
+
+void status_send(struct session *session, uint64_t id);
+
+struct explained {                     /* answers are borrowed */
+	struct answer *fresh, *cached; /* cached may be NULL */
+};
+void explain_send(
+    struct session *session, uint64_t id, const struct explained *explained, unsigned count);

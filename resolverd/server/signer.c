@@ -8,6 +8,7 @@
 
 #include "proto/frame.h"
 #include "proto/names.h"
+#include "resolverd/server/policy.h"
 
 #define UNCACHEABLE_LIFE_MS 5000
 #define ROUTE_HOSTS_MAX 16u
@@ -89,35 +90,28 @@ static void set_times(const struct signer *signer, const Resolverd__Worker__Fact
 	int64_t expires_at_ms = now_ms + (life_ms > 0 ? life_ms : UNCACHEABLE_LIFE_MS);
 	if (facts->rrsig_expires_at != 0 && facts->rrsig_expires_at < (uint64_t)expires_at_ms)
 		expires_at_ms = (int64_t)facts->rrsig_expires_at;
+	for (size_t i = 0; i < facts->n_insecure_zones; i++)
+		expires_at_ms = min_ms(expires_at_ms, (int64_t)facts->insecure_zones[i]->until);
 	envelope->validated_at = (uint64_t)now_ms;
 	envelope->expires_at = (uint64_t)expires_at_ms;
 }
 
-/* Data of the kind that was asked for, and local policy over what the worker may not decide. */
-static bool set_data(
-    const struct signer *signer, Resolverd__Worker__Facts *facts, Resolverd__V1__Answer *envelope)
+/* Data of the kind that was asked for. False when the facts are of another. */
+static bool set_data(const Resolverd__Worker__Facts *facts, Resolverd__V1__Answer *envelope)
 {
 	switch (facts->question->kind) {
 	case RESOLVERD__V1__KIND__ROUTE:
-		if (facts->data_case != RESOLVERD__WORKER__FACTS__DATA_ROUTE)
-			return false;
-		facts->route->requirement = RESOLVERD__V1__REQUIREMENT__NORMAL;
-		facts->route->insecure_mx_policy = signer->config->resolver.insecure_mx_policy;
 		envelope->data_case = RESOLVERD__V1__ANSWER__DATA_ROUTE;
 		envelope->route = facts->route;
-		return true;
+		return facts->data_case == RESOLVERD__WORKER__FACTS__DATA_ROUTE;
 	case RESOLVERD__V1__KIND__HOST:
-		if (facts->data_case != RESOLVERD__WORKER__FACTS__DATA_HOST)
-			return false;
 		envelope->data_case = RESOLVERD__V1__ANSWER__DATA_HOST;
 		envelope->host = facts->host;
-		return true;
+		return facts->data_case == RESOLVERD__WORKER__FACTS__DATA_HOST;
 	case RESOLVERD__V1__KIND__RECORDS:
-		if (facts->data_case != RESOLVERD__WORKER__FACTS__DATA_RECORDS)
-			return false;
 		envelope->data_case = RESOLVERD__V1__ANSWER__DATA_RECORDS;
 		envelope->records = facts->records;
-		return true;
+		return facts->data_case == RESOLVERD__WORKER__FACTS__DATA_RECORDS;
 	default:
 		return false;
 	}
@@ -141,7 +135,8 @@ static unsigned hosts_wanted(const Resolverd__V1__Route *route, size_t *ret_byte
 	return count;
 }
 
-static struct answer *sign(struct signer *signer, Resolverd__V1__Answer *envelope)
+static struct answer *sign(
+    struct signer *signer, Resolverd__V1__Answer *envelope, const Resolverd__V1__Explained *trace)
 {
 	size_t bytes = resolverd__v1__answer__get_packed_size(envelope), hosts_bytes = 0;
 	unsigned host_count = envelope->data_case == RESOLVERD__V1__ANSWER__DATA_ROUTE
@@ -160,14 +155,18 @@ static struct answer *sign(struct signer *signer, Resolverd__V1__Answer *envelop
 	uint8_t head[16];
 	size_t head_bytes = varint_put(head, ANSWERS_FIELD_TAG);
 	head_bytes += varint_put(head + head_bytes, outer_bytes);
-	struct answer *answer = answer_new(head_bytes + outer_bytes, hosts_bytes);
+	struct answer *answer = answer_new(head_bytes + outer_bytes, hosts_bytes,
+	    trace != NULL ? resolverd__v1__explained__get_packed_size(trace) : 0);
 	if (answer != NULL) {
 		memcpy(answer->data, head, head_bytes);
 		resolverd__v1__signed_answer__pack(&outer, answer->data + head_bytes);
 		char *hosts = (char *)answer->data + answer->blob_bytes;
 		for (unsigned i = 0; i < host_count; i++)
 			hosts = stpcpy(hosts, envelope->route->mx[i]->name) + 1;
-		answer->host_count = (uint16_t)host_count;
+		if (trace != NULL)
+			resolverd__v1__explained__pack(trace, (uint8_t *)hosts);
+		answer->host_count = host_count & 0x7fu;
+		answer->policy_generation = signer->policy_generation;
 		answer->cacheable = envelope->cacheable;
 		answer->expires_at_ms = (int64_t)envelope->expires_at;
 		signer->signed_count++;
@@ -176,15 +175,66 @@ static struct answer *sign(struct signer *signer, Resolverd__V1__Answer *envelop
 	return answer;
 }
 
+/* Local policy over what the worker may not decide. The message is left as it was: its words are
+ * its own to free, those of the policy are the configuration's. */
+static struct answer *sign_with_policy(struct signer *signer, const Resolverd__V1__Answer *message,
+    const Resolverd__V1__Explained *trace, int64_t now_ms)
+{
+	Resolverd__V1__Answer envelope = *message;
+	Resolverd__V1__Route route;
+	if (envelope.data_case == RESOLVERD__V1__ANSWER__DATA_ROUTE) {
+		route = *envelope.route;
+		envelope.route = &route;
+		policy_apply(
+		    signer->config, envelope.question->name, now_ms, &route, &envelope.expires_at);
+	}
+	return sign(signer, &envelope, trace);
+}
+
 struct answer *signer_answer(struct signer *signer, Resolverd__Worker__Facts *facts, int64_t now_ms)
 {
 	Resolverd__V1__Answer envelope = RESOLVERD__V1__ANSWER__INIT;
+	Resolverd__V1__Explained trace = RESOLVERD__V1__EXPLAINED__INIT;
 	envelope.question = facts->question;
 	envelope.member = signer->config->signing.member;
-	if (!set_data(signer, facts, &envelope))
+	envelope.insecure_zones = facts->insecure_zones;
+	envelope.n_insecure_zones = facts->n_insecure_zones;
+	trace.lookups = facts->lookups;
+	trace.n_lookups = facts->n_lookups;
+	if (!set_data(facts, &envelope))
 		return NULL;
 	set_times(signer, facts, now_ms, &envelope);
-	return sign(signer, &envelope);
+	return sign_with_policy(signer, &envelope, facts->n_lookups > 0 ? &trace : NULL, now_ms);
+}
+
+Resolverd__V1__SignedAnswer *answer_unpack(const struct answer *answer)
+{
+	size_t at = 1; /* the field's tag, then its length */
+	while ((answer->data[at++] & 0x80) != 0)
+		;
+	return resolverd__v1__signed_answer__unpack(
+	    NULL, answer->blob_bytes - at, answer->data + at);
+}
+
+struct answer *signer_derive(struct signer *signer, const struct answer *route, int64_t now_ms)
+{
+	struct answer *derived = NULL;
+	Resolverd__V1__SignedAnswer *outer = answer_unpack(route);
+	Resolverd__V1__Answer *envelope =
+	    outer == NULL
+		? NULL
+		: resolverd__v1__answer__unpack(NULL, outer->answer.len, outer->answer.data);
+	if (envelope != NULL)
+		derived = sign_with_policy(signer, envelope, NULL, now_ms);
+	resolverd__v1__answer__free_unpacked(envelope, NULL);
+	resolverd__v1__signed_answer__free_unpacked(outer, NULL);
+	return derived;
+}
+
+void signer_set_config(struct signer *signer, const struct config *config)
+{
+	signer->config = config;
+	signer->policy_generation++;
 }
 
 struct answer *signer_failure(struct signer *signer, Resolverd__V1__Question *question,

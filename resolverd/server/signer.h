@@ -19,6 +19,7 @@ struct signer {
 	size_t delegation_bytes;
 	int64_t delegation_not_after_ms;
 	uint64_t signed_count;
+	uint16_t policy_generation; /* changes with the configuration */
 };
 
 /* Makes the online key. Returns 0 or a negative errno. */
@@ -29,10 +30,25 @@ void signer_fini(struct signer *signer);
 [[gnu::warn_unused_result]] int signer_set_delegation(
     struct signer *signer, const uint8_t *bytes, size_t count);
 
+/* A new configuration, which must outlive its use here: answers of before get its local policy by
+ * signer_derive. */
+void signer_set_config(struct signer *signer, const struct config *config);
+
 /* facts were checked against the job's question by the caller; their question is what is signed.
  * Returns a new reference, NULL when memory is short or the facts do not fit their kind. */
 struct answer *signer_answer(
     struct signer *signer, Resolverd__Worker__Facts *facts, int64_t now_ms);
+
+/* The route answer again, with the local policy of now. Its facts and times stay, but for a new end
+ * by policy. Returns a new reference; NULL when memory is short. */
+struct answer *signer_derive(struct signer *signer, const struct answer *route, int64_t now_ms);
+static inline bool signer_is_current(const struct signer *signer, const struct answer *answer)
+{
+	return answer->policy_generation == signer->policy_generation;
+}
+
+/* What is in an answer, as a message; freed by its caller. NULL: no memory. */
+Resolverd__V1__SignedAnswer *answer_unpack(const struct answer *answer);
 
 /* A signed answer that says there is none: status error, reason in words, kept for failure-ttl when
  * cacheable. */

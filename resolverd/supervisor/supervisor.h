@@ -4,13 +4,15 @@
  * and starts them again when they die. It has no client, no DNS and no parser of foreign data.
  */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "resolverd/base/config.h"
 
 struct supervisor_start {
-	const struct config *config;
-	const char *config_file; /* for messages of the roles */
+	struct config *config; /* a reload replaces its contents */
+	const char *config_file;
+	bool config_optional; /* the file need not exist */
 	const char *config_text;
 	const char *const *set; /* NULL-terminated */
 };

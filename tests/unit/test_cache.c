@@ -28,7 +28,7 @@ static struct question_key key_of(const char *prefix, unsigned number)
 /* Its number is in its first octets, so that a test sees which answer it got. */
 static struct answer *answer_make(unsigned number, size_t blob_bytes, int64_t expires_at_ms)
 {
-	struct answer *answer = answer_new(blob_bytes, 0);
+	struct answer *answer = answer_new(blob_bytes, 0, 0);
 	assert_non_null(answer);
 	answer->cacheable = true;
 	answer->expires_at_ms = expires_at_ms;

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Requests for answers. What is not in the cache is asked of the pool; the request is pending until
+ * all of it is there, or its deadline: then what is ready goes out.
+ */
+#pragma once
+#include "proto/names.h"
+#include "resolverd/server/session.h"
+
+struct question { /* of a request, canonical */
+	int kind;
+	uint16_t number;
+	uint32_t deadline_ms;
+	char name[NEXT_HOP_TEXT_MAX];
+	uint16_t port; /* of a plan */
+	bool explain;  /* look everything up again and tell how */
+};
+
+void pending_start(struct session *session, uint64_t id, const struct question *question);
+/* The session ends. */
+void pending_drop_all(struct session *session);

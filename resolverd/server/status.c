@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The response to a status request. Only its delegations are signed. */
+#include <stdlib.h>
+
+#include "resolverd/base/clock.h"
+#include "resolverd/server/health.h"
+#include "resolverd/server/policy.h"
+#include "resolverd/server/session.h"
+
+#define LISTED_MAX 256u /* overrides told; a status is for people */
+
+struct lists { /* what the message's arrays point to */
+	struct health_check health[HEALTH_CHECKS_MAX];
+	Resolverd__V1__Check checks[HEALTH_CHECKS_MAX], *check_list[HEALTH_CHECKS_MAX];
+	Resolverd__V1__Override overrides[LISTED_MAX], *override_list[LISTED_MAX];
+	Resolverd__V1__InsecureZone zones[LISTED_MAX], *zone_list[LISTED_MAX];
+	uint32_t key_tags[16];
+};
+
+static void add_checks(const struct server *server, int64_t now_ms, struct lists *lists,
+    Resolverd__V1__StatusResponse *status)
+{
+	status->n_checks =
+	    health_list(&server->health, server->config, &server->pool, now_ms, lists->health);
+	status->checks = lists->check_list;
+	for (size_t i = 0; i < status->n_checks; i++) {
+		resolverd__v1__check__init(&lists->checks[i]);
+		lists->checks[i].name = lists->health[i].name;
+		lists->checks[i].good = lists->health[i].good;
+		lists->checks[i].detail = lists->health[i].detail;
+		lists->check_list[i] = &lists->checks[i];
+	}
+}
+
+static void add_policy(const struct server *server, int64_t now_ms, struct lists *lists,
+    Resolverd__V1__StatusResponse *status)
+{
+	const struct config *config = server->config;
+	status->overrides = lists->override_list;
+	for (size_t i = 0; i < config->override_count && i < LISTED_MAX; i++) {
+		const struct config_override *from = &config->overrides[i];
+		Resolverd__V1__Override *override = &lists->overrides[i];
+		resolverd__v1__override__init(override);
+		override->next_hop = from->next_hop;
+		override->requirement = from->requirement;
+		override->reason = from->reason;
+		override->until = (uint64_t)from->until_ms;
+		override->lapsed = policy_has_lapsed(from, now_ms);
+		status->overrides[status->n_overrides++] = override;
+	}
+	status->insecure_zones = lists->zone_list;
+	for (size_t i = 0; i < config->zone_count && status->n_insecure_zones < LISTED_MAX; i++) {
+		if (config->zones[i].insecure_until_ms <= now_ms)
+			continue;
+		Resolverd__V1__InsecureZone *zone = &lists->zones[status->n_insecure_zones];
+		resolverd__v1__insecure_zone__init(zone);
+		zone->zone = config->zones[i].name;
+		zone->until = (uint64_t)config->zones[i].insecure_until_ms;
+		status->insecure_zones[status->n_insecure_zones++] = zone;
+	}
+}
+
+static void add_anchor(
+    const struct health *health, struct lists *lists, Resolverd__V1__StatusResponse *status)
+{
+	status->trust_anchor_checked_at = (uint64_t)health->anchor.checked_at_ms;
+	status->trust_anchor_key_tags = lists->key_tags;
+	for (uint32_t i = 0; i < health->anchor.key_tag_count && i < 16; i++)
+		lists->key_tags[status->n_trust_anchor_key_tags++] = health->anchor.key_tags[i];
+}
+
+void status_send(struct session *session, uint64_t id)
+{
+	struct server *server = session->server;
+	Resolverd__V1__StatusResponse status = RESOLVERD__V1__STATUS_RESPONSE__INIT;
+	Resolverd__V1__Response response = RESOLVERD__V1__RESPONSE__INIT;
+	Resolverd__V1__SignedDelegation *delegation = resolverd__v1__signed_delegation__unpack(
+	    NULL, server->signer.delegation_bytes, server->signer.delegation);
+	int64_t now_ms = clock_wall_ms();
+	char reason[800];
+	struct lists *lists = calloc(1, sizeof *lists);
+	if (lists == NULL) {
+		session_send_error(
+		    session, id, RESOLVERD__V1__ERROR_CODE__INTERNAL, "out of memory");
+		resolverd__v1__signed_delegation__free_unpacked(delegation, NULL);
+		return;
+	}
+	status.ready = health_is_ready(
+	    &server->health, server->config, &server->pool, now_ms, reason, sizeof reason);
+	status.not_ready_reason = reason;
+	add_checks(server, now_ms, lists, &status);
+	add_policy(server, now_ms, lists, &status);
+	add_anchor(&server->health, lists, &status);
+	status.clock_steps = server->health.step_count;
+	status.config_loaded_at = (uint64_t)server->config_loaded_at_ms;
+	status.delegations = &delegation;
+	status.n_delegations = delegation != NULL;
+	status.version = (char *)(uintptr_t)RESOLVERD_VERSION;
+	status.member = server->config->signing.member;
+	status.started_at = (uint64_t)server->started_at_ms;
+	status.now = (uint64_t)now_ms;
+	status.workers = pool_workers_up(&server->pool);
+	status.workers_wanted = server->pool.workers_wanted;
+	status.worker_restarts = server->pool.worker_deaths;
+	status.clients = server->session_count;
+	status.cache_entries = server->cache.table.count;
+	status.cache_bytes = server->cache.used_bytes;
+	status.cache_max_bytes = server->cache.max_bytes;
+	status.hits = server->hits;
+	status.misses = server->misses;
+	status.jobs = (uint32_t)server->pool.jobs.count;
+	status.jobs_done = server->pool.done_count;
+	status.jobs_rerun = server->pool.rerun_count;
+	status.jobs_quarantined = server->pool.quarantined_count;
+	status.answers_signed = server->signer.signed_count;
+	status.requests = server->requests;
+	response.id = id;
+	response.status = &status;
+	session_send(session, &response);
+	free(lists);
+	resolverd__v1__signed_delegation__free_unpacked(delegation, NULL);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* When the anchor role runs, and what follows from how it ends (base/anchor.h). */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "resolverd/base/anchor.h"
+#include "resolverd/base/log.h"
+#include "resolverd/base/role.h"
+#include "resolverd/supervisor/state.h"
+
+#define ANCHOR_CHECK_S (6 * 3600)
+#define ANCHOR_RETRY_S 300
+
+static int64_t file_time_ms(int directory, const char *path)
+{
+	struct stat status;
+	return fstatat(directory, path, &status, 0) == 0 ? (int64_t)status.st_mtim.tv_sec * 1000
+							 : 0;
+}
+
+void anchor_tell(struct supervisor *supervisor)
+{
+	const struct config *config = supervisor->start->config;
+	struct link_message message = {.type = LINK_ANCHOR};
+	struct link_anchor anchor = {
+	    .checked_at_ms = file_time_ms(supervisor->state_fd, ANCHOR_STATE_FILE)};
+	const int64_t files[] = {anchor.checked_at_ms,
+	    file_time_ms(supervisor->state_fd, ANCHOR_FILE),
+	    file_time_ms(AT_FDCWD, config->resolver.trust_anchor_file),
+	    file_time_ms(AT_FDCWD, config->signing.key_file)};
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+		if (files[i] > anchor.newest_file_ms)
+			anchor.newest_file_ms = files[i];
+	message.bytes_count = sizeof anchor;
+	memcpy(message.bytes, &anchor, sizeof anchor);
+	if (supervisor->channel >= 0 && link_send(supervisor->channel, &message, -1) != 0)
+		log_error("cannot tell the server about the trust anchor");
+}
+
+void anchor_start(struct supervisor *supervisor)
+{
+	struct anchor_check *check = &supervisor->anchor;
+	const struct spawn_fd fds[] = {{supervisor->config_fd, ROLE_FD_CONFIG}};
+	if (supervisor->stopping || check->pid != 0)
+		return;
+	check->replaces_file = faccessat(supervisor->state_fd, ANCHOR_FILE, R_OK, 0) == 0;
+	check->pid = start_role(supervisor, ANCHOR_ROLE, fds, 1);
+	if (check->pid < 0) {
+		check->pid = 0;
+		log_fatal("cannot start the check of the trust anchor: %s", strerror(errno));
+	}
+	evtimer_add(&check->again, &(struct timeval){.tv_sec = ANCHOR_CHECK_S});
+}
+
+static void on_anchor_again(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	anchor_start(arg);
+}
+
+/* The role said itself what went wrong. */
+void anchor_ended(struct supervisor *supervisor, int status)
+{
+	struct anchor_check *check = &supervisor->anchor;
+	int code = WIFEXITED(status) ? WEXITSTATUS(status) : ANCHOR_FAILED;
+	check->pid = 0;
+	if (supervisor->stopping)
+		return;
+	if (code != ANCHOR_UNCHANGED && code != ANCHOR_CHANGED)
+		evtimer_add(&check->again, &(struct timeval){.tv_sec = ANCHOR_RETRY_S});
+	anchor_tell(supervisor);
+	/* The first file says what the configured one said, which the workers started with. */
+	if (code == ANCHOR_CHANGED && check->replaces_file) {
+		log_notice("the root's trust anchor changed: the workers are replaced");
+		renew_workers(supervisor, false);
+	}
+}
+
+void anchor_init(struct supervisor *supervisor)
+{
+	evtimer_assign(&supervisor->anchor.again, supervisor->base, on_anchor_again, supervisor);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A new configuration: as a whole, or not at all. And what changes in it by itself, in time. */
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "resolverd/base/clock.h"
+#include "resolverd/base/log.h"
+#include "resolverd/base/role.h"
+#include "resolverd/supervisor/state.h"
+
+/* For the roles to read. Returns the descriptor or -errno. */
+int hold_config(const char *text)
+{
+	size_t length = strlen(text);
+	int fd = memfd_create("resolverd.conf", MFD_CLOEXEC), r = fd >= 0 ? 0 : -errno;
+	if (r == 0 && write(fd, text, length) != (ssize_t)length)
+		r = errno != 0 ? -errno : -EIO;
+	if (r != 0 && fd >= 0)
+		close(fd);
+	return r == 0 ? fd : r;
+}
+
+static void on_zone_lapses(evutil_socket_t fd, short what, void *arg);
+
+/* Validation comes back at a zone's insecure-until: with new workers. */
+void watch_zones(struct supervisor *supervisor)
+{
+	const struct config *config = supervisor->start->config;
+	int64_t now_ms = clock_wall_ms(), next_ms = INT64_MAX;
+	for (size_t i = 0; i < config->zone_count; i++) {
+		int64_t until_ms = config->zones[i].insecure_until_ms;
+		if (until_ms > now_ms && until_ms < next_ms)
+			next_ms = until_ms;
+	}
+	evtimer_del(&supervisor->zone_lapses);
+	if (next_ms == INT64_MAX)
+		return;
+	/* Not asleep too long, so that a clock that is set later counts. */
+	int64_t sleep_ms = next_ms - now_ms < 60000 ? next_ms - now_ms : 60000;
+	supervisor->next_lapse_ms = next_ms;
+	struct timeval after = {.tv_sec = sleep_ms / 1000, .tv_usec = sleep_ms % 1000 * 1000};
+	evtimer_add(&supervisor->zone_lapses, &after);
+}
+
+static void on_zone_lapses(evutil_socket_t fd, short what, void *arg)
+{
+	struct supervisor *supervisor = arg;
+	(void)fd, (void)what;
+	if (clock_wall_ms() >= supervisor->next_lapse_ms) {
+		log_notice("a zone's insecure-until has passed: it is validated from now on");
+		renew_workers(supervisor, true);
+	}
+	watch_zones(supervisor);
+}
+
+/* All or nothing: what is wrong changes nothing. */
+static int parse_again(struct supervisor *supervisor, struct config *next, int *ret_config_fd,
+    char *error, size_t error_bytes)
+{
+	const struct supervisor_start *start = supervisor->start;
+	char *text =
+	    config_read_file(start->config_file, start->config_optional, error, error_bytes);
+	struct config_source source = {.file = start->config_file, .text = text, .set = start->set};
+	if (text == NULL)
+		return -EINVAL;
+	int r = config_parse(&source, error, error_bytes, next);
+	int fd = r == 0 ? hold_config(text) : r;
+	free(text);
+	if (r == 0 && fd < 0) {
+		snprintf(error, error_bytes, "cannot hold the configuration in memory: %s",
+		    strerror(-fd));
+		config_fini(next);
+	}
+	if (fd < 0)
+		return fd;
+	*ret_config_fd = fd;
+	return 0;
+}
+
+void reload(struct supervisor *supervisor)
+{
+	struct config *current = supervisor->start->config, next;
+	char text[700];
+	int config_fd;
+	if (supervisor->stopping)
+		return;
+	if (parse_again(supervisor, &next, &config_fd, text, sizeof text) != 0) {
+		log_error("reload: %s; the configuration in force stays", text);
+		return;
+	}
+	config_keep_fixed(&next, current, text, sizeof text);
+	if (text[0] != '\0')
+		log_warning("reload: %s: changed, but in force only after a restart", text);
+	bool for_workers = strcmp(next.worker_text, current->worker_text) != 0;
+	config_fini(current);
+	*current = next;
+	close(supervisor->config_fd);
+	supervisor->config_fd = config_fd;
+	struct link_message message = {.type = LINK_CONFIG};
+	if (supervisor->channel >= 0 && link_send(supervisor->channel, &message, config_fd) != 0) {
+		log_error("reload: cannot reach the server: it is started again");
+		kill(supervisor->children[SERVER].pid, SIGKILL);
+	}
+	if (for_workers)
+		renew_workers(supervisor, true);
+	watch_zones(supervisor);
+	anchor_start(supervisor);
+	log_notice("reload: %s is in force%s", supervisor->start->config_file,
+	    for_workers ? "; the workers are replaced" : "");
+}
+
+void reload_init(struct supervisor *supervisor)
+{
+	evtimer_assign(&supervisor->zone_lapses, supervisor->base, on_zone_lapses, supervisor);
+}

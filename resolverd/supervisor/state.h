@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The supervisor's one state, for its parts only: supervisor.c opens, watches and stops, children.c
+ * starts server and workers again, anchor_check.c runs the anchor role, reload.c swaps the
+ * configuration.
+ */
+#pragma once
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "resolverd/supervisor/longterm.h"
+#include "resolverd/supervisor/spawn.h"
+#include "resolverd/supervisor/supervisor.h"
+
+#define CHILDREN_MAX 65u /* the server and 64 workers */
+#define SERVER 0u        /* its place; worker n stands at n + 1 */
+
+struct supervisor;
+
+struct child {
+	struct supervisor *supervisor;
+	unsigned place;
+	pid_t pid;    /* 0: not running */
+	bool retired; /* its end is planned */
+	int64_t started_at_ms;
+	struct event restart;
+};
+
+/* The anchor role: runs, ends, runs again hours later. */
+struct anchor_check {
+	pid_t pid;          /* 0: not running */
+	bool replaces_file; /* ANCHOR_FILE was there when it started */
+	struct event again;
+};
+
+struct supervisor {
+	const struct supervisor_start *start;
+	struct event_base *base;
+	struct longterm_key key;
+	int state_fd, config_fd, listen_fd, control_fd;
+	int channel; /* to the server; -1: none */
+	unsigned child_count;
+	struct child children[CHILDREN_MAX];
+	struct anchor_check anchor;
+	struct event on_child, on_term, on_int, on_hup, from_server, patience, zone_lapses;
+	int64_t next_lapse_ms; /* wall: of a zone's insecure-until */
+	bool stopping;
+	int64_t started_at_ms;
+	int exit_code;
+};
+
+/* ---- supervisor.c ---- */
+pid_t start_role(
+    struct supervisor *supervisor, const char *role, const struct spawn_fd *fds, size_t fd_count);
+void stop(struct supervisor *supervisor, int exit_code);
+
+/* ---- children.c ---- */
+void children_init(struct supervisor *supervisor);
+void start_server(struct supervisor *supervisor);
+void child_ended(struct supervisor *supervisor, struct child *child, int status);
+/* One by one, or at once: then nothing of what they are finding counts. */
+void renew_workers(struct supervisor *supervisor, bool at_once);
+
+/* ---- anchor_check.c ---- */
+void anchor_init(struct supervisor *supervisor);
+/* Unless it runs already. */
+void anchor_start(struct supervisor *supervisor);
+void anchor_ended(struct supervisor *supervisor, int status);
+/* Tells the server what is known of it. */
+void anchor_tell(struct supervisor *supervisor);
+
+/* ---- reload.c ---- */
+/* The text as a memfd for the roles to read: the descriptor or -errno. */
+int hold_config(const char *text);
+void reload_init(struct supervisor *supervisor);
+void reload(struct supervisor *supervisor);
+/* Sets the timer for the next zone that is to be validated again. */
+void watch_zones(struct supervisor *supervisor);
