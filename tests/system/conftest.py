@@ -38,12 +38,19 @@ class Daemon:
         } | {name.replace("__", ".").replace("_", "-"): value for name, value in keys.items()}
         self.process = None
         self.log_path = self.directory / "log"
+        self.config_path = self.directory / "resolverd.conf"
+        self.config_path.touch()
 
     def command(self):
         sets = [f"--set={name}={value}" for name, value in self.keys.items()]
-        empty = self.directory / "resolverd.conf"
-        empty.touch()
-        return [str(BUILD / "resolverd"), "--config", str(empty), *sets]
+        return [str(BUILD / "resolverd"), "--config", str(self.config_path), *sets]
+
+    def reload(self, text):
+        """Has the daemon read this configuration file; returns what it logs until it has."""
+        self.config_path.write_text(text)
+        before = len(self.log())
+        self.process.send_signal(signal.SIGHUP)
+        return wait_for(lambda: "reload: " in self.log()[before:] and self.log()[before:], 10)
 
     def start(self, wait=True):
         with open(self.log_path, "ab") as log:
@@ -120,13 +127,14 @@ def daemon(tmp_path_factory):
 
 @pytest.fixture
 def make_daemon(tmp_path):
-    """Daemons of a test's own: make_daemon(resolver__workers="1")."""
+    """Daemons of a test's own: make_daemon(resolver__workers="1"); config is the text of a configuration file."""
     made = []
 
-    def make(start=True, **keys):
+    def make(start=True, config="", **keys):
         directory = tmp_path / f"daemon{len(made)}"
         directory.mkdir()
         made.append(Daemon(directory, **keys))
+        made[-1].config_path.write_text(config)
         return made[-1].start() if start else made[-1]
 
     yield make

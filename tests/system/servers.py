@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""DNS servers that a test needs beside the world: a real unbound, and a forwarder that strips DNSSEC data."""
+
+import contextlib
+import pathlib
+import socket
+import sys
+import threading
+
+import dns.flags
+import dns.message
+import dns.query
+import dns.rdatatype
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "world"))
+import process  # noqa: E402
+from conftest import WORLD, wait_for  # noqa: E402
+
+UNBOUND = """\
+server:
+    interface: {address}
+    access-control: 127.0.0.0/8 allow
+    do-not-query-localhost: no
+    do-ip6: no
+    root-hints: "{world}/root.hints"
+    module-config: "iterator"
+    chroot: ""
+    username: ""
+    directory: "{directory}"
+    pidfile: "{directory}/unbound.pid"
+    use-syslog: no
+    logfile: "{directory}/unbound.log"
+    log-queries: yes
+{more}
+remote-control:
+    control-enable: no
+"""
+SIGNING_TYPES = {dns.rdatatype.RRSIG, dns.rdatatype.NSEC, dns.rdatatype.NSEC3}
+
+
+@contextlib.contextmanager
+def unbound(directory, address, more=""):
+    """A resolver that does not validate; `more` is more of its server section. Yields the path of its log."""
+    directory.mkdir(parents=True)
+    config = directory / "unbound.conf"
+    config.write_text(UNBOUND.format(address=address, world=WORLD, directory=directory, more=more))
+    daemon = process.start(["unbound", "-d", "-c", str(config)])
+    try:
+        wait_for(lambda: answers(address), 10, lambda: (directory / "unbound.log").read_text())
+        yield directory / "unbound.log"
+    finally:
+        daemon.terminate()
+        daemon.wait()
+
+
+def answers(address):
+    with socket.socket() as sock:
+        return sock.connect_ex((address, 53)) == 0
+
+
+@contextlib.contextmanager
+def stripping_forwarder(address, upstream):
+    """Forwards UDP queries, and takes everything of DNSSEC from the answers but the AD bit, which it sets."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((address, 53))
+        sock.settimeout(0.1)
+        done = threading.Event()
+        thread = threading.Thread(target=strip_all, args=(sock, upstream, done))
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+def strip_all(sock, upstream, done):
+    while not done.is_set():
+        try:
+            wire, peer = sock.recvfrom(4096)
+        except TimeoutError:
+            continue
+        try:
+            sock.sendto(strip(dns.message.from_wire(wire), upstream), peer)
+        except (dns.exception.DNSException, OSError):
+            continue  # the client asks again
+
+
+def strip(query, upstream):
+    plain = dns.message.make_query(query.question[0].name, query.question[0].rdtype)
+    reply = dns.query.udp_with_fallback(plain, upstream, timeout=3)[0]
+    reply.id = query.id
+    reply.flags |= dns.flags.AD
+    for section in (reply.answer, reply.authority):
+        section[:] = [rrset for rrset in section if rrset.rdtype not in SIGNING_TYPES]
+    return reply.to_wire(max_size=65535)
