@@ -150,6 +150,78 @@ static void socket_path_of_107_bytes_is_taken(void **state)
 	config_fini(&config);
 }
 
+static void titled_sections_are_taken(void **state)
+{
+	struct config config;
+	(void)state;
+	parse_good(
+	    "resolver {\n canary-secure = {A.org, b.org}\n canary-bogus = {c.org}\n}\n"
+	    "override \"b.org\" {\n requirement = off\n reason = \"x y\"\n until = 2027-01-01\n}\n"
+	    "override \".A.org\" {\n requirement = audit\n}\n"
+	    "zone \"Corp.Example.\" {\n forward = {192.0.2.1, \"2001:db8::1@5353\"}\n"
+	    " insecure-until = \"2027-01-01T00:00:01Z\"\n}\n"
+	    "zone \"b.org\" {\n stub = {192.0.2.2}\n"
+	    " trust-anchor = {\"DNSKEY 257 3 13 AAAAAAAAAAAAAAAAAAAAAA==\"}\n}\n",
+	    NULL, &config);
+	assert_int_equal(config.resolver.canary_count, 3);
+	assert_string_equal(config.resolver.canaries[0].name, "a.org");
+	assert_int_equal(config.resolver.canaries[2].expected, RESOLVERD__V1__STATUS__BOGUS);
+	assert_int_equal(config.override_count, 2); /* sorted */
+	assert_string_equal(config.overrides[0].next_hop, ".a.org");
+	assert_int_equal(config.overrides[0].until_ms, 0);
+	assert_string_equal(config.overrides[1].reason, "x y");
+	assert_int_equal(config.overrides[1].until_ms, INT64_C(1798761600000));
+	assert_int_equal(config.zone_count, 2);
+	assert_string_equal(config.zones[0].name, "corp.example");
+	assert_string_equal(config.zones[0].forward[1], "2001:db8::1@5353");
+	assert_null(config.zones[0].forward[2]);
+	assert_int_equal(config.zones[0].insecure_until_ms, INT64_C(1798761601000));
+	assert_string_equal(config.zones[1].stub[0], "192.0.2.2");
+	assert_int_equal(config.zones[1].insecure_until_ms, 0);
+	config_fini(&config);
+}
+
+static void a_reload_keeps_what_it_cannot_change_and_names_it(void **state)
+{
+	struct config current, next;
+	char changed[300];
+	(void)state;
+	parse_good("server {\n socket = /a\n}\nsigning {\n member = m1\n}\n", NULL, &current);
+	parse_good("server {\n socket = /b\n max-clients = 5\n}\ncache {\n max-memory = 2M\n}\n"
+		   "signing {\n member = m1\n}\n",
+	    NULL, &next);
+	config_keep_fixed(&next, &current, changed, sizeof changed);
+	assert_string_equal(changed, "server.socket, cache.max-memory");
+	assert_string_equal(next.server.socket, "/a");
+	assert_string_equal(next.server.control_socket, "/a.control");
+	assert_int_equal(next.cache.max_memory_bytes, 256 << 20);
+	assert_int_equal(next.server.max_clients, 5);
+	config_fini(&current);
+	config_fini(&next);
+}
+
+static void only_what_workers_act_on_is_their_text(void **state)
+{
+	static const struct {
+		const char *text;
+		bool same;
+	} rows[] = {{"", true}, {"server {\n max-clients = 5\n}\n", true},
+	    {"override \"a.org\" {\n requirement = off\n}\n", true},
+	    {"resolver {\n forward = {192.0.2.1}\n}\n", false},
+	    {"unbound {\n do-ip6 = no\n}\n", false},
+	    {"zone \"a.org\" {\n insecure-until = 2030-01-01\n}\n", false}};
+	struct config plain;
+	(void)state;
+	parse_good("", NULL, &plain);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct config config;
+		parse_good(rows[i].text, NULL, &config);
+		assert_int_equal(strcmp(config.worker_text, plain.worker_text) == 0, rows[i].same);
+		config_fini(&config);
+	}
+	config_fini(&plain);
+}
+
 /* ---- what is refused ---- */
 
 static const struct row {
@@ -190,6 +262,51 @@ static const struct row {
     {"digest_unknown", "resolver {\n digests = {md5}\n}\n", NULL, {"resolver.digests", "md5"}},
     {"digest_twice", "resolver {\n digests = {sha256, sha256}\n}\n", NULL,
 	{"resolver.digests", "each once"}},
+    {"canary_that_is_no_name", "resolver {\n canary-bogus = {a..b}\n}\n", NULL,
+	{"canary-bogus", "a..b", "empty label"}},
+    {"forward_that_is_no_address", "resolver {\n forward = {dns.example}\n}\n", NULL,
+	{"resolver.forward", "dns.example", "IP address"}},
+    {"forward_with_port_0", "resolver {\n forward = {\"192.0.2.1@0\"}\n}\n", NULL,
+	{"resolver.forward", "port"}},
+    {"override_without_requirement", "\noverride \"a.org\" {\n}\n", NULL,
+	{"test.conf:3", "override \"a.org\"", "requirement"}},
+    {"override_with_unknown_requirement", "override \"a.org\" {\n requirement = on\n}\n", NULL,
+	{"test.conf:2", "a.org", "\"on\"", "normal, mandatory, audit or off"}},
+    {"override_of_an_address", "override \"192.0.2.1\" {\n requirement = off\n}\n", NULL,
+	{"override \"192.0.2.1\"", "brackets"}},
+    {"override_of_no_name", "override \"a..b\" {\n requirement = off\n}\n", NULL,
+	{"override \"a..b\"", "empty label"}},
+    {"override_without_title", "override {\n requirement = off\n}\n", NULL, {"title"}},
+    {"override_twice",
+	"override \"a.org\" {\n requirement = off\n}\noverride \"a.org\" {\n"
+	" requirement = off\n}\n",
+	NULL, {"a.org", "duplicate"}},
+    {"override_twice_in_other_letters",
+	"override \"a.org\" {\n requirement = off\n}\noverride \"A.Org.\" {\n"
+	" requirement = off\n}\n",
+	NULL, {"override \"a.org\"", "twice"}},
+    {"until_that_is_no_day", "override \"a.org\" {\n requirement = off\n until = 2027-02-30\n}\n",
+	NULL, {"test.conf:3", "until", "2027-02-30", "no date"}},
+    {"until_with_a_time_zone",
+	"override \"a.org\" {\n requirement = off\n until = \"2027-02-03T10:00+01:00\"\n}\n", NULL,
+	{"test.conf:3", "no date"}},
+    {"zone_that_sets_nothing", "zone \"a.org\" {\n}\n", NULL, {"zone \"a.org\"", "nothing"}},
+    {"zone_of_the_root", "zone \".\" {\n forward = {192.0.2.1}\n}\n", NULL,
+	{"zone \".\"", "resolver.forward"}},
+    {"zone_with_forward_and_stub",
+	"zone \"a.org\" {\n forward = {192.0.2.1}\n stub = {192.0.2.2}\n}\n", NULL,
+	{"a.org", "forward", "stub", "keep one"}},
+    {"zone_with_anchor_and_without_validation",
+	"zone \"a.org\" {\n trust-anchor = {\"DS 1 13 2 "
+	"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"}\n"
+	" insecure-until = 2030-01-01\n}\n",
+	NULL, {"a.org", "trust-anchor", "insecure-until"}},
+    {"zone_with_a_bad_server", "zone \"a.org\" {\n stub = {ns.a.org}\n}\n", NULL,
+	{"a.org", "stub", "ns.a.org"}},
+    {"zone_with_a_bad_anchor", "zone \"a.org\" {\n trust-anchor = {\"DS x\"}\n}\n", NULL,
+	{"a.org", "trust-anchor", "DS x"}},
+    {"unbound_stub_zone_points_to_ours", "unbound {\n stub-zone = x\n}\n", NULL,
+	{"unbound.stub-zone", "zone section"}},
     {"no_digest", "resolver {\n digests = {}\n}\n", NULL, {"resolver.digests", "empty"}},
     {"three_digests", "resolver {\n digests = {sha512, sha256, sha512}\n}\n", NULL,
 	{"resolver.digests", "each once"}},
@@ -315,5 +432,8 @@ int main(void)
 	ADD_TEST(the_first_error_is_the_one_told);
 	ADD_TEST(a_short_error_buffer_is_not_overrun);
 	ADD_TEST(durations_and_sizes);
+	ADD_TEST(titled_sections_are_taken);
+	ADD_TEST(a_reload_keeps_what_it_cannot_change_and_names_it);
+	ADD_TEST(only_what_workers_act_on_is_their_text);
 	return _cmocka_run_group_tests("config", tests, test_count, NULL, NULL);
 }

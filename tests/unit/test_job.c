@@ -32,6 +32,8 @@ struct world {
 	struct lookup open[LOOKUPS_MAX]; /* in the order asked */
 	size_t open_count, asked_count;
 	bool at_once;               /* lookups end within the asking */
+	bool trace;                 /* asked of the jobs */
+	char traced[400];           /* of the last answer: "name TYPE reason, ..." */
 	uint64_t done[LOOKUPS_MAX]; /* ids, in the order answered */
 	size_t done_count, failed_count;
 	char reason[200]; /* of the last answer */
@@ -74,6 +76,11 @@ static void on_done(void *arg, struct job *job)
 	    : facts->data_case == RESOLVERD__WORKER__FACTS__DATA_ROUTE ? facts->route->reason
 								       : facts->records->reason;
 	snprintf(world->reason, sizeof world->reason, "%s", reason);
+	world->traced[0] = '\0';
+	for (size_t i = 0, at = 0; i < facts->n_lookups; i++)
+		at += (size_t)snprintf(world->traced + at, sizeof world->traced - at, "%s%s %u %s",
+		    i > 0 ? ", " : "", facts->lookups[i]->name, facts->lookups[i]->type,
+		    facts->lookups[i]->unanswered ? "open" : facts->lookups[i]->records->reason);
 }
 
 static struct world *world_new(uint32_t running_max, uint32_t per_zone_max)
@@ -118,6 +125,7 @@ static void add(struct world *world, int kind, uint64_t id, const char *name, ui
 	message.id = id;
 	message.question = &question;
 	message.deadline_ms = deadline_ms;
+	message.trace = world->trace;
 	assert_int_equal(jobs_add(&world->jobs, &message), 0);
 }
 
@@ -363,6 +371,55 @@ static void zone_of_a_name(void **state)
 		assert_string_equal(job_zone_of(rows[i][0]), rows[i][1]);
 }
 
+/* ---- traces ---- */
+
+static void a_trace_tells_each_lookup_in_order(void **state)
+{
+	struct world *world = world_new(10, 10);
+	(void)state;
+	world->trace = true;
+	add(world, V1(KIND__HOST), 1, "mx.example", LONG_MS);
+	end(world, 1);
+	end(world, 0);
+	assert_string_equal(world->traced, "mx.example 1 failed, mx.example 28 failed");
+	world_free(world);
+}
+
+static void a_trace_tells_what_was_open_at_the_deadline(void **state)
+{
+	struct world *world = world_new(10, 10);
+	(void)state;
+	world->trace = true;
+	add(world, V1(KIND__HOST), 1, "mx.example", SHORT_MS);
+	end(world, 0);
+	run_until_done(world, 1);
+	assert_string_equal(world->traced, "mx.example 1 failed, mx.example 28 open");
+	world_free(world); /* the late reply finds nothing to write to */
+}
+
+static void a_job_that_never_ran_has_an_empty_trace(void **state)
+{
+	struct world *world = world_new(1, 1);
+	(void)state;
+	world->trace = true;
+	add_records(world, 1, "a.example", LONG_MS);
+	add_records(world, 2, "b.example", SHORT_MS);
+	run_until_done(world, 1);
+	assert_int_equal(world->done[0], 2);
+	assert_string_equal(world->traced, "");
+	world_free(world);
+}
+
+static void nobody_asked_for_a_trace_none_is_made(void **state)
+{
+	struct world *world = world_new(10, 10);
+	(void)state;
+	add_records(world, 1, "a.example", LONG_MS);
+	end(world, 0);
+	assert_string_equal(world->traced, "");
+	world_free(world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -381,6 +438,10 @@ int main(void)
 	    cmocka_unit_test(question_of_unknown_kind_is_refused),
 	    cmocka_unit_test(malformed_packet_fails_the_job),
 	    cmocka_unit_test(zone_of_a_name),
+	    cmocka_unit_test(a_trace_tells_each_lookup_in_order),
+	    cmocka_unit_test(a_trace_tells_what_was_open_at_the_deadline),
+	    cmocka_unit_test(a_job_that_never_ran_has_an_empty_trace),
+	    cmocka_unit_test(nobody_asked_for_a_trace_none_is_made),
 	};
 	return cmocka_run_group_tests_name("job", tests, NULL, NULL);
 }

@@ -346,9 +346,100 @@ static void each_start_has_a_key_of_its_own(void **state)
 
 #define SIGNER_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* ---- local policy, and how it is changed ---- */
+
+static void a_new_policy_is_derived_with_facts_and_times_as_they_were(void **state)
+{
+	struct signer *signer = *state;
+	struct scene scene;
+	struct config_override override = {.next_hop = NAME("example.org"),
+	    .requirement = V1(REQUIREMENT__OFF),
+	    .reason = NAME("ticket"),
+	    .until_ms = NOW + 5000};
+	struct config other = config;
+	other.overrides = &override;
+	other.override_count = 1;
+	scene_init(&scene, V1(KIND__ROUTE));
+	scene_add_mx(&scene, "mx.example.org");
+	scene.facts.life_ms = 60000;
+	struct answer *first = signer_answer(signer, &scene.facts, NOW);
+	assert_true(signer_is_current(signer, first));
+	signer_set_config(signer, &other);
+	assert_false(signer_is_current(signer, first));
+	struct answer *derived = signer_derive(signer, first, NOW + 1000);
+	assert_true(signer_is_current(signer, derived));
+	assert_int_equal(derived->host_count, 1);
+	assert_memory_equal(derived->data + derived->blob_bytes, "mx.example.org", 15);
+	Resolverd__V1__Answer *inner = open_answer(signer, derived);
+	assert_int_equal(inner->validated_at, NOW);
+	assert_int_equal(inner->expires_at, NOW + 5000); /* ends with the override */
+	assert_int_equal(derived->expires_at_ms, NOW + 5000);
+	assert_int_equal(inner->route->requirement, V1(REQUIREMENT__OFF));
+	assert_string_equal(inner->route->requirement_reason, "ticket");
+	assert_string_equal(inner->route->mx[0]->name, "mx.example.org");
+	resolverd__v1__answer__free_unpacked(inner, NULL);
+	signer_set_config(signer, &config);
+	struct answer *back = signer_derive(signer, derived, NOW + 2000);
+	inner = open_answer(signer, back);
+	assert_int_equal(inner->route->requirement, V1(REQUIREMENT__NORMAL));
+	assert_string_equal(inner->route->requirement_source, "");
+	resolverd__v1__answer__free_unpacked(inner, NULL);
+	answer_unref(first);
+	answer_unref(derived);
+	answer_unref(back);
+}
+
+static void an_answer_ends_with_the_insecure_zones_it_touches(void **state)
+{
+	struct scene scene;
+	Resolverd__V1__InsecureZone zone = RESOLVERD__V1__INSECURE_ZONE__INIT, *zones[] = {&zone};
+	zone.zone = NAME("example.org");
+	zone.until = NOW + 7000;
+	scene_init(&scene, V1(KIND__HOST));
+	scene.facts.insecure_zones = zones;
+	scene.facts.n_insecure_zones = 1;
+	struct answer *answer = signer_answer(*state, &scene.facts, NOW);
+	Resolverd__V1__Answer *inner = open_answer(*state, answer);
+	assert_int_equal(inner->expires_at, NOW + 7000);
+	assert_int_equal(inner->n_insecure_zones, 1);
+	assert_string_equal(inner->insecure_zones[0]->zone, "example.org");
+	resolverd__v1__answer__free_unpacked(inner, NULL);
+	answer_unref(answer);
+	/* Found by a worker that was slow to hear that it is over: good for nothing. */
+	answer = signer_answer(*state, &scene.facts, NOW + 7000);
+	assert_true(answer->expires_at_ms <= NOW + 7000);
+	answer_unref(answer);
+}
+
+static void lookups_stand_behind_the_answer_and_are_not_signed(void **state)
+{
+	struct scene scene;
+	Resolverd__V1__Lookup lookup = RESOLVERD__V1__LOOKUP__INIT, *lookups[] = {&lookup};
+	lookup.name = NAME("example.org");
+	lookup.type = 15;
+	scene_init(&scene, V1(KIND__ROUTE));
+	scene_add_mx(&scene, "mx.example.org");
+	struct answer *plain = signer_answer(*state, &scene.facts, NOW);
+	scene.facts.lookups = lookups;
+	scene.facts.n_lookups = 1;
+	struct answer *traced = signer_answer(*state, &scene.facts, NOW);
+	assert_int_equal(traced->blob_bytes, plain->blob_bytes);
+	assert_memory_equal(traced->data, plain->data, plain->blob_bytes);
+	Resolverd__V1__Explained *explained = resolverd__v1__explained__unpack(
+	    NULL, traced->trace_bytes, traced->data + traced->blob_bytes + traced->hosts_bytes);
+	assert_int_equal(explained->n_lookups, 1);
+	assert_int_equal(explained->lookups[0]->type, 15);
+	resolverd__v1__explained__free_unpacked(explained, NULL);
+	answer_unref(plain);
+	answer_unref(traced);
+}
+
 int main(void)
 {
 	struct CMUnitTest tests[COUNT(life_rows) + 8] = {
+	    SIGNER_TEST(a_new_policy_is_derived_with_facts_and_times_as_they_were),
+	    SIGNER_TEST(an_answer_ends_with_the_insecure_zones_it_touches),
+	    SIGNER_TEST(lookups_stand_behind_the_answer_and_are_not_signed),
 	    SIGNER_TEST(local_policy_is_ours_not_the_workers),
 	    SIGNER_TEST(facts_of_another_kind_are_refused),
 	    SIGNER_TEST(a_changed_octet_breaks_the_signature),
