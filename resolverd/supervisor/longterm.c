@@ -3,13 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "resolverd.pb-c.h"
+#include "resolverd/base/file.h"
 
 #define DELEGATION_LIFE_MS (INT64_C(86400) * 1000)
 #define DELEGATION_EARLY_MS (INT64_C(60) * 1000) /* for clients whose clock is a little behind */
@@ -19,29 +19,6 @@ static int say(char *error, size_t error_bytes, const char *what, const char *pa
 {
 	snprintf(error, error_bytes, "%s %s: %s; %s", what, path, strerror(number), advice);
 	return -number;
-}
-
-/* Whole or not at all: a temporary file beside it, then rename. */
-static int write_file(const char *path, mode_t mode, const char *text)
-{
-	char temporary[PATH_MAX];
-	if (snprintf(temporary, sizeof temporary, "%s.new", path) >= (int)sizeof temporary)
-		return -ENAMETOOLONG;
-	(void)unlink(temporary);
-	int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-	if (fd < 0)
-		return -errno;
-	size_t length = strlen(text);
-	ssize_t n = write(fd, text, length);
-	int r = n != (ssize_t)length ? (n < 0 ? -errno : -ENOSPC) : 0;
-	if (r == 0 && (fchmod(fd, mode) != 0 || fsync(fd) != 0))
-		r = -errno;
-	close(fd);
-	if (r == 0 && rename(temporary, path) != 0)
-		r = -errno;
-	if (r != 0)
-		(void)unlink(temporary);
-	return r;
 }
 
 static int read_seed(const char *path, uint8_t *seed, char *error, size_t error_bytes)
@@ -87,7 +64,7 @@ static int make_seed(const char *path, uint8_t *seed, char *error, size_t error_
 	sodium_bin2base64(
 	    text, sizeof text - 1, seed, crypto_sign_SEEDBYTES, sodium_base64_VARIANT_ORIGINAL);
 	strcat(text, "\n");
-	int r = write_file(path, 0600, text);
+	int r = file_replace(path, 0600, text);
 	sodium_memzero(text, sizeof text);
 	return r == 0 ? 0
 		      : say(error, error_bytes, "cannot make the signing key", path, -r,
@@ -101,7 +78,7 @@ static int publish(
 	sodium_bin2base64(text, KEY_BASE64_CHARS, key->public_key, sizeof key->public_key,
 	    sodium_base64_VARIANT_ORIGINAL);
 	strcat(text, "\n");
-	int r = write_file(path, 0644, text);
+	int r = file_replace(path, 0644, text);
 	return r == 0 ? 0
 		      : say(error, error_bytes, "cannot publish the public key", path, -r,
 			    "make its directory writable, or set signing.public-key-file");
