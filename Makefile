@@ -26,7 +26,8 @@ TOOL_LIBS = $(call pkg,--libs,jansson) $(CLIENT_LIBS)
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(1)))
 GENERATED := $(BUILD)/gen/resolverd.pb-c.o $(BUILD)/gen/worker.pb-c.o
 WIRE := $(call objects,proto/*.c) $(GENERATED)
-DAEMON := $(call objects,resolverd/base/*.c resolverd/supervisor/*.c resolverd/server/*.c resolverd/worker/*.c)
+DAEMON := $(call objects,resolverd/base/*.c resolverd/supervisor/*.c resolverd/server/*.c resolverd/worker/*.c \
+	resolverd/anchor/*.c)
 CLIENT := $(call objects,client/lib/*.c)
 CTL := $(call objects,client/ctl/*.c)
 BENCH := $(patsubst tests/bench/%.c,$(BUILD)/bench-%,$(wildcard tests/bench/*.c))

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "resolverd/anchor/anchor.h"
+#include "resolverd/base/anchor.h"
 #include "resolverd/base/config.h"
 #include "resolverd/base/log.h"
 #include "resolverd/base/role.h"
@@ -95,6 +97,8 @@ static int run_role(const char *role, struct config *config, const struct config
 	unsigned index;
 	if (strcmp(role, "server") == 0)
 		return server_main(config, source);
+	if (strcmp(role, ANCHOR_ROLE) == 0)
+		return anchor_main(config);
 	if (sscanf(role, "worker:%u", &index) == 1)
 		return worker_main(config, index);
 	log_error("there is no role '%s'", role);

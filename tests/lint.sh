@@ -18,10 +18,11 @@ rule() {
 }
 rule proto resolverd client
 rule client resolverd
-rule resolverd/base resolverd/supervisor resolverd/server resolverd/worker client
-rule resolverd/supervisor resolverd/server resolverd/worker client
-rule resolverd/server resolverd/supervisor resolverd/worker client
-rule resolverd/worker resolverd/supervisor resolverd/server client
+rule resolverd/base resolverd/supervisor resolverd/server resolverd/worker resolverd/anchor client
+rule resolverd/supervisor resolverd/server resolverd/worker resolverd/anchor client
+rule resolverd/server resolverd/supervisor resolverd/worker resolverd/anchor client
+rule resolverd/worker resolverd/supervisor resolverd/server resolverd/anchor client
+rule resolverd/anchor resolverd/supervisor resolverd/server resolverd/worker client
 
 if grep -rnE '^#\s*if' --include=*.c --include=*.h resolverd proto client | grep -v __cplusplus |
 	grep -vE '^resolverd/base/|^client/resolverd.h:'; then
