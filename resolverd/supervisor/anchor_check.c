@@ -2,23 +2,44 @@
 /* When the anchor role runs, and what follows from how it ends (base/anchor.h). */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "resolverd/base/anchor.h"
+#include "resolverd/base/file.h"
 #include "resolverd/base/log.h"
 #include "resolverd/base/role.h"
 #include "resolverd/supervisor/state.h"
 
 #define ANCHOR_CHECK_S (6 * 3600)
 #define ANCHOR_RETRY_S 300
+#define ANCHOR_MAX_BYTES (1u << 20)
 
 static int64_t file_time_ms(int directory, const char *path)
 {
 	struct stat status;
 	return fstatat(directory, path, &status, 0) == 0 ? (int64_t)status.st_mtim.tv_sec * 1000
 							 : 0;
+}
+
+/* The tags of the keys that are trusted now, as the anchor role wrote them behind each. */
+static void read_tags(const char *state_directory, struct link_anchor *anchor)
+{
+	static const char mark[] = "; keytag ";
+	char path[PATH_MAX], *text;
+	int n = snprintf(path, sizeof path, "%s/" ANCHOR_FILE, state_directory);
+	if (n < 0 || (size_t)n >= sizeof path || file_read(path, ANCHOR_MAX_BYTES, &text) != 0)
+		return;
+	const size_t most = sizeof anchor->key_tags / sizeof *anchor->key_tags;
+	for (const char *at = strstr(text, mark); at != NULL && anchor->key_tag_count < most;
+	     at = strstr(at + 1, mark))
+		anchor->key_tags[anchor->key_tag_count++] =
+		    (uint16_t)strtoul(at + sizeof mark - 1, NULL, 10);
+	free(text);
 }
 
 void anchor_tell(struct supervisor *supervisor)
@@ -34,6 +55,7 @@ void anchor_tell(struct supervisor *supervisor)
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
 		if (files[i] > anchor.newest_file_ms)
 			anchor.newest_file_ms = files[i];
+	read_tags(config->server.state_directory, &anchor);
 	message.bytes_count = sizeof anchor;
 	memcpy(message.bytes, &anchor, sizeof anchor);
 	if (supervisor->channel >= 0 && link_send(supervisor->channel, &message, -1) != 0)

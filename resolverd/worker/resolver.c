@@ -2,10 +2,12 @@
 #include "resolverd/worker/resolver.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "resolverd/base/anchor.h"
 #include "resolverd/base/clock.h"
 #include "resolverd/worker/zones.h"
 
@@ -74,8 +76,14 @@ static int set_caches(
 static int add_files(
     struct ub_ctx *ctx, const struct config *config, char *error, size_t error_bytes)
 {
+	char tracked[PATH_MAX];
 	const char *anchors = config->resolver.trust_anchor_file,
 		   *hints = config->resolver.root_hints;
+	/* What RFC 5011 made of it, where that is known. */
+	int n =
+	    snprintf(tracked, sizeof tracked, "%s/" ANCHOR_FILE, config->server.state_directory);
+	if (n > 0 && (size_t)n < sizeof tracked && access(tracked, R_OK) == 0)
+		anchors = tracked;
 	bool forwards = config->resolver.forward[0] != NULL;
 	if (access(anchors, R_OK) != 0) {
 		snprintf(error, error_bytes,

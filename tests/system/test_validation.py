@@ -30,6 +30,8 @@ def test_all_checks_are_good_on_a_sound_path(make_daemon):
     assert {"workers", "root", "clock", "trust-anchor", "canary dane-ee.org", "canary insecure.org",
             "canary insecure.biz", "canary wrong-ds.com"} == set(checks)
     assert all(good for good, _ in checks.values()), checks
+    status = wait_for(lambda: (s := status_of(daemon)).trust_anchor_checked_at and s, 10)
+    assert len(status.trust_anchor_key_tags) == 1 and status.trust_anchor_checked_at <= status.now
 
 
 @pytest.mark.parametrize("kind, name, seen", [
