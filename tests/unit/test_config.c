@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -72,6 +73,21 @@ static void nothing_configured_gives_the_defaults(void **state)
 	assert_int_equal(config_parse(&source, error, sizeof error, &config), 0);
 	assert_defaults(&config);
 	config_fini(&config);
+}
+
+/* Tests run in the top folder. */
+static void the_example_file_shows_the_defaults(void **state)
+{
+	char error[500];
+	struct config config;
+	(void)state;
+	char *text = config_read_file("docs/examples/resolverd.conf", false, error, sizeof error);
+	assert_non_null(text);
+	parse_good(text, NULL, &config);
+	assert_defaults(&config);
+	assert_int_equal(config.override_count + config.zone_count, 0);
+	config_fini(&config);
+	free(text);
 }
 
 /* ---- what is taken ---- */
@@ -426,6 +442,7 @@ int main(void)
 	for (size_t i = 0; i < COUNT(rows); i++)
 		add(rows[i].name, row_is_refused, &rows[i]);
 	ADD_TEST(nothing_configured_gives_the_defaults);
+	ADD_TEST(the_example_file_shows_the_defaults);
 	ADD_TEST(every_key_is_taken);
 	ADD_TEST(set_goes_over_the_file);
 	ADD_TEST(socket_path_of_107_bytes_is_taken);
