@@ -28,6 +28,7 @@ enum link_type {
 	LINK_DELEGATE,       /* bytes: the online public key */
 	LINK_WORKER_STUCK,   /* index, pid: kill and replace it */
 	LINK_WORKER_RETIRED, /* index, pid: as planned; replace it */
+	LINK_TRACER,         /* one worker more, behind the others, until it is retired */
 };
 
 /* What the supervisor knows of the root's trust anchor and of times that can't be in the future. */

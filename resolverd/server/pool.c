@@ -11,7 +11,9 @@
 #include "resolverd/base/clock.h"
 #include "resolverd/base/log.h"
 
-#define TRACED 0x80u /* in the key's first byte, the kind */
+#define TRACED 0x80u         /* in the key's first byte, the kind */
+#define TRACER_START_MS 3000 /* until it is asked for again */
+#define TRACER_IDLE_MS 1000
 
 struct pool_job {
 	struct table_node node;
@@ -33,7 +35,8 @@ int pool_init(struct pool *pool, struct event_base *base, uint32_t workers, uint
 	pool->deadline_ms = deadline_ms;
 	TAILQ_INIT(&pool->waiting);
 	TAILQ_INIT(&pool->suspects);
-	for (unsigned i = 0; i < POOL_WORKERS_MAX; i++) {
+	TAILQ_INIT(&pool->traces);
+	for (unsigned i = 0; i < POOL_PLACES; i++) {
 		pool->workers[i].pool = pool;
 		pool->workers[i].index = i;
 		TAILQ_INIT(&pool->workers[i].in_flight);
@@ -52,13 +55,14 @@ static void drop_list(struct pool_jobs *list)
 
 void pool_fini(struct pool *pool)
 {
-	for (unsigned i = 0; i < POOL_WORKERS_MAX; i++) {
+	for (unsigned i = 0; i < POOL_PLACES; i++) {
 		if (pool->workers[i].up)
 			conn_fini(&pool->workers[i].conn);
 		drop_list(&pool->workers[i].in_flight);
 	}
 	drop_list(&pool->waiting);
 	drop_list(&pool->suspects);
+	drop_list(&pool->traces);
 	table_fini(&pool->jobs);
 }
 
@@ -105,6 +109,11 @@ static bool give(struct pool *pool, struct pool_worker *worker, struct pool_job 
 	return true;
 }
 
+static bool is_tracer(const struct pool_worker *worker)
+{
+	return worker->index == worker->pool->workers_wanted;
+}
+
 static bool is_held(const struct pool *pool)
 {
 	return pool->hold_reason != NULL && pool->hold_reason[0] != '\0';
@@ -115,7 +124,7 @@ static struct pool_worker *least_busy(struct pool *pool)
 	struct pool_worker *best = NULL;
 	if (is_held(pool))
 		return NULL;
-	for (unsigned i = 0; i < POOL_WORKERS_MAX; i++) {
+	for (unsigned i = 0; i < pool->workers_wanted; i++) {
 		struct pool_worker *worker = &pool->workers[i];
 		if (worker->up && worker->root_secure && !worker->alone && !worker->retiring &&
 		    worker->in_flight_count < POOL_PER_WORKER_MAX &&
@@ -129,7 +138,7 @@ static struct pool_worker *least_busy(struct pool *pool)
  * With others up the rest goes on meanwhile. */
 static struct pool_worker *ward_for_suspects(struct pool *pool)
 {
-	for (unsigned i = 0; i < POOL_WORKERS_MAX; i++)
+	for (unsigned i = 0; i < pool->workers_wanted; i++)
 		if (pool->workers[i].up && pool->workers[i].alone && !pool->workers[i].retiring)
 			return &pool->workers[i];
 	struct pool_worker *worker = TAILQ_EMPTY(&pool->suspects) ? NULL : least_busy(pool);
@@ -138,9 +147,33 @@ static struct pool_worker *ward_for_suspects(struct pool *pool)
 	return worker;
 }
 
+/* Its view of the root need not be good: that is something to explain, too. */
+static void hand_out_traces(struct pool *pool)
+{
+	struct pool_worker *tracer = &pool->workers[pool->workers_wanted];
+	struct pool_job *job;
+	if (TAILQ_EMPTY(&pool->traces))
+		return;
+	if (!tracer->up && clock_mono_ms() - pool->tracer_busy_at_ms > TRACER_START_MS) {
+		pool->tracer_busy_at_ms = clock_mono_ms();
+		pool->on_tracer_wanted(pool->arg);
+	}
+	if (!tracer->up || !tracer->root_known || tracer->retiring)
+		return;
+	pool->tracer_busy_at_ms = clock_mono_ms();
+	while ((job = TAILQ_FIRST(&pool->traces)) != NULL) {
+		TAILQ_REMOVE(&pool->traces, job, link);
+		if (!give(pool, tracer, job)) {
+			TAILQ_INSERT_HEAD(&pool->traces, job, link);
+			return;
+		}
+	}
+}
+
 static void hand_out(struct pool *pool)
 {
 	struct pool_job *job;
+	hand_out_traces(pool);
 	struct pool_worker *worker = ward_for_suspects(pool);
 	if (worker != NULL && worker->in_flight_count == 0) {
 		job = TAILQ_FIRST(&pool->suspects);
@@ -159,6 +192,12 @@ static void hand_out(struct pool *pool)
 			return;
 		}
 	}
+}
+
+static void enqueue(struct pool *pool, struct pool_job *job)
+{
+	struct pool_jobs *list = job->trace ? &pool->traces : &pool->waiting;
+	TAILQ_INSERT_TAIL(list, job, link);
 }
 
 int pool_ask(struct pool *pool, const struct question_key *plain_key,
@@ -187,7 +226,7 @@ int pool_ask(struct pool *pool, const struct question_key *plain_key,
 		    (char *)job->key + 3; /* question_key_make puts the name there */
 		LIST_INIT(&job->waiters);
 		table_insert(&pool->jobs, &job->node);
-		TAILQ_INSERT_TAIL(&pool->waiting, job, link);
+		enqueue(pool, job);
 	}
 	LIST_INSERT_HEAD(&job->waiters, waiter, link);
 	waiter->waiting = true;
@@ -206,7 +245,8 @@ void pool_forget(struct job_waiter *waiter)
 
 static void retire(struct pool_worker *worker)
 {
-	log_info("worker %u (pid %d) is replaced", worker->index, worker->pid);
+	if (!is_tracer(worker))
+		log_info("worker %u (pid %d) is replaced", worker->index, worker->pid);
 	worker->retiring = true;
 	if (worker->in_flight_count == 0)
 		conn_close(&worker->conn);
@@ -222,7 +262,7 @@ static void renew_next(struct pool *pool)
 		unproven |=
 		    !worker->up || worker->retiring || (!worker->outdated && !worker->root_secure);
 	}
-	for (unsigned i = 0; i < POOL_WORKERS_MAX; i++) {
+	for (unsigned i = 0; i < POOL_PLACES; i++) {
 		struct pool_worker *worker = &pool->workers[i];
 		if (!worker->up || !worker->outdated || worker->retiring ||
 		    (unproven && worker->root_secure))
@@ -234,7 +274,7 @@ static void renew_next(struct pool *pool)
 
 void pool_renew(struct pool *pool, bool at_once)
 {
-	for (unsigned i = 0; i < POOL_WORKERS_MAX; i++) {
+	for (unsigned i = 0; i < POOL_PLACES; i++) {
 		struct pool_worker *worker = &pool->workers[i];
 		worker->outdated = worker->up;
 		if (!worker->up || !at_once)
@@ -252,7 +292,7 @@ void pool_renew(struct pool *pool, bool at_once)
 static void take_self_check(struct pool_worker *worker, const Resolverd__Worker__SelfCheck *check)
 {
 	bool secure = check->root_status == RESOLVERD__V1__STATUS__SECURE;
-	if (!worker->root_known || secure != worker->root_secure) {
+	if (!is_tracer(worker) && (!worker->root_known || secure != worker->root_secure)) {
 		if (secure)
 			log_info("worker %u: the root key set validates", worker->index);
 		else
@@ -263,11 +303,12 @@ static void take_self_check(struct pool_worker *worker, const Resolverd__Worker_
 	}
 	worker->root_known = true;
 	worker->root_secure = secure;
+	hand_out(worker->pool); /* it may take jobs from now on */
+	if (is_tracer(worker))
+		return;
 	if (!secure)
 		snprintf(worker->pool->not_secure_reason, sizeof worker->pool->not_secure_reason,
 		    "%s", check->reason);
-	else
-		hand_out(worker->pool); /* it takes jobs from now on */
 	worker->pool->on_self_check(worker->pool->arg, check);
 	renew_next(worker->pool);
 }
@@ -305,6 +346,8 @@ static int on_frame(struct conn *conn, const uint8_t *body, size_t body_bytes)
 			pool->done_count++;
 			finish(pool, job, pool->on_facts(pool->arg, facts, job->trace));
 			hand_out(pool);
+			if (is_tracer(worker) && worker->in_flight_count == 0 && !worker->retiring)
+				retire(worker); /* the next one begins with empty caches again */
 			if (worker->retiring && worker->in_flight_count == 0)
 				conn_close(conn);
 		}
@@ -356,7 +399,7 @@ static void on_close(struct conn *conn)
 	while ((job = TAILQ_FIRST(&worker->in_flight)) != NULL) {
 		TAILQ_REMOVE(&worker->in_flight, job, link);
 		if (retired)
-			TAILQ_INSERT_TAIL(&pool->waiting, job, link);
+			enqueue(pool, job);
 		else
 			rerun_suspect(pool, job);
 	}
@@ -384,7 +427,7 @@ void pool_worker_up(struct pool *pool, uint32_t index, int32_t pid, int fd)
 
 void pool_tick(struct pool *pool, int64_t now_mono_ms)
 {
-	for (unsigned i = 0; i < POOL_WORKERS_MAX; i++) {
+	for (unsigned i = 0; i < POOL_PLACES; i++) {
 		struct pool_worker *worker = &pool->workers[i];
 		struct pool_job *oldest = worker->up ? TAILQ_FIRST(&worker->in_flight) : NULL;
 		if (oldest != NULL &&
@@ -394,6 +437,10 @@ void pool_tick(struct pool *pool, int64_t now_mono_ms)
 			conn_close(&worker->conn);
 		}
 	}
+	struct pool_worker *tracer = &pool->workers[pool->workers_wanted];
+	if (tracer->up && !tracer->retiring && tracer->in_flight_count == 0 &&
+	    now_mono_ms - pool->tracer_busy_at_ms > TRACER_IDLE_MS)
+		retire(tracer); /* whoever wanted it is gone */
 	renew_next(pool);
 	hand_out(pool); /* what was held may go on */
 }
@@ -405,7 +452,7 @@ bool pool_is_ready(const struct pool *pool, const char **ret_reason)
 		*ret_reason = pool->hold_reason;
 		return false;
 	}
-	for (unsigned i = 0; i < POOL_WORKERS_MAX; i++) {
+	for (unsigned i = 0; i < pool->workers_wanted; i++) {
 		const struct pool_worker *worker = &pool->workers[i];
 		if (worker->up && worker->root_secure)
 			return true;
@@ -420,7 +467,7 @@ bool pool_is_ready(const struct pool *pool, const char **ret_reason)
 uint32_t pool_workers_up(const struct pool *pool)
 {
 	uint32_t count = 0;
-	for (unsigned i = 0; i < POOL_WORKERS_MAX; i++)
+	for (unsigned i = 0; i < pool->workers_wanted; i++)
 		count += pool->workers[i].up;
 	return count;
 }

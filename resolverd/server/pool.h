@@ -16,9 +16,10 @@
 #include "worker.pb-c.h"
 
 #define POOL_WORKERS_MAX 64u
-#define POOL_JOBS_MAX 50000u      /* in flight and waiting; more is refused as busy */
-#define POOL_PER_WORKER_MAX 4096u /* handed to one worker at once */
-#define POOL_STUCK_GRACE_MS 5000  /* past a job's deadline before its worker counts as stuck */
+#define POOL_PLACES (POOL_WORKERS_MAX + 1u) /* the tracer stands behind the workers wanted */
+#define POOL_JOBS_MAX 50000u                /* in flight and waiting; more is refused as busy */
+#define POOL_PER_WORKER_MAX 4096u           /* handed to one worker at once */
+#define POOL_STUCK_GRACE_MS 5000 /* past a job's deadline before its worker counts as stuck */
 
 struct job_waiter; /* pool.h's user embeds it */
 LIST_HEAD(job_waiters, job_waiter);
@@ -47,9 +48,11 @@ struct pool_worker {
 struct pool {
 	struct event_base *base;
 	uint32_t workers_wanted, deadline_ms;
-	struct pool_worker workers[POOL_WORKERS_MAX];
+	struct pool_worker workers[POOL_PLACES];
 	struct table jobs;
 	struct pool_jobs waiting, suspects;
+	struct pool_jobs traces;   /* for the tracer: started when it is wanted, gone when idle */
+	int64_t tracer_busy_at_ms; /* mono */
 	uint64_t next_id;
 	uint64_t done_count, rerun_count, quarantined_count, worker_deaths;
 	char not_secure_reason[400];
@@ -62,6 +65,7 @@ struct pool {
 	void (*release)(void *arg, void *answer);
 	/* End this process: it is stuck, or (retired) replaced as planned. */
 	void (*on_gone)(void *arg, uint32_t index, int32_t pid, bool retired);
+	void (*on_tracer_wanted)(void *arg);
 	void *arg;
 };
 
@@ -72,7 +76,8 @@ void pool_fini(struct pool *pool);
 /* Takes fd: the socket of a new worker in this place. */
 void pool_worker_up(struct pool *pool, uint32_t index, int32_t pid, int fd);
 
-/* Joins the job for this question, or starts it; one with trace shares nothing with those without.
+/* Joins the job for this question, or starts it. One with trace shares nothing with those without:
+ * it runs in a worker of its own that begins with empty caches, so that what it tells is new.
  * on_answer never comes from within. Returns 0, or -EBUSY when too many jobs are waiting, or
  * -ENOMEM. */
 [[gnu::warn_unused_result]] int pool_ask(struct pool *pool, const struct question_key *key,

@@ -190,9 +190,17 @@ static void reload(struct server *server, int fd)
 	server_resume_accepting(server);
 }
 
+static void on_tracer_wanted(void *arg)
+{
+	struct link_message message = {.type = LINK_TRACER};
+	(void)arg;
+	if (link_send(ROLE_FD_CHANNEL, &message, -1) != 0)
+		log_error("cannot ask the supervisor for a worker that explains");
+}
+
 static void take_message(struct server *server, const struct link_message *message, int fd)
 {
-	if (message->type == LINK_WORKER && fd >= 0 && message->index < POOL_WORKERS_MAX) {
+	if (message->type == LINK_WORKER && fd >= 0 && message->index < POOL_PLACES) {
 		pool_worker_up(&server->pool, message->index, message->pid, fd);
 		return;
 	}
@@ -306,6 +314,7 @@ static int server_start(struct server *server)
 	server->pool.release = release;
 	server->pool.on_gone = on_gone;
 	server->pool.on_self_check = on_self_check;
+	server->pool.on_tracer_wanted = on_tracer_wanted;
 	server->pool.hold_reason = server->health.clock_problem;
 	server->pool.arg = server;
 	server->listener = evconnlistener_new(server->base, on_accept, server,

@@ -85,7 +85,7 @@ void start_server(struct supervisor *supervisor)
 	    on_from_server, supervisor);
 	event_add(&supervisor->from_server, NULL);
 	anchor_tell(supervisor);
-	for (unsigned i = SERVER + 1; i < supervisor->child_count; i++)
+	for (unsigned i = SERVER + 1; i < supervisor->child_count - 1; i++)
 		if (supervisor->children[i].pid == 0)
 			start_worker(supervisor, &supervisor->children[i]);
 }
@@ -138,6 +138,9 @@ static void on_from_server(evutil_socket_t link, short what, void *arg)
 			close(fd);
 		if (message.type == LINK_DELEGATE)
 			delegate(supervisor, &message);
+		struct child *tracer = &supervisor->children[supervisor->child_count - 1];
+		if (message.type == LINK_TRACER && tracer->pid == 0)
+			start_worker(supervisor, tracer);
 		if (message.type == LINK_WORKER_STUCK || message.type == LINK_WORKER_RETIRED)
 			end_worker(supervisor, &message);
 	}
@@ -169,6 +172,8 @@ void child_ended(struct supervisor *supervisor, struct child *child, int status)
 	for (unsigned i = SERVER + 1; child->place == SERVER && i < supervisor->child_count; i++)
 		if (supervisor->children[i].pid > 0)
 			kill(supervisor->children[i].pid, SIGKILL);
+	if (child->place == supervisor->child_count - 1)
+		return; /* the tracer: when it is wanted again */
 	bool starting = clock_mono_ms() - supervisor->started_at_ms < FIRST_START_MS;
 	if (starting && WIFEXITED(status) && WEXITSTATUS(status) == EX_CONFIG) {
 		stop(supervisor, EX_CONFIG); /* it said why; trying again would not help */
@@ -185,7 +190,7 @@ void child_ended(struct supervisor *supervisor, struct child *child, int status)
 
 void children_init(struct supervisor *supervisor)
 {
-	supervisor->child_count = supervisor->start->config->resolver.workers + 1;
+	supervisor->child_count = supervisor->start->config->resolver.workers + 2;
 	for (unsigned i = 0; i < supervisor->child_count; i++) {
 		struct child *child = &supervisor->children[i];
 		child->supervisor = supervisor;

@@ -15,7 +15,7 @@
 #include "resolverd/supervisor/spawn.h"
 #include "resolverd/supervisor/supervisor.h"
 
-#define CHILDREN_MAX 65u /* the server and 64 workers */
+#define CHILDREN_MAX 66u /* the server, 64 workers, the tracer */
 #define SERVER 0u        /* its place; worker n stands at n + 1 */
 
 struct supervisor;
@@ -41,8 +41,8 @@ struct supervisor {
 	struct event_base *base;
 	struct longterm_key key;
 	int state_fd, config_fd, listen_fd, control_fd;
-	int channel; /* to the server; -1: none */
-	unsigned child_count;
+	int channel;          /* to the server; -1: none */
+	unsigned child_count; /* the last place is the tracer's, whom the server asks for */
 	struct child children[CHILDREN_MAX];
 	struct anchor_check anchor;
 	struct event on_child, on_term, on_int, on_hup, from_server, patience, zone_lapses;

@@ -283,3 +283,29 @@ def test_explain_tells_every_lookup_and_changes_nothing(daemon):
         fresh, cached = (pb.Answer.FromString(signed.answer) for signed in (explained.fresh, explained.cached))
         assert fresh.validated_at > cached.validated_at and fresh.question == cached.question
     assert daemon.ctl("plan", "mx-cname-original.net")[1]["validated_at"] == plan["validated_at"]
+
+
+def test_explain_asks_the_servers_anew_each_time(daemon):
+    def asked():
+        return (WORLD / "queries.log").read_text().count(" dane-both.net MX ")
+
+    daemon.ctl("plan", "dane-both.net")
+    counts = [asked()]
+    for _ in range(2):
+        with Client(daemon.socket + ".control") as client:
+            client.ask(explain=pb.ExplainRequest(next_hop="dane-both.net"))
+        counts.append(asked())
+    assert counts[0] < counts[1] < counts[2]
+    wait_for(lambda: len(daemon.roles()["worker"]) == daemon.status()["workers_wanted"], 5)
+
+
+def test_explain_works_where_the_root_does_not_validate(make_daemon, tmp_path):
+    anchor = tmp_path / "other.key"
+    anchor.write_text((WORLD / "root.key").read_text()[:-10] + "000000000\n")
+    daemon = make_daemon(start=False, resolver__trust_anchor_file=str(anchor))
+    daemon.start(wait=False)
+    wait_for(lambda: "does not validate" in daemon.log(), 10)
+    with Client(daemon.socket + ".control") as client:
+        route = client.ask(explain=pb.ExplainRequest(next_hop="insecure.org")).explain.answers[0]
+    assert pb.Answer.FromString(route.fresh.answer).route.kind == pb.FAILED
+    assert route.lookups[0].records.status in (pb.BOGUS, pb.ERROR) and route.lookups[0].records.reason
