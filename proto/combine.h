@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "proto/reasons.h"
 #include "resolverd.pb-c.h"
 
 enum outcome {
@@ -53,5 +54,3 @@ const char *policy_text(int policy); /* "dane", "tls-no-auth", ... */
 const char *status_text(int status); /* "secure", ...; unknown: "error" */
 const char *tlsa_status_text(int status);
 const char *requirement_text(int requirement);
-const char *host_reason_text(int reason);     /* "no-address", ... for programs */
-const char *host_reason_sentence(int reason); /* for people, with the RFC section */

@@ -84,7 +84,7 @@ void view_host_policy(struct resolverd_host *host, int policy, int reason)
 	if (host->policy == RESOLVERD_DANE && (host->tlsa_count == 0 || host->tlsa_base == NULL))
 		host->policy = RESOLVERD_UNREACHABLE;
 	host->reason = host_reason_text(reason);
-	host->reason_text = host_reason_sentence(reason);
+	host->reason_text = host_reason(reason)->sentence;
 	host->sni = host->policy == RESOLVERD_DANE || host->policy == RESOLVERD_TLS_NO_AUTH
 			? host->tlsa_base
 			: NULL;
