@@ -38,6 +38,7 @@ extern "C" {
 #define RESOLVERD_CHECK __attribute__((warn_unused_result))
 
 #define RESOLVERD_DEFAULT_SOCKET "/run/resolverd/resolverd.sock"
+#define RESOLVERD_DEFAULT_CONTROL_SOCKET "/run/resolverd/control.sock"
 #define RESOLVERD_DEFAULT_PUBLIC_KEY "/run/resolverd/resolverd.pub"
 
 /* ---- errors ---- */
@@ -103,12 +104,20 @@ enum resolverd_outcome {
 	RESOLVERD_NO_HOST = 5         /* permanent: provably no host has an address */
 };
 
+/* Who can change a verdict for the better. */
+enum resolverd_party {
+	RESOLVERD_NOBODY = 1, /* nothing is wrong */
+	RESOLVERD_THEM = 2,   /* the operator of the domain or of its mail host */
+	RESOLVERD_US = 3      /* the operator of this daemon */
+};
+
 /* The words of docs/JSON.md for these values: "secure", "dane", "deliver", ... Static storage. */
 RESOLVERD_API const char *resolverd_status_text(enum resolverd_status status);
 RESOLVERD_API const char *resolverd_tlsa_status_text(enum resolverd_tlsa_status status);
 RESOLVERD_API const char *resolverd_policy_text(enum resolverd_policy policy);
 RESOLVERD_API const char *resolverd_requirement_text(enum resolverd_requirement requirement);
 RESOLVERD_API const char *resolverd_outcome_text(enum resolverd_outcome outcome);
+RESOLVERD_API const char *resolverd_party_text(enum resolverd_party party);
 
 /* ---- results ----
  * Each is one block of memory that belongs to the caller until the matching _free; every pointer in
@@ -131,6 +140,13 @@ struct resolverd_tlsa { /* RFC 6698 section 2.1 */
 	uint8_t matching_type;
 	const uint8_t *data;
 	size_t data_bytes;
+};
+
+/* A zone that the daemon's operator declared insecure for a time (RFC 7646): what lies in it is
+ * insecure whatever its signatures are. For people; the statuses already tell it. */
+struct resolverd_insecure_zone {
+	const char *zone;
+	uint64_t until_ms; /* Unix epoch */
 };
 
 /* One host of a plan, or the answer about one host. */
@@ -162,6 +178,8 @@ struct resolverd_host {
 	uint64_t expires_at_ms;   /* use only while now is before this; 0 as above */
 	uint64_t expires_in_s;    /* at the time of the check, rounded down */
 	const char *key_id; /* of the online key that signed, hex; NULL when no answer was used */
+	const struct resolverd_insecure_zone *insecure_zones; /* that the answer touches */
+	size_t insecure_zone_count;
 	struct resolverd_memory *memory; /* of the library; NULL inside a plan */
 };
 
@@ -172,9 +190,13 @@ struct resolverd_plan {
 	enum resolverd_outcome outcome;
 	const char *reason; /* a sentence for people */
 	enum resolverd_requirement requirement;
-	bool would_refuse; /* requirement audit: without it, outcome would be delay */
-	bool stale;        /* false in this version */
-	bool has_mx;       /* false: next hop in brackets, the next three fields mean nothing */
+	const char *requirement_source; /* the override that set it, as "example.org" or
+					   ".example.org"; NULL: none did */
+	const char *requirement_reason; /* the operator's words for it; NULL: none */
+	uint64_t requirement_until_ms;  /* when it lapses, Unix epoch; 0: never */
+	bool would_refuse;              /* requirement audit: without it, outcome would be delay */
+	bool stale;                     /* false in this version */
+	bool has_mx; /* false: next hop in brackets, the next three fields mean nothing */
 	enum resolverd_status mx_status;
 	bool mx_implicit;     /* no MX record: the domain is its own host (RFC 5321 section 5.1) */
 	const char *expanded; /* the next hop after CNAMEs */
@@ -182,9 +204,11 @@ struct resolverd_plan {
 	size_t host_count;
 	const char *const *key_ids; /* of the online keys that signed, hex */
 	size_t key_id_count;
-	uint64_t validated_at_ms;        /* oldest answer used */
-	uint64_t expires_at_ms;          /* use the plan only while now is before this */
-	uint64_t expires_in_s;           /* at the time of the check, rounded down */
+	uint64_t validated_at_ms; /* oldest answer used */
+	uint64_t expires_at_ms;   /* use the plan only while now is before this */
+	uint64_t expires_in_s;    /* at the time of the check, rounded down */
+	const struct resolverd_insecure_zone *insecure_zones; /* of all answers used */
+	size_t insecure_zone_count;
 	struct resolverd_memory *memory; /* of the library */
 };
 
@@ -219,6 +243,66 @@ struct resolverd_records {
 	uint64_t expires_at_ms;
 	uint64_t expires_in_s;
 	const char *key_id;
+	const struct resolverd_insecure_zone *insecure_zones;
+	size_t insecure_zone_count;
+	struct resolverd_memory *memory; /* of the library; NULL inside an explanation */
+};
+
+/* ---- explanation ---- */
+
+/* One question a job put to the validating resolver, whatever that had to ask for it. NOT SIGNED:
+ * for people, never a ground to deliver. */
+struct resolverd_lookup {
+	/* As an answer to resolverd_records, but key_id is NULL, its times are 0. reason: why it is
+	 * bogus, or what failed. */
+	struct resolverd_records records;
+	uint32_t ttl_s;               /* shortest of all RRsets used; 0 when it failed */
+	uint64_t rrsig_expires_at_ms; /* earliest of the signatures used, Unix epoch; 0: none */
+	uint32_t asked_after_ms;      /* since the job began */
+	uint32_t took_ms;
+	bool unanswered; /* the job was given up before the answer came */
+};
+
+enum resolverd_step_kind { RESOLVERD_STEP_ROUTE = 1, RESOLVERD_STEP_HOST = 2 };
+
+/* How one answer of the fresh plan came about. */
+struct resolverd_step {
+	enum resolverd_step_kind kind;
+	const char *name;           /* the next hop, or the host */
+	const char *reason;         /* what decided, as a word; for hosts that of the plan */
+	const char *reason_text;    /* as a sentence for people */
+	const char *clause;         /* of which document: "RFC 7672 section 2.2" */
+	enum resolverd_party party; /* who can change it for the better */
+	const char *remedy;         /* what they may do, as an imperative */
+	const char *const *notes;   /* what else the lookups tell, sentences for people */
+	size_t note_count;
+	const struct resolverd_host *host;   /* of fresh; NULL for the route */
+	const struct resolverd_host *before; /* before local policy; NULL: no answer */
+	uint64_t cached_expires_at_ms; /* of the answer clients are served now; 0: none is cached */
+	const struct resolverd_lookup *lookups; /* in the order they were asked */
+	size_t lookup_count;
+};
+
+/* In what a cached answer and its fresh one differ. */
+struct resolverd_difference {
+	const char *name;           /* next hop or host */
+	const char *what;           /* "mx", "policy", "tlsa", ...: a key of docs/JSON.md */
+	const char *cached, *fresh; /* as text */
+};
+
+/* A plan made anew, past the cache, and how it came about. fresh and cached are verified like any
+ * plan; what the steps tell beyond them is not signed. */
+struct resolverd_explanation {
+	const struct resolverd_plan *fresh; /* its memory is NULL */
+	/* The plan clients are served from the cache now; NULL unless every answer it needs, the
+	 * route and each of its first 16 hosts, is cached and still valid. Its memory is NULL. */
+	const struct resolverd_plan *cached;
+	const struct resolverd_step *steps; /* the route, then the hosts of fresh in their
+					       order; one not looked up has no lookups */
+	size_t step_count;
+	/* Of every cached answer, whether cached is NULL or not. */
+	const struct resolverd_difference *differences;
+	size_t difference_count;
 	struct resolverd_memory *memory; /* of the library */
 };
 
@@ -229,6 +313,20 @@ struct resolverd_delegation {
 	uint64_t not_before_ms;
 	uint64_t not_after_ms;
 	bool trusted; /* passed every check of docs/PROTOCOL.md, "Delegations" */
+};
+
+struct resolverd_check { /* a continuous self-check of the daemon */
+	const char *name;
+	bool good;
+	const char *detail; /* what was seen, and what to do when it is not good */
+};
+
+struct resolverd_override {   /* local policy for a next hop, as configured */
+	const char *next_hop; /* ".example.org": the names below it */
+	enum resolverd_requirement requirement;
+	const char *reason; /* the operator's words, may be empty */
+	uint64_t until_ms;  /* Unix epoch; 0: no end */
+	bool lapsed;
 };
 
 /* What the daemon says about itself: for people and monitoring, not signed. Only the delegations
@@ -257,12 +355,24 @@ struct resolverd_daemon_status {
 	uint64_t jobs_quarantined;
 	uint64_t answers_signed;
 	uint64_t requests;
+	const struct resolverd_check *checks;
+	size_t check_count;
+	const struct resolverd_override *overrides;
+	size_t override_count;
+	const struct resolverd_insecure_zone *insecure_zones; /* in force now */
+	size_t insecure_zone_count;
+	const uint32_t *trust_anchor_key_tags; /* of the root, RFC 4034 appendix B */
+	size_t trust_anchor_key_tag_count;
+	uint64_t trust_anchor_checked_at_ms; /* last RFC 5011 check that succeeded; 0: none */
+	uint64_t clock_steps;
+	uint64_t config_loaded_at_ms;
 	struct resolverd_memory *memory; /* of the library */
 };
 
 RESOLVERD_API void resolverd_plan_free(struct resolverd_plan *plan);
 RESOLVERD_API void resolverd_host_free(struct resolverd_host *host); /* not for hosts of a plan */
 RESOLVERD_API void resolverd_records_free(struct resolverd_records *records);
+RESOLVERD_API void resolverd_explanation_free(struct resolverd_explanation *explanation);
 RESOLVERD_API void resolverd_daemon_status_free(struct resolverd_daemon_status *status);
 
 /* ---- client ---- */
@@ -311,6 +421,13 @@ RESOLVERD_API RESOLVERD_CHECK int resolverd_host(struct resolverd_client *client
 RESOLVERD_API RESOLVERD_CHECK int resolverd_records(struct resolverd_client *client,
     const char *name, unsigned type, int timeout_ms, struct resolverd_records **ret_records);
 
+/* Makes the plan anew, past the cache, and tells how it came about and how it differs from what is
+ * cached. Changes nothing there. Only for handles whose socket_path is the daemon's control socket
+ * (RESOLVERD_DEFAULT_CONTROL_SOCKET); others are REFUSED. */
+RESOLVERD_API RESOLVERD_CHECK int resolverd_explain(struct resolverd_client *client,
+    const char *next_hop, unsigned port, int timeout_ms,
+    struct resolverd_explanation **ret_explanation);
+
 /* What the daemon says about itself. */
 RESOLVERD_API RESOLVERD_CHECK int resolverd_status(
     struct resolverd_client *client, int timeout_ms, struct resolverd_daemon_status **ret_status);
@@ -328,6 +445,8 @@ RESOLVERD_API RESOLVERD_CHECK int resolverd_submit_host(struct resolverd_client 
     const char *name, unsigned port, unsigned deadline_ms, uint64_t *ret_id);
 RESOLVERD_API RESOLVERD_CHECK int resolverd_submit_records(struct resolverd_client *client,
     const char *name, unsigned type, unsigned deadline_ms, uint64_t *ret_id);
+RESOLVERD_API RESOLVERD_CHECK int resolverd_submit_explain(struct resolverd_client *client,
+    const char *next_hop, unsigned port, unsigned deadline_ms, uint64_t *ret_id);
 RESOLVERD_API RESOLVERD_CHECK int resolverd_submit_status(
     struct resolverd_client *client, uint64_t *ret_id);
 
@@ -353,6 +472,8 @@ RESOLVERD_API RESOLVERD_CHECK int resolverd_take_host(
     struct resolverd_client *client, uint64_t id, struct resolverd_host **ret_host);
 RESOLVERD_API RESOLVERD_CHECK int resolverd_take_records(
     struct resolverd_client *client, uint64_t id, struct resolverd_records **ret_records);
+RESOLVERD_API RESOLVERD_CHECK int resolverd_take_explanation(
+    struct resolverd_client *client, uint64_t id, struct resolverd_explanation **ret_explanation);
 RESOLVERD_API RESOLVERD_CHECK int resolverd_take_status(
     struct resolverd_client *client, uint64_t id, struct resolverd_daemon_status **ret_status);
 

@@ -29,20 +29,27 @@ static int check_port(struct resolverd_client *client, unsigned *port)
 	return 0;
 }
 
+static int ask_next_hop(
+    struct resolverd_client *client, const char *next_hop, unsigned port, struct asked *asked)
+{
+	int r = check_port(client, &port);
+	if (r == 0)
+		r = idn_next_hop(next_hop, &asked->hop, client->detail);
+	asked->port = port;
+	return r;
+}
+
 int resolverd_submit_plan(struct resolverd_client *client, const char *next_hop, unsigned port,
     unsigned deadline_ms, uint64_t *ret_id)
 {
 	struct asked asked = {0};
-	int r = check_port(client, &port);
-	if (r == 0)
-		r = idn_next_hop(next_hop, &asked.hop, client->detail);
+	int r = ask_next_hop(client, next_hop, port, &asked);
 	if (r != 0)
 		return r;
-	asked.port = port;
 	Resolverd__V1__PlanRequest plan;
 	resolverd__v1__plan_request__init(&plan);
 	plan.next_hop = asked.hop.text;
-	plan.port = port;
+	plan.port = asked.port;
 	plan.deadline_ms = deadline_ms;
 	Resolverd__V1__Request message;
 	resolverd__v1__request__init(&message);
@@ -92,6 +99,25 @@ int resolverd_submit_records(struct resolverd_client *client, const char *name, 
 	resolverd__v1__request__init(&message);
 	message.body_case = BODY(RECORDS);
 	message.records = &records;
+	return submit(client, &message, &asked, ret_id);
+}
+
+int resolverd_submit_explain(struct resolverd_client *client, const char *next_hop, unsigned port,
+    unsigned deadline_ms, uint64_t *ret_id)
+{
+	struct asked asked = {0};
+	int r = ask_next_hop(client, next_hop, port, &asked);
+	if (r != 0)
+		return r;
+	Resolverd__V1__ExplainRequest explain;
+	resolverd__v1__explain_request__init(&explain);
+	explain.next_hop = asked.hop.text;
+	explain.port = asked.port;
+	explain.deadline_ms = deadline_ms;
+	Resolverd__V1__Request message;
+	resolverd__v1__request__init(&message);
+	message.body_case = BODY(EXPLAIN);
+	message.explain = &explain;
 	return submit(client, &message, &asked, ret_id);
 }
 
@@ -176,6 +202,16 @@ int resolverd_take_records(
 	return r;
 }
 
+int resolverd_take_explanation(
+    struct resolverd_client *client, uint64_t id, struct resolverd_explanation **ret_explanation)
+{
+	int r;
+	void *result = take(client, id, BODY(EXPLAIN), &r);
+	if (result != NULL)
+		*ret_explanation = result;
+	return r;
+}
+
 int resolverd_take_status(
     struct resolverd_client *client, uint64_t id, struct resolverd_daemon_status **ret_status)
 {
@@ -209,6 +245,12 @@ void resolverd_records_free(struct resolverd_records *records)
 {
 	if (records != NULL)
 		memory_free(records->memory);
+}
+
+void resolverd_explanation_free(struct resolverd_explanation *explanation)
+{
+	if (explanation != NULL)
+		memory_free(explanation->memory);
 }
 
 void resolverd_daemon_status_free(struct resolverd_daemon_status *status)

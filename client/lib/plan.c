@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/lib/text.h"
 #include "client/lib/view.h"
 #include "proto/combine.h"
 
@@ -199,7 +200,7 @@ static const char *reason_of_hosts(
 
 static const char *reason_of_route(struct resolverd_memory *arena, const struct builder *builder)
 {
-	const char *more = builder->route->reason;
+	const char *more = text_clean(arena, builder->route->reason);
 	const char *what;
 	switch (builder->plan->outcome) {
 	case RESOLVERD_NO_MAIL:
@@ -282,11 +283,39 @@ static void use_answer(
 	key_ids[plan->key_id_count++] = verified->key_id;
 }
 
-static enum resolverd_requirement requirement_of(int requirement)
+static void add_zone(struct resolverd_plan *plan, struct resolverd_insecure_zone *zones,
+    const struct resolverd_insecure_zone *zone)
 {
-	return requirement >= RESOLVERD_NORMAL && requirement <= RESOLVERD_OFF
-		   ? (enum resolverd_requirement)requirement
-		   : RESOLVERD_MANDATORY;
+	for (size_t i = 0; i < plan->insecure_zone_count; i++)
+		if (strcmp(zones[i].zone, zone->zone) == 0)
+			return;
+	zones[plan->insecure_zone_count++] = *zone;
+}
+
+/* Of every answer used, each zone once. */
+static void fill_zones(struct builder *builder)
+{
+	struct resolverd_memory *arena = builder->verifier->arena;
+	size_t count = builder->route_answer.answer->n_insecure_zones;
+	for (size_t i = 0; i < builder->host_count; i++)
+		count += builder->hosts[i].answer->n_insecure_zones;
+	struct resolverd_insecure_zone *all = memory_alloc(arena, count, sizeof *all);
+	for (size_t i = 0; all != NULL && i <= builder->host_count; i++) {
+		const struct verified *from =
+		    i == 0 ? &builder->route_answer : &builder->hosts[i - 1];
+		const struct resolverd_insecure_zone *zones = NULL;
+		size_t zone_count = 0;
+		view_zones(arena, from->answer->insecure_zones, from->answer->n_insecure_zones,
+		    &zones, &zone_count);
+		for (size_t j = 0; j < zone_count; j++)
+			add_zone(builder->plan, all, &zones[j]);
+	}
+	builder->plan->insecure_zones = all;
+}
+
+static const char *clean_or_null(struct resolverd_memory *arena, const char *text)
+{
+	return text[0] != '\0' ? text_clean(arena, text) : NULL;
 }
 
 static int fill_plan(struct builder *builder)
@@ -303,6 +332,9 @@ static int fill_plan(struct builder *builder)
 	    .port = builder->asked->port,
 	    .outcome = (enum resolverd_outcome)combine_route(route->kind, route->mx_status),
 	    .requirement = requirement_of(route->requirement),
+	    .requirement_source = clean_or_null(arena, route->requirement_source),
+	    .requirement_reason = clean_or_null(arena, route->requirement_reason),
+	    .requirement_until_ms = route->requirement_until,
 	    .has_mx = hop->kind == NEXT_HOP_DOMAIN,
 	    .mx_status = status_of(route->mx_status),
 	    .mx_implicit = route->kind == RESOLVERD__V1__ROUTE_KIND__IMPLICIT_MX,
@@ -316,6 +348,7 @@ static int fill_plan(struct builder *builder)
 	for (size_t i = 0; i < builder->host_count; i++)
 		use_answer(plan, key_ids, &builder->hosts[i]);
 	plan->expires_in_s = life_left_s(plan->expires_at_ms, builder->verifier->now_ms);
+	fill_zones(builder);
 	if (builder->not_understood != 0)
 		return fill_not_understood(builder);
 	if ((int)plan->outcome == 0)

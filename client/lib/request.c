@@ -205,6 +205,12 @@ static int view(struct resolverd_client *client, struct request *request)
 		request->result = records;
 		return r;
 	}
+	case BODY(EXPLAIN): {
+		struct resolverd_explanation *explanation = NULL;
+		r = view_explanation(&verifier, &request->asked, response, &explanation);
+		request->result = explanation;
+		return r;
+	}
 	default: {
 		struct resolverd_daemon_status *status = NULL;
 		r = view_status(&verifier, &client->trusted, response->status, &status);

@@ -85,6 +85,17 @@ int resolverd_records(struct resolverd_client *client, const char *name, unsigne
 	return r != 0 ? r : resolverd_take_records(client, id, ret_records);
 }
 
+int resolverd_explain(struct resolverd_client *client, const char *next_hop, unsigned port,
+    int timeout_ms, struct resolverd_explanation **ret_explanation)
+{
+	uint64_t id;
+	int r =
+	    resolverd_submit_explain(client, next_hop, port, daemon_deadline_ms(timeout_ms), &id);
+	if (r == 0)
+		r = wait_until_finished(client, id, timeout_ms);
+	return r != 0 ? r : resolverd_take_explanation(client, id, ret_explanation);
+}
+
 int resolverd_status(
     struct resolverd_client *client, int timeout_ms, struct resolverd_daemon_status **ret_status)
 {

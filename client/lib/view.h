@@ -15,13 +15,27 @@ struct asked {
 };
 
 enum resolverd_status status_of(int status);
+enum resolverd_requirement requirement_of(int requirement);
 uint64_t life_left_s(uint64_t expires_at_ms, uint64_t now_ms);
+
+void view_zones(struct resolverd_memory *arena, Resolverd__V1__InsecureZone *const *from,
+    size_t count, const struct resolverd_insecure_zone **ret_zones, size_t *ret_count);
+/* Fills all of ret_records that is data: status, rcode, RRsets, reason. */
+void view_record_data(struct resolverd_memory *arena, const Resolverd__V1__Records *from,
+    struct resolverd_records *ret_records);
+/* Of a response that must hold exactly one answer. */
+[[nodiscard]] int view_only_answer(const struct verifier *verifier, const struct question *question,
+    const Resolverd__V1__Response *response, struct verified *ret_verified);
 
 /* The host as its answer has it: names, policy and reason are not combined yet. */
 void view_host(struct resolverd_memory *arena, const struct verified *verified, uint64_t now_ms,
     struct resolverd_host *ret_host);
 /* Sets policy and reason from proto values, and what follows from policy: sni. */
 void view_host_policy(struct resolverd_host *host, int policy, int reason);
+
+/* The host by itself: as if it had been securely selected and no local policy applied. */
+void view_host_alone(const struct verifier *verifier, const struct verified *verified,
+    struct resolverd_host *ret_host);
 
 /* Each makes a result of a whole response: 0, VERIFY_UNKNOWN_KEY, or an error with detail. */
 [[nodiscard]] int view_plan(const struct verifier *verifier, const struct asked *asked,
@@ -32,3 +46,5 @@ void view_host_policy(struct resolverd_host *host, int policy, int reason);
     const Resolverd__V1__Response *response, struct resolverd_records **ret_records);
 [[nodiscard]] int view_status(const struct verifier *verifier, const struct trusted_keys *trusted,
     const Resolverd__V1__StatusResponse *status, struct resolverd_daemon_status **ret_status);
+[[nodiscard]] int view_explanation(const struct verifier *verifier, const struct asked *asked,
+    const Resolverd__V1__Response *response, struct resolverd_explanation **ret_explanation);

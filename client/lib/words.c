@@ -31,6 +31,10 @@ _Static_assert(
     (int)RESOLVERD_NO_SUCH_DOMAIN == (int)OUTCOME_NO_SUCH_DOMAIN, "number of the protocol");
 _Static_assert((int)RESOLVERD_NO_HOST == (int)OUTCOME_NO_HOST, "number of the protocol");
 
+_Static_assert((int)RESOLVERD_NOBODY == (int)PARTY_NOBODY, "number of the table");
+_Static_assert((int)RESOLVERD_THEM == (int)PARTY_THEM, "number of the table");
+_Static_assert((int)RESOLVERD_US == (int)PARTY_US, "number of the table");
+
 static const char *const error_texts[] = {
     [-RESOLVERD_OK] = "no error",
     [-RESOLVERD_ERROR_MEMORY] = "out of memory",
@@ -81,4 +85,9 @@ const char *resolverd_requirement_text(enum resolverd_requirement requirement)
 const char *resolverd_outcome_text(enum resolverd_outcome outcome)
 {
 	return outcome_text((enum outcome)outcome);
+}
+
+const char *resolverd_party_text(enum resolverd_party party)
+{
+	return party_text((int)party);
 }
