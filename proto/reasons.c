@@ -38,10 +38,10 @@ static const struct reason host_reasons[] = {
 	    "securely no TLSA records: DANE does not apply", "RFC 7672 section 2.2",
 	    THEM, PUBLISH_TLSA),
 	[HOST(TLSA_NOT_SECURE)] = ROW("tlsa-not-secure",
-	    "the TLSA answer is not signed: DANE does not apply", "RFC 7672 section 2.2",
+	    "DNSSEC does not secure the TLSA answer: DANE does not apply", "RFC 7672 section 2.2",
 	    THEM, "sign the zone of the TLSA records with DNSSEC"),
 	[HOST(ADDRESS_NOT_SECURE)] = ROW("address-not-secure",
-	    "the host's zone is not signed: DANE does not apply", "RFC 7672 section 2.2.2",
+	    "DNSSEC does not secure the host's addresses: DANE does not apply", "RFC 7672 section 2.2.2",
 	    THEM, "sign the zone of the host with DNSSEC, then publish TLSA records"),
 	[HOST(ADDRESS_LITERAL)] = ROW("address-literal",
 	    "an IP address: DANE does not apply", "RFC 7672 section 2.2",
@@ -88,19 +88,19 @@ enum { ROUTE_SECURE, ROUTE_INSECURE };
 
 static const struct reason route_reasons[][2] = {
 	[V1(ROUTE_KIND__MX)] = {
-	    ROW("mx-secure", "the MX records are signed", "RFC 7672 section 2.2.1",
+	    ROW("mx-secure", "DNSSEC secures the MX records", "RFC 7672 section 2.2.1",
 		NOBODY, NOTHING),
-	    ROW("mx-not-secure", "the MX records are not signed", "RFC 7672 section 2.2.1",
+	    ROW("mx-not-secure", "DNSSEC does not secure the MX records", "RFC 7672 section 2.2.1",
 		THEM, SIGN_MX_ZONE)},
 	[V1(ROUTE_KIND__IMPLICIT_MX)] = {
 	    ROW("implicit-mx", "securely no MX records: the domain is its own host",
 		"RFC 5321 section 5.1", NOBODY, NOTHING),
-	    ROW("implicit-mx-not-secure", "no MX records, unsigned: the domain is its own host",
+	    ROW("implicit-mx-not-secure", "no MX records, says an unsigned answer: the domain is its own host",
 		"RFC 5321 section 5.1", THEM, SIGN_MX_ZONE)},
 	[V1(ROUTE_KIND__NULL_MX)] = {
 	    ROW("null-mx", "the domain takes no mail: null MX", "RFC 7505 section 3",
 		NOBODY, TAKES_NO_MAIL),
-	    ROW("null-mx-not-secure", "the domain takes no mail: null MX, unsigned",
+	    ROW("null-mx-not-secure", "the domain takes no mail, says an unsigned null MX",
 		"RFC 7505 section 3", NOBODY, TAKES_NO_MAIL)},
 	[V1(ROUTE_KIND__NO_SUCH_DOMAIN)] = {
 	    ROW("no-such-domain", "the domain does not exist", "RFC 5321 section 5.1",

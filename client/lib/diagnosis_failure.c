@@ -65,6 +65,8 @@ static const struct failure {
     {"", TYPE_TLSA, false, RESOLVERD_THEM, "make the name servers answer for ",
 	", be it that there is no such record: their software or a firewall breaks on TLSA "
 	"queries, and until they answer the host must not be used (RFC 7672 section 2.1.2)"},
+    {"no answer", 0, false, RESOLVERD_THEM, "make the name servers answer in time for ",
+	": none of them did"},
     {"", 0, false, RESOLVERD_THEM, "make the name servers answer for ",
 	": they fail, refuse, send something malformed or cannot be reached"},
 };

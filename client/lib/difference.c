@@ -24,7 +24,7 @@ static int by_text(const void *a, const void *b)
 /* "a, b, c", sorted; NULL: no memory. */
 static const char *joined(struct resolverd_memory *arena, const char **texts, size_t count)
 {
-	if (memory_failed(arena))
+	if (texts == NULL || memory_failed(arena))
 		return NULL;
 	if (count == 0)
 		return "none";

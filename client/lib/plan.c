@@ -198,21 +198,14 @@ static const char *reason_of_hosts(
 	    arena, "no host may be used; %s: %s", plan->hosts[0].name, plan->hosts[0].reason_text);
 }
 
+/* A failure has its own story; what else a route decides, the table of reasons tells. */
 static const char *reason_of_route(struct resolverd_memory *arena, const struct builder *builder)
 {
-	const char *more = text_clean(arena, builder->route->reason);
-	const char *what;
-	switch (builder->plan->outcome) {
-	case RESOLVERD_NO_MAIL:
-		return "the domain takes no mail: null MX (RFC 7505)";
-	case RESOLVERD_NO_SUCH_DOMAIN:
-		return "the domain does not exist";
-	default:
-		what = builder->plan->mx_status == RESOLVERD_BOGUS
-			   ? "the MX answer fails DNSSEC validation (RFC 7672 2.1.2)"
-			   : "the MX lookup failed (RFC 7672 2.1.2)";
-		return more[0] != '\0' ? memory_printf(arena, "%s: %s", what, more) : what;
-	}
+	const Resolverd__V1__Route *route = builder->route;
+	bool failed = builder->plan->outcome == RESOLVERD_DELAY;
+	return failed && route->reason[0] != '\0'
+		   ? text_clean(arena, route->reason)
+		   : route_reason(route->kind, route->mx_status)->sentence;
 }
 
 /* The table's rows of every host, then what they add up to. */
