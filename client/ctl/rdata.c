@@ -14,7 +14,8 @@
 #include "proto/names.h"
 
 /* 1, 2, 4: integers of so many octets; n: name; a, A: addresses; s: string, for CAA its tag; S:
- * strings to the end; x: rest in hex; b: rest in base64; c: CAA value, a string without a length.
+ * strings to the end; x: rest in hex; b: rest in base64; c: CAA value, a string without a length;
+ * h, e: octets after their number, in hex, in base32hex; m: type bitmaps (RFC 4034 section 4.1.2).
  */
 static const struct {
 	unsigned number;
@@ -42,10 +43,10 @@ static const struct {
     {44, "SSHFP", "11x"},
     {45, "IPSECKEY", NULL},
     {46, "RRSIG", NULL},
-    {47, "NSEC", NULL},
+    {47, "NSEC", "nm"},
     {48, "DNSKEY", "211b"},
-    {50, "NSEC3", NULL},
-    {51, "NSEC3PARAM", NULL},
+    {50, "NSEC3", "112hem"},
+    {51, "NSEC3PARAM", "112h"},
     {52, "TLSA", "111x"},
     {53, "SMIMEA", "111x"},
     {59, "CDS", "211x"},
@@ -176,6 +177,57 @@ static bool put_base64(struct reader *reader)
 	return true;
 }
 
+/* "-" for none (RFC 5155 section 3.3). */
+static bool put_counted_hex(struct reader *reader)
+{
+	if (reader->at == reader->end || (size_t)(reader->end - reader->at) <= *reader->at)
+		return false;
+	size_t octets = *reader->at++;
+	if (octets == 0)
+		putc('-', reader->out);
+	for (; octets > 0; octets--)
+		fprintf(reader->out, "%02x", *reader->at++);
+	return true;
+}
+
+/* RFC 4648 section 7, without padding (RFC 5155 section 3.3). */
+static bool put_counted_base32(struct reader *reader)
+{
+	if (reader->at == reader->end || (size_t)(reader->end - reader->at) <= *reader->at)
+		return false;
+	unsigned value = 0, bits = 0;
+	for (size_t octets = *reader->at++; octets > 0; octets--) {
+		value = value << 8 | *reader->at++;
+		for (bits += 8; bits >= 5; bits -= 5)
+			putc("0123456789abcdefghijklmnopqrstuv"[value >> (bits - 5) & 31],
+			    reader -> out);
+	}
+	if (bits > 0)
+		putc("0123456789abcdefghijklmnopqrstuv"[value << (5 - bits) & 31], reader -> out);
+	return true;
+}
+
+static bool put_bitmaps(struct reader *reader)
+{
+	const char *space = "";
+	while (reader->end - reader->at > 2) {
+		unsigned window = reader->at[0], octets = reader->at[1];
+		reader->at += 2;
+		if (octets == 0 || octets > 32 || (size_t)(reader->end - reader->at) < octets)
+			return false;
+		for (unsigned bit = 0; bit < 8 * octets; bit++) {
+			char type[16];
+			if ((reader->at[bit / 8] & (0x80u >> bit % 8)) == 0)
+				continue;
+			rrtype_text(window << 8 | bit, type);
+			fprintf(reader->out, "%s%s", space, type);
+			space = " ";
+		}
+		reader->at += octets;
+	}
+	return true;
+}
+
 static bool put_tag(struct reader *reader)
 {
 	if (reader->at == reader->end || (size_t)(reader->end - reader->at) <= *reader->at)
@@ -209,6 +261,12 @@ static bool put_field(struct reader *reader, char field, unsigned type)
 		return put_strings(reader);
 	case 'x':
 		return put_hex(reader);
+	case 'h':
+		return put_counted_hex(reader);
+	case 'e':
+		return put_counted_base32(reader);
+	case 'm':
+		return put_bitmaps(reader);
 	case 'b':
 		return put_base64(reader);
 	default:
