@@ -21,6 +21,7 @@ enum {
 struct ctl {
 	struct resolverd_client *client; /* made by ctl_open */
 	struct resolverd_options options;
+	const char *control_socket_path; /* for explain; NULL: environment, else default */
 	int timeout_ms;
 	bool json;
 	bool colour;
@@ -34,6 +35,7 @@ struct command {
 };
 
 int plan_command(struct ctl *ctl, int argc, char **argv);
+int explain_command(struct ctl *ctl, int argc, char **argv);
 int host_command(struct ctl *ctl, int argc, char **argv);
 int lookup_command(struct ctl *ctl, int argc, char **argv);
 int status_command(struct ctl *ctl, int argc, char **argv);
@@ -42,8 +44,12 @@ int status_command(struct ctl *ctl, int argc, char **argv);
 
 /* Makes ctl->client: 0 or an exit status. */
 int ctl_open(struct ctl *ctl);
+/* As ctl_open, on the control socket. */
+int ctl_open_control(struct ctl *ctl);
 /* Reports an error of the client library: the exit status. */
 int ctl_fail(struct ctl *ctl, int error);
+/* As ctl_fail, and says what to do about it. */
+int ctl_fail_advised(struct ctl *ctl, int error, const char *advice);
 [[gnu::format(printf, 2, 3)]] int ctl_usage(struct ctl *ctl, const char *format, ...);
 /* Exactly one operand and maybe --port: 0 or an exit status. */
 int ctl_operand_and_port(
@@ -55,16 +61,39 @@ int ctl_operand_and_port(
 void output_json(json_t *object);
 json_t *output_hex(const uint8_t *bytes, size_t count);
 json_t *output_host(const struct resolverd_host *host);
+json_t *output_strings(const char *const *texts, size_t count);
 json_t *output_signatures(const char *const *key_ids, size_t count);
+json_t *output_zones(const struct resolverd_insecure_zone *zones, size_t count);
+/* A time in milliseconds; null when it is 0. */
+json_t *output_ms(uint64_t ms);
 
 enum colour { PLAIN, GOOD, WARN, BAD, DIM };
 const char *colour_on(const struct ctl *ctl, enum colour colour);
 const char *colour_off(const struct ctl *ctl);
 enum colour colour_of_policy(enum resolverd_policy policy);
+enum colour colour_of_status(enum resolverd_status status);
 /* One host of a text report. */
 void output_host_text(const struct ctl *ctl, const struct resolverd_host *host, bool preference);
 /* "2026-11-24 01:02:03 UTC"; static buffers, two in turn. */
 const char *output_time(uint64_t ms);
+/* The same with how long until then, or how long ago: "2026-11-24 01:02:03 UTC (in 6 days)". */
+const char *output_when(uint64_t ms);
+void output_zones_text(
+    const struct ctl *ctl, const struct resolverd_insecure_zone *zones, size_t count);
+
+/* ---- plan.c ---- */
+
+json_t *plan_json(const struct resolverd_plan *plan);
+/* All but the hosts. */
+void plan_print_head(const struct ctl *ctl, const struct resolverd_plan *plan);
+int plan_exit(enum resolverd_outcome outcome);
+
+/* ---- lookup.c ---- */
+
+json_t *lookup_rrsets_json(const struct resolverd_rrset *rrsets, size_t count);
+/* One line a record. */
+void lookup_print_rrsets(const struct resolverd_rrset *rrsets, size_t count, const char *indent);
+const char *lookup_rcode_text(unsigned rcode);
 
 /* ---- rdata.c ---- */
 

@@ -5,7 +5,7 @@
 
 #include "client/ctl/ctl.h"
 
-static json_t *rrsets_of(const struct resolverd_rrset *rrsets, size_t count)
+json_t *lookup_rrsets_json(const struct resolverd_rrset *rrsets, size_t count)
 {
 	json_t *array = json_array();
 	for (size_t i = 0; i < count; i++) {
@@ -30,16 +30,16 @@ static void print_json(const struct resolverd_records *records)
 {
 	char type[16];
 	rrtype_text(records->type, type);
-	output_json(json_pack("{s:s, s:s, s:s, s:i, s:o, s:o, s:s, s:I, s:I, s:o}", "name",
+	output_json(json_pack("{s:s, s:s, s:s, s:i, s:o, s:o, s:s, s:I, s:I, s:o, s:o}", "name",
 	    records->name, "type", type, "status", resolverd_status_text(records->status), "rcode",
-	    (int)records->rcode, "chain", rrsets_of(records->chain, records->chain_count), "answer",
-	    rrsets_of(records->answer, records->answer_count), "reason", records->reason,
-	    "validated_at", (json_int_t)records->validated_at_ms, "expires_in",
-	    (json_int_t)records->expires_in_s, "signatures",
-	    output_signatures(&records->key_id, 1)));
+	    (int)records->rcode, "chain", lookup_rrsets_json(records->chain, records->chain_count),
+	    "answer", lookup_rrsets_json(records->answer, records->answer_count), "reason",
+	    records->reason, "validated_at", (json_int_t)records->validated_at_ms, "expires_in",
+	    (json_int_t)records->expires_in_s, "signatures", output_signatures(&records->key_id, 1),
+	    "insecure_zones", output_zones(records->insecure_zones, records->insecure_zone_count)));
 }
 
-static void print_rrsets(const struct resolverd_rrset *rrsets, size_t count)
+void lookup_print_rrsets(const struct resolverd_rrset *rrsets, size_t count, const char *indent)
 {
 	for (size_t i = 0; i < count; i++) {
 		char type[16];
@@ -47,14 +47,14 @@ static void print_rrsets(const struct resolverd_rrset *rrsets, size_t count)
 		for (size_t j = 0; j < rrsets[i].rdata_count; j++) {
 			char *text = rdata_text(
 			    rrsets[i].type, rrsets[i].rdata[j].bytes, rrsets[i].rdata[j].count);
-			printf("%-32s %6u %-6s %s\n", rrsets[i].owner, rrsets[i].ttl_s, type,
-			    text != NULL ? text : "?");
+			printf("%s%-32s %6u %-6s %s\n", indent, rrsets[i].owner, rrsets[i].ttl_s,
+			    type, text != NULL ? text : "?");
 			free(text);
 		}
 	}
 }
 
-static const char *rcode_text(unsigned rcode)
+const char *lookup_rcode_text(unsigned rcode)
 {
 	static const char *const words[] = {
 	    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"};
@@ -65,18 +65,16 @@ static void print_text(const struct ctl *ctl, const struct resolverd_records *re
 {
 	char type[16];
 	rrtype_text(records->type, type);
-	enum colour colour = records->status == RESOLVERD_SECURE     ? GOOD
-			     : records->status == RESOLVERD_INSECURE ? WARN
-								     : BAD;
 	printf("%s%s %s%s: %s%s%s, %s%s, valid for %llu s\n", colour_on(ctl, PLAIN), records->name,
-	    type, colour_off(ctl), colour_on(ctl, colour), resolverd_status_text(records->status),
-	    colour_off(ctl), rcode_text(records->rcode),
-	    records->answer_count == 0 ? ", no such data" : "",
+	    type, colour_off(ctl), colour_on(ctl, colour_of_status(records->status)),
+	    resolverd_status_text(records->status), colour_off(ctl),
+	    lookup_rcode_text(records->rcode), records->answer_count == 0 ? ", no such data" : "",
 	    (unsigned long long)records->expires_in_s);
 	if (records->reason[0] != '\0')
 		printf("  %s\n", records->reason);
-	print_rrsets(records->chain, records->chain_count);
-	print_rrsets(records->answer, records->answer_count);
+	output_zones_text(ctl, records->insecure_zones, records->insecure_zone_count);
+	lookup_print_rrsets(records->chain, records->chain_count, "");
+	lookup_print_rrsets(records->answer, records->answer_count, "");
 }
 
 int lookup_command(struct ctl *ctl, int argc, char **argv)

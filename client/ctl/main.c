@@ -18,6 +18,8 @@
 
 static const struct command commands[] = {
     {"plan", "NEXTHOP [--port N]", "how mail may be delivered to a domain or [host]", plan_command},
+    {"explain", "NEXTHOP [--port N]", "how that comes about, and who can mend what",
+	explain_command},
     {"host", "NAME [--port N]", "addresses and TLSA records of one host", host_command},
     {"lookup", "NAME TYPE", "one RRset with its DNSSEC status", lookup_command},
     {"status", "", "what the daemon says about itself", status_command},
@@ -32,15 +34,23 @@ static void print_help(void)
 		printf("  %-7s %-20s %s\n", commands[i].name, commands[i].arguments,
 		    commands[i].summary);
 	printf("\nOptions:\n"
-	       "  --socket PATH       socket of the daemon (" RESOLVERD_DEFAULT_SOCKET ")\n"
-	       "  --public-key FILE   keys to trust (" RESOLVERD_DEFAULT_PUBLIC_KEY ")\n"
-	       "  --timeout SECONDS   how long to wait (%d)\n"
-	       "  --json              print one JSON object\n"
+	       "  --socket PATH          socket of the daemon (" RESOLVERD_DEFAULT_SOCKET ")\n"
+	       "  --control-socket PATH  its control socket, which explain asks\n"
+	       "                         (" RESOLVERD_DEFAULT_CONTROL_SOCKET ")\n"
+	       "  --public-key FILE      keys to trust (" RESOLVERD_DEFAULT_PUBLIC_KEY ")\n"
+	       "  --timeout SECONDS      how long to wait (%d)\n"
+	       "  --json                 print one JSON object (docs/JSON.md)\n"
 	       "  --help, --version\n\n"
-	       "RESOLVERD_SOCKET and RESOLVERD_PUBLIC_KEY change the defaults.\n"
-	       "Exit status: plan 0 deliver, 75 delay, 68 no such domain or no host, 69 no mail;\n"
-	       "host and lookup 0 secure or insecure, 75 bogus or error; for all 64 usage,\n"
-	       "75 no daemon or no answer in time, 76 an answer that does not verify.\n",
+	       "explain makes the plan anew, past the cache: it shows every lookup in order, the\n"
+	       "clause that decided each verdict, what the other side or you may mend, and how\n"
+	       "the result differs from what clients are served from the cache. It needs the\n"
+	       "rights to the control socket, which as a rule only root has.\n\n"
+	       "A NEXTHOP is a domain, [host.name] without the MX step, or [address].\n"
+	       "RESOLVERD_SOCKET, RESOLVERD_CONTROL_SOCKET and RESOLVERD_PUBLIC_KEY change the\n"
+	       "defaults.\n\n"
+	       "Exit status: plan and explain 0 deliver, 75 delay, 68 no such domain or no host,\n"
+	       "69 no mail; host and lookup 0 secure or insecure, 75 bogus or error; for all\n"
+	       "64 usage, 75 no daemon or no answer in time, 76 an answer that does not verify.\n",
 	    DEFAULT_TIMEOUT_MS / 1000);
 }
 
@@ -64,10 +74,15 @@ int ctl_usage(struct ctl *ctl, const char *format, ...)
 
 int ctl_fail(struct ctl *ctl, int error)
 {
+	return ctl_fail_advised(ctl, error, "");
+}
+
+int ctl_fail_advised(struct ctl *ctl, int error, const char *advice)
+{
 	const char *detail = ctl->client != NULL ? resolverd_last_error(ctl->client) : "";
 	char text[1024];
-	snprintf(text, sizeof text, "%s%s%s", resolverd_strerror(error),
-	    detail[0] != '\0' ? ": " : "", detail);
+	snprintf(text, sizeof text, "%s%s%s%s%s", resolverd_strerror(error),
+	    detail[0] != '\0' ? ": " : "", detail, advice[0] != '\0' ? "; " : "", advice);
 	switch (error) {
 	case RESOLVERD_ERROR_ARGUMENT:
 		return report(ctl, text, EXIT_WRONG_USAGE);
@@ -86,6 +101,17 @@ int ctl_open(struct ctl *ctl)
 	if (r == RESOLVERD_ERROR_ARGUMENT)
 		return ctl_usage(ctl, "the socket path is too long");
 	return r == 0 ? 0 : ctl_fail(ctl, r);
+}
+
+int ctl_open_control(struct ctl *ctl)
+{
+	const char *path = ctl->control_socket_path;
+	if (path == NULL)
+		path = secure_getenv("RESOLVERD_CONTROL_SOCKET");
+	if (path == NULL || path[0] == '\0')
+		path = RESOLVERD_DEFAULT_CONTROL_SOCKET;
+	ctl->control_socket_path = ctl->options.socket_path = path;
+	return ctl_open(ctl);
 }
 
 int ctl_operand_and_port(
@@ -124,6 +150,7 @@ static int parse_timeout(struct ctl *ctl, const char *text)
 
 enum {
 	OPTION_SOCKET = 1,
+	OPTION_CONTROL_SOCKET,
 	OPTION_PUBLIC_KEY,
 	OPTION_TIMEOUT,
 	OPTION_JSON,
@@ -133,6 +160,7 @@ enum {
 
 static const struct option global_options[] = {
     {"socket", required_argument, NULL, OPTION_SOCKET},
+    {"control-socket", required_argument, NULL, OPTION_CONTROL_SOCKET},
     {"public-key", required_argument, NULL, OPTION_PUBLIC_KEY},
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
     {"json", no_argument, NULL, OPTION_JSON},
@@ -150,6 +178,9 @@ static int parse_options(struct ctl *ctl, int argc, char **argv)
 		switch (c) {
 		case OPTION_SOCKET:
 			ctl->options.socket_path = optarg;
+			break;
+		case OPTION_CONTROL_SOCKET:
+			ctl->control_socket_path = optarg;
 			break;
 		case OPTION_PUBLIC_KEY:
 			ctl->options.public_key_file = optarg;

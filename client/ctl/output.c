@@ -30,7 +30,7 @@ json_t *output_hex(const uint8_t *bytes, size_t count)
 	return hex;
 }
 
-static json_t *strings(const char *const *texts, size_t count)
+json_t *output_strings(const char *const *texts, size_t count)
 {
 	json_t *array = json_array();
 	for (size_t i = 0; i < count; i++)
@@ -40,7 +40,21 @@ static json_t *strings(const char *const *texts, size_t count)
 
 json_t *output_signatures(const char *const *key_ids, size_t count)
 {
-	return json_pack("{s:b, s:o}", "verified", 1, "key_ids", strings(key_ids, count));
+	return json_pack("{s:b, s:o}", "verified", 1, "key_ids", output_strings(key_ids, count));
+}
+
+json_t *output_ms(uint64_t ms)
+{
+	return ms != 0 ? json_integer((json_int_t)ms) : json_null();
+}
+
+json_t *output_zones(const struct resolverd_insecure_zone *zones, size_t count)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(array, json_pack("{s:s, s:o}", "zone", zones[i].zone, "until",
+						 output_ms(zones[i].until_ms)));
+	return array;
 }
 
 static json_t *addresses_of(const struct resolverd_host *host)
@@ -75,7 +89,7 @@ json_t *output_host(const struct resolverd_host *host)
 	    "tlsa_status", resolverd_tlsa_status_text(host->tlsa_status), "tlsa_base",
 	    host->tlsa_base, "tlsa_owner", host->tlsa_owner, "tlsa", tlsa_of(host), "sni",
 	    host->sni, "reference_names",
-	    strings(host->reference_names, host->reference_name_count), "expires_in",
+	    output_strings(host->reference_names, host->reference_name_count), "expires_in",
 	    host->key_id != NULL ? json_integer((json_int_t)host->expires_in_s) : json_null());
 }
 
@@ -97,6 +111,11 @@ const char *colour_off(const struct ctl *ctl)
 enum colour colour_of_policy(enum resolverd_policy policy)
 {
 	return policy == RESOLVERD_DANE ? GOOD : policy == RESOLVERD_UNREACHABLE ? BAD : WARN;
+}
+
+enum colour colour_of_status(enum resolverd_status status)
+{
+	return status == RESOLVERD_SECURE ? GOOD : status == RESOLVERD_INSECURE ? WARN : BAD;
 }
 
 static void print_tlsa(const struct ctl *ctl, const struct resolverd_host *host)
@@ -150,4 +169,37 @@ const char *output_time(uint64_t ms)
 	    strftime(text, sizeof texts[0], "%F %T UTC", &utc) == 0)
 		snprintf(text, sizeof texts[0], "?");
 	return text;
+}
+
+/* In the largest unit that leaves a number above 1: "47 hours", "3 days". */
+static void span_text(uint64_t seconds, char ret_text[32])
+{
+	static const struct {
+		uint64_t seconds;
+		const char *unit;
+	} units[] = {{86400, "days"}, {3600, "hours"}, {60, "min"}, {1, "s"}};
+	size_t i = 0;
+	while (units[i].seconds > 1 && seconds < 2 * units[i].seconds)
+		i++;
+	snprintf(ret_text, 32, "%llu %s", (unsigned long long)(seconds / units[i].seconds),
+	    units[i].unit);
+}
+
+const char *output_when(uint64_t ms)
+{
+	static char text[96];
+	char span[32];
+	uint64_t then = ms / 1000, now = (uint64_t)time(NULL);
+	span_text(then > now ? then - now : now - then, span);
+	snprintf(text, sizeof text, "%s (%s%s%s)", output_time(ms), then > now ? "in " : "", span,
+	    then > now ? "" : " ago");
+	return text;
+}
+
+void output_zones_text(
+    const struct ctl *ctl, const struct resolverd_insecure_zone *zones, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		printf("  %szone %s is declared insecure here until %s%s\n", colour_on(ctl, WARN),
+		    zones[i].zone, output_when(zones[i].until_ms), colour_off(ctl));
 }

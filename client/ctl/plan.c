@@ -4,7 +4,7 @@
 
 #include "client/ctl/ctl.h"
 
-static int plan_exit(enum resolverd_outcome outcome)
+int plan_exit(enum resolverd_outcome outcome)
 {
 	switch (outcome) {
 	case RESOLVERD_DELIVER:
@@ -20,7 +20,7 @@ static int plan_exit(enum resolverd_outcome outcome)
 	return EXIT_NOT_NOW;
 }
 
-static void print_plan_json(const struct resolverd_plan *plan)
+json_t *plan_json(const struct resolverd_plan *plan)
 {
 	json_t *hosts = json_array();
 	for (size_t i = 0; i < plan->host_count; i++)
@@ -31,13 +31,17 @@ static void print_plan_json(const struct resolverd_plan *plan)
 		    "implicit", plan->mx_implicit, "expanded", plan->expanded);
 	json_t *would_refuse =
 	    plan->requirement == RESOLVERD_AUDIT ? json_boolean(plan->would_refuse) : json_null();
-	output_json(json_pack("{s:s, s:i, s:s, s:s, s:s, s:o, s:b, s:o, s:o, s:o, s:I, s:I}",
+	return json_pack(
+	    "{s:s, s:i, s:s, s:s, s:s, s:o, s:b, s:o, s:o, s:o, s:I, s:I, s:s?, s:s?, s:o, s:o}",
 	    "next_hop", plan->next_hop, "port", (int)plan->port, "outcome",
 	    resolverd_outcome_text(plan->outcome), "reason", plan->reason, "requirement",
 	    resolverd_requirement_text(plan->requirement), "would_refuse", would_refuse, "stale",
 	    plan->stale, "mx", mx, "hosts", hosts, "signatures",
 	    output_signatures(plan->key_ids, plan->key_id_count), "validated_at",
-	    (json_int_t)plan->validated_at_ms, "expires_in", (json_int_t)plan->expires_in_s));
+	    (json_int_t)plan->validated_at_ms, "expires_in", (json_int_t)plan->expires_in_s,
+	    "requirement_source", plan->requirement_source, "requirement_reason",
+	    plan->requirement_reason, "requirement_until", output_ms(plan->requirement_until_ms),
+	    "insecure_zones", output_zones(plan->insecure_zones, plan->insecure_zone_count));
 }
 
 static const char *what_happens(enum resolverd_outcome outcome)
@@ -55,7 +59,41 @@ static const char *what_happens(enum resolverd_outcome outcome)
 	return "mail is returned to its sender";
 }
 
-static void print_plan_text(const struct ctl *ctl, const struct resolverd_plan *plan)
+/* What of the mail would be authenticated, at a glance. */
+static void print_dane(const struct ctl *ctl, const struct resolverd_plan *plan)
+{
+	size_t usable = 0, dane = 0;
+	for (size_t i = 0; i < plan->host_count; i++) {
+		usable += plan->hosts[i].policy != RESOLVERD_UNREACHABLE;
+		dane += plan->hosts[i].policy == RESOLVERD_DANE;
+	}
+	bool proved = !plan->has_mx || plan->mx_status == RESOLVERD_SECURE;
+	if (usable == 0)
+		return;
+	printf("  DANE %s%s%s: %zu of %zu usable host%s authenticated%s\n",
+	    colour_on(ctl, dane == usable && proved ? GOOD : WARN),
+	    dane == 0       ? "no"
+	    : dane < usable ? "in part"
+	    : proved        ? "yes"
+			    : "of the hosts alone",
+	    colour_off(ctl), dane, usable, usable == 1 ? " is" : "s are",
+	    dane > 0 && !proved ? "; that they are the domain's, unsigned MX cannot prove" : "");
+}
+
+static void print_override(const struct ctl *ctl, const struct resolverd_plan *plan)
+{
+	if (plan->requirement_source == NULL)
+		return;
+	printf(
+	    "  %srequired by the override \"%s\"", colour_on(ctl, WARN), plan->requirement_source);
+	if (plan->requirement_until_ms != 0)
+		printf(" until %s", output_when(plan->requirement_until_ms));
+	if (plan->requirement_reason != NULL)
+		printf(": %s", plan->requirement_reason);
+	printf("%s\n", colour_off(ctl));
+}
+
+void plan_print_head(const struct ctl *ctl, const struct resolverd_plan *plan)
 {
 	enum colour colour = plan->outcome == RESOLVERD_DELIVER ? GOOD
 			     : plan->outcome == RESOLVERD_DELAY ? WARN
@@ -75,6 +113,14 @@ static void print_plan_text(const struct ctl *ctl, const struct resolverd_plan *
 	if (plan->would_refuse)
 		printf("  %saudit: mail would be delayed if the policy were enforced%s\n",
 		    colour_on(ctl, WARN), colour_off(ctl));
+	print_dane(ctl, plan);
+	print_override(ctl, plan);
+	output_zones_text(ctl, plan->insecure_zones, plan->insecure_zone_count);
+}
+
+static void print_plan_text(const struct ctl *ctl, const struct resolverd_plan *plan)
+{
+	plan_print_head(ctl, plan);
 	if (plan->host_count > 0)
 		printf("\n");
 	for (size_t i = 0; i < plan->host_count; i++)
@@ -95,7 +141,7 @@ int plan_command(struct ctl *ctl, int argc, char **argv)
 	if (r != 0)
 		return ctl_fail(ctl, r);
 	if (ctl->json)
-		print_plan_json(plan);
+		output_json(plan_json(plan));
 	else
 		print_plan_text(ctl, plan);
 	r = plan_exit(plan->outcome);
@@ -118,7 +164,15 @@ static void print_host_json(const struct resolverd_host *host)
 	json_object_set_new(object, "signatures", output_signatures(&host->key_id, 1));
 	json_object_set_new(
 	    object, "validated_at", json_integer((json_int_t)host->validated_at_ms));
+	json_object_set_new(object, "insecure_zones",
+	    output_zones(host->insecure_zones, host->insecure_zone_count));
 	output_json(object);
+}
+
+static void print_host_text(const struct ctl *ctl, const struct resolverd_host *host)
+{
+	output_host_text(ctl, host, false);
+	output_zones_text(ctl, host->insecure_zones, host->insecure_zone_count);
 }
 
 int host_command(struct ctl *ctl, int argc, char **argv)
@@ -137,7 +191,7 @@ int host_command(struct ctl *ctl, int argc, char **argv)
 	if (ctl->json)
 		print_host_json(host);
 	else
-		output_host_text(ctl, host, false);
+		print_host_text(ctl, host);
 	r = has_failed(host) ? EXIT_NOT_NOW : 0;
 	resolverd_host_free(host);
 	return r;

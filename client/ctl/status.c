@@ -26,6 +26,37 @@ static json_t *delegations_of(const struct resolverd_daemon_status *status)
 	return array;
 }
 
+static json_t *checks_of(const struct resolverd_daemon_status *status)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < status->check_count; i++)
+		json_array_append_new(
+		    array, json_pack("{s:s, s:b, s:s}", "name", status->checks[i].name, "good",
+			       status->checks[i].good, "detail", status->checks[i].detail));
+	return array;
+}
+
+static json_t *overrides_of(const struct resolverd_daemon_status *status)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < status->override_count; i++) {
+		const struct resolverd_override *one = &status->overrides[i];
+		json_array_append_new(array,
+		    json_pack("{s:s, s:s, s:s, s:o, s:b}", "next_hop", one->next_hop, "requirement",
+			resolverd_requirement_text(one->requirement), "reason", one->reason,
+			"until", output_ms(one->until_ms), "lapsed", one->lapsed));
+	}
+	return array;
+}
+
+static json_t *key_tags_of(const struct resolverd_daemon_status *status)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < status->trust_anchor_key_tag_count; i++)
+		json_array_append_new(array, json_integer(status->trust_anchor_key_tags[i]));
+	return array;
+}
+
 static void print_json(const struct resolverd_daemon_status *status)
 {
 	json_t *object = json_pack("{s:o, s:s, s:s, s:b, s:s, s:I, s:I}", "delegations",
@@ -35,7 +66,53 @@ static void print_json(const struct resolverd_daemon_status *status)
 #define ADD(name) json_object_set_new(object, #name, json_integer((json_int_t)status->name));
 	COUNTERS(ADD)
 #undef ADD
+	json_object_set_new(object, "checks", checks_of(status));
+	json_object_set_new(object, "overrides", overrides_of(status));
+	json_object_set_new(object, "insecure_zones",
+	    output_zones(status->insecure_zones, status->insecure_zone_count));
+	json_object_set_new(object, "trust_anchor_key_tags", key_tags_of(status));
+	json_object_set_new(
+	    object, "trust_anchor_checked_at", output_ms(status->trust_anchor_checked_at_ms));
+	json_object_set_new(object, "clock_steps", json_integer((json_int_t)status->clock_steps));
+	json_object_set_new(object, "config_loaded_at", output_ms(status->config_loaded_at_ms));
 	output_json(object);
+}
+
+static void print_checks(const struct ctl *ctl, const struct resolverd_daemon_status *status)
+{
+	for (size_t i = 0; i < status->check_count; i++) {
+		const struct resolverd_check *check = &status->checks[i];
+		printf("  %s%-4s%s %-24s %s\n", colour_on(ctl, check->good ? GOOD : BAD),
+		    check->good ? "good" : "BAD", colour_off(ctl), check->name, check->detail);
+	}
+}
+
+static void print_trust_anchor(const struct resolverd_daemon_status *status)
+{
+	if (status->trust_anchor_key_tag_count == 0)
+		return;
+	printf("  %-18s root keys", "trust anchor");
+	for (size_t i = 0; i < status->trust_anchor_key_tag_count; i++)
+		printf("%s %u", i > 0 ? "," : "", status->trust_anchor_key_tags[i]);
+	if (status->trust_anchor_checked_at_ms != 0)
+		printf(", checked %s\n", output_when(status->trust_anchor_checked_at_ms));
+	else
+		printf(", never checked (RFC 5011)\n");
+}
+
+static void print_policy(const struct ctl *ctl, const struct resolverd_daemon_status *status)
+{
+	for (size_t i = 0; i < status->override_count; i++) {
+		const struct resolverd_override *one = &status->overrides[i];
+		printf("  %-18s %s: %s", "override", one->next_hop,
+		    resolverd_requirement_text(one->requirement));
+		if (one->lapsed)
+			printf(" %sLAPSED%s", colour_on(ctl, WARN), colour_off(ctl));
+		if (one->until_ms != 0)
+			printf(" %s %s", one->lapsed ? "at" : "until", output_when(one->until_ms));
+		printf("%s%s\n", one->reason[0] != '\0' ? ": " : "", one->reason);
+	}
+	output_zones_text(ctl, status->insecure_zones, status->insecure_zone_count);
 }
 
 static void print_text(const struct ctl *ctl, const struct resolverd_daemon_status *status)
@@ -44,9 +121,16 @@ static void print_text(const struct ctl *ctl, const struct resolverd_daemon_stat
 	    colour_off(ctl), status->member, colour_on(ctl, status->ready ? GOOD : BAD),
 	    status->ready ? "ready" : "not ready", colour_off(ctl), status->ready ? "" : ": ",
 	    status->ready ? "" : status->not_ready_reason);
-	printf("  %-18s %s\n", "started_at", output_time(status->started_at_ms));
+	print_checks(ctl, status);
+	print_trust_anchor(status);
+	print_policy(ctl, status);
+	printf("  %-18s %s\n", "started_at", output_when(status->started_at_ms));
+	if (status->config_loaded_at_ms != 0)
+		printf(
+		    "  %-18s %s\n", "config_loaded_at", output_when(status->config_loaded_at_ms));
 #define PRINT(name) printf("  %-18s %llu\n", #name, (unsigned long long)status->name);
 	COUNTERS(PRINT)
+	PRINT(clock_steps)
 #undef PRINT
 	for (size_t i = 0; i < status->delegation_count; i++) {
 		const struct resolverd_delegation *one = &status->delegations[i];
