@@ -258,8 +258,7 @@ static void say_readiness(struct server *server, int64_t now_ms)
 static void watch_clock(struct server *server, int64_t wall_minus_mono_ms)
 {
 	int64_t step_ms = wall_minus_mono_ms - server->wall_minus_mono_ms;
-	if (server->wall_minus_mono_ms != 0 &&
-	    (step_ms > CLOCK_STEP_MS || step_ms < -CLOCK_STEP_MS)) {
+	if (step_ms > CLOCK_STEP_MS || step_ms < -CLOCK_STEP_MS) {
 		log_error("the clock was stepped by %lld ms: all cached answers are dropped, the "
 			  "workers replaced",
 		    (long long)step_ms);
@@ -345,6 +344,7 @@ int server_main(struct config *config, const struct config_source *source)
 	struct server server = {
 	    .config = config, .source = source, .started_at_ms = clock_wall_ms()};
 	server.health.started_at_ms = server.started_at_ms;
+	server.wall_minus_mono_ms = server.started_at_ms - clock_mono_ms();
 	log_open("server");
 	LIST_INIT(&server.sessions);
 	signal(SIGINT, SIG_IGN); /* the supervisor's to handle */

@@ -36,6 +36,7 @@ class Daemon:
             "resolver.deadline": "6s",
             "unbound.do-not-query-localhost": "no",
         } | {name.replace("__", ".").replace("_", "-"): value for name, value in keys.items()}
+        self.prefix = []  # of the commands, a faketime.Clock's
         self.process = None
         self.log_path = self.directory / "log"
         self.config_path = self.directory / "resolverd.conf"
@@ -43,7 +44,7 @@ class Daemon:
 
     def command(self):
         sets = [f"--set={name}={value}" for name, value in self.keys.items()]
-        return [str(BUILD / "resolverd"), "--config", str(self.config_path), *sets]
+        return [*self.prefix, str(BUILD / "resolverd"), "--config", str(self.config_path), *sets]
 
     def reload(self, text):
         """Has the daemon read this configuration file; returns what it logs until it has."""
@@ -78,7 +79,7 @@ class Daemon:
 
     def ctl(self, *arguments, public_key=None, timeout=15):
         """(exit code, JSON)"""
-        command = [str(BUILD / "resolverctl"), "--socket", self.socket, "--public-key",
+        command = [*self.prefix, str(BUILD / "resolverctl"), "--socket", self.socket, "--public-key",
                    public_key or self.public_key, "--json", "--timeout", str(timeout), *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout + 10)
         return done.returncode, json.loads(done.stdout) if done.stdout.strip() else {"stderr": done.stderr}
