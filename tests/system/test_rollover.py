@@ -204,6 +204,19 @@ def test_every_form_of_configured_file_begins_the_tracking(anchor, root, forms):
     assert anchor.run() == UNCHANGED
 
 
+@pytest.mark.parametrize("form, at_once", [("DNSKEY", True), ("DS", False)])
+def test_a_configured_key_that_is_not_published_yet(anchor, root, form, at_once):
+    """As a DNSKEY it is trusted; libunbound does not keep the DS, so the key comes in as any other."""
+    present, future = RootKey(), RootKey()
+    anchor.configured.write_text(present.anchor() + future.anchor(form))
+    root.publish([present], signed_by=[present])
+    assert anchor.run() == CHANGED
+    root.publish([present, future], signed_by=[present])
+    assert anchor.run(1) == UNCHANGED and (future.tag in anchor.trusted()) == at_once
+    assert anchor.run(32) == (UNCHANGED if at_once else CHANGED)
+    assert anchor.trusted() == {present.tag, future.tag}
+
+
 def test_a_key_added_to_the_configured_file_is_trusted_at_once(anchor, root, old):
     new = RootKey()
     root.publish([old, new], signed_by=[old])
