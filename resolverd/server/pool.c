@@ -393,6 +393,8 @@ static void on_close(struct conn *conn)
 	worker->up = worker->alone = worker->root_known = worker->root_secure = false;
 	worker->outdated = worker->retiring = false;
 	worker->in_flight_count = 0;
+	if (is_tracer(worker)) /* the next one may be asked for at once */
+		pool->tracer_busy_at_ms = clock_mono_ms() - TRACER_START_MS - 1;
 	pool->worker_deaths += !retired;
 	pool->on_gone(
 	    pool->arg, worker->index, worker->pid, retired); /* in case it lives on without us */

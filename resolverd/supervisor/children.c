@@ -141,6 +141,8 @@ static void on_from_server(evutil_socket_t link, short what, void *arg)
 		struct child *tracer = &supervisor->children[supervisor->child_count - 1];
 		if (message.type == LINK_TRACER && tracer->pid == 0)
 			start_worker(supervisor, tracer);
+		else if (message.type == LINK_TRACER)
+			tracer->wanted = true;
 		if (message.type == LINK_WORKER_STUCK || message.type == LINK_WORKER_RETIRED)
 			end_worker(supervisor, &message);
 	}
@@ -172,8 +174,12 @@ void child_ended(struct supervisor *supervisor, struct child *child, int status)
 	for (unsigned i = SERVER + 1; child->place == SERVER && i < supervisor->child_count; i++)
 		if (supervisor->children[i].pid > 0)
 			kill(supervisor->children[i].pid, SIGKILL);
-	if (child->place == supervisor->child_count - 1)
+	if (child->place == supervisor->child_count - 1) {
+		if (child->wanted)
+			start_worker(supervisor, child);
+		child->wanted = false;
 		return; /* the tracer: when it is wanted again */
+	}
 	bool starting = clock_mono_ms() - supervisor->started_at_ms < FIRST_START_MS;
 	if (starting && WIFEXITED(status) && WEXITSTATUS(status) == EX_CONFIG) {
 		stop(supervisor, EX_CONFIG); /* it said why; trying again would not help */

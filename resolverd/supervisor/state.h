@@ -25,6 +25,7 @@ struct child {
 	unsigned place;
 	pid_t pid;    /* 0: not running */
 	bool retired; /* its end is planned */
+	bool wanted;  /* the tracer: asked for while its predecessor was ending */
 	int64_t started_at_ms;
 	struct event restart;
 };
