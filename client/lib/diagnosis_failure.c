@@ -7,6 +7,9 @@
 
 #define RRSIG_TIMES_END 16u /* of RRSIG RDATA (RFC 4034 section 3.1) */
 
+#define MEND_ANCHOR                                                                                \
+	"mend this host's path to the DNS, or its trust anchor: resolverctl status says more"
+
 /* What the resolver says of a failure, and what that means. The first row that fits counts. */
 static const struct failure {
 	const char *sign; /* part of what it says */
@@ -15,9 +18,8 @@ static const struct failure {
 	enum resolverd_party party;
 	const char *before, *after; /* the remedy, around what is broken */
 } failures[] = {
-    {"root key set", 0, false, RESOLVERD_US,
-	"mend this host's path to the DNS, or its trust anchor: resolverctl status says more",
-	NULL},
+    {"root key set", 0, false, RESOLVERD_US, MEND_ANCHOR, NULL},
+    {"for trust anchor", 0, true, RESOLVERD_US, MEND_ANCHOR, NULL},
     {"out of memory", 0, false, RESOLVERD_US, "give resolverd more memory", NULL},
     {"too much to do", 0, false, RESOLVERD_US,
 	"ask again later; if it stays, give resolverd more workers (resolver.workers)", NULL},

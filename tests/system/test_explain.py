@@ -13,7 +13,7 @@ import dns.query
 import dns.rdata
 import dns.rdatatype
 import pytest
-from conftest import BUILD, WORLD, Daemon
+from conftest import BUILD, WORLD, Daemon, wait_for
 from servers import unbound
 
 SCENARIOS = json.loads((WORLD / "world.json").read_text())["scenarios"] if WORLD else []
@@ -367,6 +367,19 @@ def test_the_text_of_a_status_shows_checks_and_policy(strict):
 
 
 # ---- trouble ----
+
+@pytest.mark.parametrize("anchor", [
+    ". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\n", "; only a comment\n",
+], ids=["another-root", "none"])
+def test_a03_a_trust_anchor_that_does_not_work_is_ours_to_mend(make_daemon, tmp_path, anchor):
+    (tmp_path / "root.key").write_text(anchor)
+    daemon = make_daemon(start=False, resolver__trust_anchor_file=str(tmp_path / "root.key")).start(wait=False)
+    wait_for(lambda: "version" in daemon.status(), 5)
+    for next_hop in ("dane-ee.org", "insecure.com"):
+        code, explanation = explain(daemon, next_hop)
+        route = explanation["steps"][0]
+        assert (code, route["party"]) == (75, "us") and "trust anchor" in route["remedy"], route
+
 
 def test_explaining_again_and_again_does_not_wait(daemon):
     """Each explanation has a worker of its own; the next one must not wait for its predecessor's start to be long past."""

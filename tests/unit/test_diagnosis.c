@@ -132,6 +132,11 @@ static const struct {
 	"do not prove", NULL},
     {TYPE_TLSA, RESOLVERD_BOGUS, BOGUS("ECDSA signature verification failed from 127.53.3.50"),
 	RESOLVERD_THEM, "not made by the zone's key", NULL},
+    {TYPE_TLSA, RESOLVERD_BOGUS,
+	BOGUS("key for validation . is marked as invalid because of a previous validation failure "
+	      "<. DNSKEY IN>: no keys have a DS with algorithm RSASHA256 from 127.53.0.1 for trust "
+	      "anchor . while building chain of trust"),
+	RESOLVERD_US, "its trust anchor", NULL},
     {TYPE_TLSA, RESOLVERD_BOGUS, "something never seen", RESOLVERD_THEM,
 	"mend the DNSSEC of " OWNER, NULL},
     {TYPE_TLSA, RESOLVERD_ERROR, "the name servers failed or could not be reached", RESOLVERD_THEM,
