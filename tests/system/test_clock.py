@@ -49,8 +49,9 @@ def test_m07_outside_the_life_of_signatures_nothing_is_delivered_and_health_is_r
             assert code != 0 and plan.get("outcome", "delay") == "delay", plan  # 76: the delegation is out of time too
             assert not {host["policy"] for host in plan.get("hosts", [])} & {"dane", "opportunistic"}, plan
         status = daemon.status()
-        is_red = status["ready"] is False and status["not_ready_reason"] != ""
+        is_red = not status["ready"] and "the root key set does not validate" in daemon.log()
         assert time.monotonic() < deadline, f"still ready:\n{daemon.log()}"
+    assert status["not_ready_reason"]
     assert "the clock was stepped" in daemon.log()
 
     clock.move_to(0)
@@ -61,13 +62,13 @@ def test_m07_outside_the_life_of_signatures_nothing_is_delivered_and_health_is_r
 
 def test_m07_after_a_jump_back_nothing_lives_longer_than_its_ttl(make_clocked, clock):
     """All signatures hold before and after the jump; what was kept in the time before it must not be used on."""
-    clock.move_to(90 * MINUTE)
+    clock.move_to(150 * MINUTE)
     daemon = make_clocked(resolver__workers="1")
     for domain in DOMAINS:
         assert daemon.ctl("plan", domain)[1]["outcome"] == "deliver"
         assert daemon.ctl("lookup", domain, "MX")[1]["answer"][0]["ttl"] <= TTL
 
-    clock.move_to(-30 * MINUTE)
+    clock.move_to(30 * MINUTE)
     wait_for(lambda: "the clock was stepped by -" in daemon.log(), 5, daemon.log)
     daemon.wait_until_ready()
     for domain in DOMAINS:
