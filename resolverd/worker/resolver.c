@@ -15,28 +15,51 @@ struct option {
 	const char *name, *value;
 };
 
+/* docs/RESOLVER.md says what each does in the world, measured. Tests read this table to run the
+ * real unbound with it, so a row is {"name:", "value"} and both are literals. */
 static const struct option fixed_options[] = {
-    /* The defaults of 16 ports and 10 TCP sockets let 200 dead names delay a live one by seconds.
+    /* What holds for validation. */
+    {"module-config:", "validator iterator"},
+    {"val-sig-skew-min:", "0"}, /* signatures hold in their time; the library allows a day more */
+    {"val-sig-skew-max:", "0"},
+    {"val-nsec3-keysize-iterations:", "1024 150 2048 150 4096 150"}, /* beyond: insecure */
+    {"harden-dnssec-stripped:", "yes"},
+    {"harden-algo-downgrade:", "no"}, /* RFC 6840 section 5.11: one good algorithm is enough */
+    {"harden-glue:", "yes"},
+    {"harden-below-nxdomain:", "yes"},
+    {"harden-referral-path:", "no"},
+    /* Synthesised wildcards all hash alike (1.17.1): each costs more than the one before. And what
+     * was denied to others must not hide a name that was never asked for. */
+    {"aggressive-nsec:", "no"},
+    {"root-key-sentinel:", "no"},       /* it makes failures of names that are fine */
+    {"minimal-responses:", "no"},       /* the proof of a wildcard is in the authority section */
+    {"unwanted-reply-threshold:", "0"}, /* the library aborts when it is reached (CVE-2026-44621) */
+
+    /* What others learn. */
+    {"qname-minimisation:", "yes"},
+    {"qname-minimisation-strict:", "no"},
+    {"use-caps-for-id:", "no"},
+    {"target-fetch-policy:", "0 0 0 0 0"}, /* no address of a name server before it is needed */
+    {"trust-anchor-signaling:", "yes"},    /* the root learns which keys it may retire (RFC 8145) */
+    {"do-not-query-address:", "0.0.0.0/8"}, /* the kernel takes these to this very host */
+    {"do-not-query-address:", "::"},
+    {"do-not-query-address:", "::ffff:0.0.0.0/96"},
+
+    /* How long what was found counts. */
+    {"cache-min-ttl:", "0"},
+    {"serve-expired:", "no"},
+    {"serve-original-ttl:", "no"},
+    {"val-bogus-ttl:", "1"},        /* failures live in the server's cache, for failure-ttl */
+    {"infra-keep-probing:", "yes"}, /* else silent servers may stay unasked for 15 minutes */
+    {"infra-cache-max-rtt:", "20000"},
+
+    /* How much at a time: with the library's 16 ports 200 dead names delay a live one by seconds.
      */
     {"outgoing-range:", "4096"},
     {"num-queries-per-thread:", "4096"},
     {"outgoing-num-tcp:", "256"},
-    /* Signatures hold in their time only; the library would accept a day past it. */
-    {"val-sig-skew-min:", "0"},
-    {"val-sig-skew-max:", "0"},
-    {"harden-glue:", "yes"},
-    {"harden-dnssec-stripped:", "yes"},
-    {"harden-below-nxdomain:", "yes"},
-    /* RFC 6840 section 5.11: one good algorithm is enough. */
-    {"harden-algo-downgrade:", "no"},
-    {"qname-minimisation:", "yes"},
-    {"aggressive-nsec:", "yes"},
-    {"module-config:", "validator iterator"},
-    {"minimal-responses:", "no"}, /* the proofs of a wildcard stand in the authority section */
-    /* Names of /etc/hosts and the like have no place in a validated answer. */
+    {"edns-buffer-size:", "1232"},
     {"use-syslog:", "no"},
-    {"cache-min-ttl:", "0"},
-    {"serve-expired:", "no"},
 };
 
 static int set(
