@@ -133,6 +133,25 @@ static int add_files(
 	return r == 0 ? 0 : -EINVAL;
 }
 
+static bool names_loopback(char **servers)
+{
+	for (; *servers != NULL; servers++)
+		if (strncmp(*servers, "127.", 4) == 0 || strncmp(*servers, "::1", 3) == 0)
+			return true;
+	return false;
+}
+
+/* The library would ask this host's own services if a delegation says so. Only the operator may. */
+static int guard_loopback(
+    struct ub_ctx *ctx, const struct config *config, char *error, size_t error_bytes)
+{
+	bool wanted = names_loopback(config->resolver.forward);
+	for (size_t i = 0; i < config->zone_count; i++)
+		wanted |= names_loopback(config->zones[i].forward) ||
+			  names_loopback(config->zones[i].stub);
+	return set(ctx, "do-not-query-localhost:", wanted ? "no" : "yes", error, error_bytes);
+}
+
 int resolver_new(struct event_base *base, const struct config *config, char *error,
     size_t error_bytes, struct ub_ctx **ret_ctx)
 {
@@ -146,6 +165,8 @@ int resolver_new(struct event_base *base, const struct config *config, char *err
 		r = set(ctx, fixed_options[i].name, fixed_options[i].value, error, error_bytes);
 	if (r == 0)
 		r = set_caches(ctx, config, error, error_bytes);
+	if (r == 0)
+		r = guard_loopback(ctx, config, error, error_bytes);
 	if (r == 0)
 		r = add_files(ctx, config, error, error_bytes);
 	if (r == 0)

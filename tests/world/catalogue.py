@@ -21,12 +21,12 @@ class Zone:
 
     name: str
     sign: str = "nsec"  # nsec, nsec3, optout, none
-    ds: str = "good"  # good, wrong, none, unknown-algorithm, unknown-digest
-    signature: dict = dataclasses.field(default_factory=dict)  # type or "*" → good, expired, future, forged, 1800s
+    ds: str = "good"  # good, wrong, none, unknown-algorithm, unknown-digest, unused-algorithm
+    signature: dict = dataclasses.field(default_factory=dict)  # type or "*" → good, expired, future, forged, 1800s, parents-wildcard
     salt: str = ""
     ttl: int = 300
     algorithm: int = 13
-    server: str = "front"  # front (logged, may be faulty), nsd (asked directly), nobody (nothing listens there)
+    server: str = "front"  # front (logged, may be faulty), nsd (asked directly), nobody (nothing listens there), self (0.0.0.0)
     faults: list = dataclasses.field(default_factory=list)  # "OWNER TYPE ACTION", see front.py
     records: list = dataclasses.field(default_factory=list)
     address: str = ""  # of its name server

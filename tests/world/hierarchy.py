@@ -7,6 +7,7 @@
     127.53.2.N       leaf zones that are asked directly
     127.53.3.N       leaf zones behind the front; one address each, so that the faults of one can't taint another
     127.53.9.9       nobody
+    0.0.0.0          on Linux, the resolver's own host
 """
 
 import json
@@ -20,6 +21,7 @@ import signer
 ROOT_ADDRESS = "127.53.0.1"
 BACKEND_ADDRESS = "127.53.2.1"
 NOBODY_ADDRESS = "127.53.9.9"
+SELF_ADDRESS = "0.0.0.0"
 ROOT_SERVER = "ns.root-server."
 ROOT_TTL = 3600
 
@@ -74,6 +76,8 @@ class Hierarchy:
         for zone in self.leaves:
             if zone.server == "nobody":
                 zone.address = NOBODY_ADDRESS
+            elif zone.server == "self":
+                zone.address = SELF_ADDRESS
             elif zone.server == "nsd":
                 direct += 1
                 zone.address = f"127.53.2.{direct}"
@@ -119,7 +123,8 @@ class Hierarchy:
             lines.append(f"{zone.name}. {ttl} IN NS ns.{zone.name}.")
             lines.append(f"ns.{zone.name}. {ttl} IN A {zone.address}")
             if zone.is_signed and zone.ds != "none":
-                lines.append(f"{zone.name}. {ttl} IN DS {self.keys[zone.name].ds(zone.ds)}")
+                kinds = ("good", zone.ds) if zone.ds == "unused-algorithm" else (zone.ds,)
+                lines += [f"{zone.name}. {ttl} IN DS {self.keys[zone.name].ds(kind)}" for kind in kinds]
         return lines
 
     def _root_text(self):

@@ -22,6 +22,7 @@ from dns.rdatatype import DNSKEY, DS, NS, NSEC, NSEC3, NSEC3PARAM, SOA
 from dns.rdtypes.ANY.RRSIG import RRSIG
 
 IN = dns.rdataclass.IN
+RSASHA256 = 8
 ECDSAP256SHA256 = 13
 ED448 = 16
 NSEC3_SHA1 = 1
@@ -35,6 +36,7 @@ def windows(now):
     return {
         "good": (now - HOUR, now + 14 * DAY),
         "forged": (now - HOUR, now + 14 * DAY),
+        "parents-wildcard": (now - HOUR, now + 14 * DAY),
         "expired": (now - 30 * DAY, now - HOUR),
         "future": (now + DAY, now + 14 * DAY),
         "1800s": (now - HOUR, now + 1800),
@@ -57,14 +59,16 @@ class Key:
     def ds(self, kind="good"):
         """The DS record for the parent; `kind` says what is wrong with it."""
         digest = dns.dnssec.make_ds(self.zone_name, self.dnskey, "SHA256").digest
-        algorithm, digest_type = self.algorithm, 2
+        tag, algorithm, digest_type = self.tag, self.algorithm, 2
         if kind == "wrong":
             digest = hashlib.sha256(b"no key has this digest " + digest).digest()
         elif kind == "unknown-algorithm":
             algorithm = 200
         elif kind == "unknown-digest":
             digest_type = 200
-        return dns.rdata.from_text(IN, DS, f"{self.tag} {algorithm} {digest_type} {digest.hex()}")
+        elif kind == "unused-algorithm":
+            tag, algorithm = (self.tag + 1) & 0xFFFF, RSASHA256
+        return dns.rdata.from_text(IN, DS, f"{tag} {algorithm} {digest_type} {digest.hex()}")
 
     def sign(self, data):
         if self.algorithm == ED448:
@@ -72,13 +76,14 @@ class Key:
         r, s = decode_dss_signature(self.private.sign(data, ec.ECDSA(hashes.SHA256())))
         return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
-    def rrsig(self, rrset, inception, expiration):
-        """RFC 4034 section 3.1.8.1. (dnspython 2.3 counts the label of a wildcard, so it can't sign one.)"""
-        labels = len(rrset.name) - 1 - rrset.name.is_wild()
+    def rrsig(self, rrset, inception, expiration, owner=None):
+        """RFC 4034 section 3.1.8.1. (dnspython 2.3 counts the label of a wildcard, so it can't sign one.) Signed as if of `owner`."""
+        owner = owner or rrset.name
+        labels = len(owner) - 1 - owner.is_wild()
         fixed = struct.pack(
             "!HBBIIIH", rrset.rdtype, self.algorithm, labels, rrset.ttl, expiration, inception, self.tag
         )
-        owner = rrset.name.to_digestable()
+        owner = owner.to_digestable()
         data = [fixed, self.zone_name.to_digestable()]
         for wire in sorted(rdata.to_digestable() for rdata in rrset):
             data.append(owner + struct.pack("!HHIH", rrset.rdtype, rrset.rdclass, rrset.ttl, len(wire)) + wire)
@@ -187,7 +192,8 @@ class SignedZone:
     def _signature_line(self, rrset):
         kind = self.signature.get(dns.rdatatype.to_text(rrset.rdtype), self.signature.get("*", "good"))
         inception, expiration = self.windows[kind]
-        rrsig = self.key.rrsig(rrset, inception, expiration)
+        owner = dns.name.Name((b"*",)) + self.name.parent() if kind == "parents-wildcard" else None
+        rrsig = self.key.rrsig(rrset, inception, expiration, owner)
         if kind == "forged":
             rrsig = rrsig.replace(signature=bytes(byte ^ 0x55 for byte in rrsig.signature))
         return f"{rrset.name} {rrset.ttl} IN RRSIG {rrsig}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Asks a real unbound about every scenario: is the world what its expectations say?
+"""Asks a real unbound, with a worker's settings, about every scenario: is the world what its expectations say?
 
 Run inside the world: ./run.py -- /usr/bin/python3 -m pytest test_oracle.py
 """
@@ -8,8 +8,6 @@ import concurrent.futures
 import json
 import os
 import pathlib
-import socket
-import time
 
 import dns.exception
 import dns.flags
@@ -20,44 +18,15 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
-import process
+from oracle import Unbound, worker_settings
 
 WORLD_DIR = pathlib.Path(os.environ.get("WORLD_DIR", "/nonexistent"))
 pytestmark = pytest.mark.skipif(not WORLD_DIR.is_dir(), reason="runs inside run.py only")
 
-RESOLVER = "127.53.8.8"
+RESOLVER, PLAIN_RESOLVER = "127.53.8.8", "127.53.8.7"
 PATIENCE_S = 25  # a name whose servers are all dead takes unbound 100 s, and no answer is an error too
 PARALLEL = 64
 FAILED = {"bogus", "error"}
-
-CONFIG = """\
-server:
-    interface: {address}
-    access-control: 127.0.0.0/8 allow
-    do-not-query-localhost: no
-    do-ip6: no
-    incoming-num-tcp: 100
-    discard-timeout: 0
-    root-hints: "{world}/root.hints"
-    trust-anchor-file: "{world}/root.key"
-    module-config: "validator iterator"
-    val-sig-skew-min: 0
-    val-sig-skew-max: 0
-    num-threads: 1
-    outgoing-range: 4096
-    num-queries-per-thread: 2048
-    chroot: ""
-    username: ""
-    directory: "{directory}"
-    pidfile: "{directory}/unbound.pid"
-    use-syslog: no
-    logfile: "{directory}/unbound.log"
-    val-log-level: 2
-    extended-statistics: no
-remote-control:
-    control-enable: no
-"""
-
 
 def load():
     file = WORLD_DIR / "world.json"
@@ -67,11 +36,11 @@ def load():
 SCENARIOS = [scenario for scenario in load() if scenario["oracle"]]
 
 
-def ask(name, rdtype):
-    """The answer of unbound, SERVFAIL if there is none. UDP first: unbound closes TCP connections before slow lookups end."""
+def ask(resolver, name, rdtype):
+    """The answer of an unbound, SERVFAIL if there is none. UDP first: unbound closes TCP connections before slow lookups end."""
     query = dns.message.make_query(name, rdtype, want_dnssec=True)
     try:
-        return dns.query.udp_with_fallback(query, RESOLVER, timeout=PATIENCE_S)[0]
+        return dns.query.udp_with_fallback(query, resolver, timeout=PATIENCE_S)[0]
     except dns.exception.Timeout:
         reply = dns.message.make_response(query)
         reply.set_rcode(dns.rcode.SERVFAIL)
@@ -109,30 +78,22 @@ def questions(scenario):
 
 
 @pytest.fixture(scope="session")
-def answers(tmp_path_factory):
-    """(name, type) → reply of unbound, for every question of every scenario, asked all at once."""
-    directory = tmp_path_factory.mktemp("unbound")
-    config = directory / "unbound.conf"
-    config.write_text(CONFIG.format(address=RESOLVER, world=WORLD_DIR, directory=directory))
-    daemon = process.start(["unbound", "-d", "-c", str(config)])
-    try:
-        wait_for(daemon)
-        asked = sorted({question for scenario in SCENARIOS for question in questions(scenario)})
-        with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
-            yield dict(zip(asked, pool.map(lambda question: ask(*question), asked)))
-    finally:
-        daemon.terminate()
-        daemon.wait()
+def both_answers(tmp_path_factory):
+    """(name, type) → reply, for every question of every scenario, asked all at once: of an unbound with a worker's settings, and of
+    one with unbound's own."""
+    asked = sorted({question for scenario in SCENARIOS for question in questions(scenario)})
+    with (
+        Unbound(WORLD_DIR, tmp_path_factory.mktemp("unbound"), RESOLVER) as ours,
+        Unbound(WORLD_DIR, tmp_path_factory.mktemp("plain-unbound"), PLAIN_RESOLVER, []) as plain,
+        concurrent.futures.ThreadPoolExecutor(2 * PARALLEL) as pool,
+    ):
+        replies = [pool.map(ask, [unbound.address] * len(asked), *zip(*asked)) for unbound in (ours, plain)]
+        yield tuple(dict(zip(asked, of_one)) for of_one in replies)
 
 
-def wait_for(daemon):
-    for _ in range(500):
-        assert daemon.poll() is None, "unbound did not start"
-        with socket.socket() as sock:
-            if sock.connect_ex((RESOLVER, 53)) == 0:
-                return
-        time.sleep(0.01)
-    raise AssertionError("unbound does not listen")
+@pytest.fixture(scope="session")
+def answers(both_answers):
+    return both_answers[0]
 
 
 def hosts_of(reply):
@@ -235,6 +196,27 @@ def test_usable_tlsa_exists(scenario, answers):
             reply = answers[host["tlsa_owner"], "TLSA"]
             count = sum(len(rrset) for rrset in reply.answer if rrset.rdtype == dns.rdatatype.TLSA)
             assert count >= max(1, host["usable_tlsa"])
+
+
+# What a worker's settings decide, and the setting that does.
+DEPENDS = {
+    "tlsa-expired": "val-sig-skew-max: 0", "expired": "val-sig-skew-max: 0", "expired-mx": "val-sig-skew-max: 0",
+    "address-bogus": "val-sig-skew-max: 0", "aaaa-bogus": "val-sig-skew-max: 0",
+    "tlsa-future": "val-sig-skew-max: 0", "not-yet-valid": "val-sig-skew-max: 0",
+}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=by_name)
+def test_only_the_skew_makes_statuses_differ_from_those_of_unbounds_defaults(scenario, both_answers):
+    ours, plain = both_answers
+    differ = [question for question in questions(scenario)
+              if status_of(ours[question], question[1]) != status_of(plain[question], question[1])]
+    assert bool(differ) == (scenario["name"] in DEPENDS), differ
+
+
+def test_the_settings_are_read_from_the_workers_table():
+    settings = worker_settings()
+    assert dict(settings)["val-sig-skew-max"] == "0" and len(settings) > 20
 
 
 def test_scenario_names_are_unique():
