@@ -63,7 +63,7 @@ class Addresses:
 class Catalogue:
     """All zones below the root, and all scenarios with complete expectations."""
 
-    def __init__(self, authority, data_file=DATA_FILE):
+    def __init__(self, authority, data_file):
         self.authority = authority
         self.addresses = Addresses()
         data = json.loads(data_file.read_text())

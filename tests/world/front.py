@@ -21,12 +21,14 @@ Actions:
 
 import asyncio
 import json
+import resource
 import socket
 import struct
 import sys
 import time
 
 import dns.message
+import dns.name
 import dns.rdatatype
 import dns.rrset
 
@@ -40,13 +42,13 @@ BACKEND_TIMEOUT_S = 5
 
 
 def question(query):
-    """(name, type, end of the question section) of a query; names are lower-cased."""
+    """(name, type, end of the question section) of a query; names are lower-cased presentation format."""
     labels, at = [], 12
     while query[at]:
-        labels.append(query[at + 1 : at + 1 + query[at]].decode("latin-1").lower())
+        labels.append(query[at + 1 : at + 1 + query[at]].lower())
         at += query[at] + 1
     rdtype = struct.unpack_from("!H", query, at + 1)[0]
-    return ".".join(labels), dns.rdatatype.to_text(rdtype), at + 5
+    return dns.name.Name([*labels, b""]).to_text(omit_final_dot=True), dns.rdatatype.to_text(rdtype), at + 5
 
 
 def bare_reply(query, end, flags_set):
@@ -179,7 +181,7 @@ class Front:
         self.tasks = set()
 
     def log(self, server, name, rdtype, via):
-        self.log_file.write(f"{time.time():.6f} {server} {name or '.'} {rdtype} {via}\n")
+        self.log_file.write(f"{time.time():.6f} {server} {name} {rdtype} {via}\n")
 
     async def ask(self, query, via):
         if via == "tcp":
@@ -206,5 +208,6 @@ class Front:
 
 if __name__ == "__main__":
     process.die_with_parent()
+    resource.setrlimit(resource.RLIMIT_NOFILE, 2 * resource.getrlimit(resource.RLIMIT_NOFILE)[1:])  # two sockets a server
     with open(sys.argv[1], encoding="ascii") as config_file:
         asyncio.run(Front(json.load(config_file)).run())

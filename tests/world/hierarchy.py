@@ -169,7 +169,8 @@ class Hierarchy:
             if zone.server == "front":
                 rules = [fault.split() for fault in zone.faults]
                 servers[zone.address] = [
-                    [owner if owner == "*" else zone.absolute(owner), rdtype, action] for owner, rdtype, action in rules
+                    [owner if owner == "*" else _canonical(zone.absolute(owner)), rdtype, action]
+                    for owner, rdtype, action in rules
                 ]
         config = {"backend": BACKEND_ADDRESS, "log": str(self.directory / "queries.log"), "servers": servers}
         (self.directory / "front.json").write_text(json.dumps(config, indent=1))
@@ -187,6 +188,11 @@ class Hierarchy:
 
 def _name(text):
     return dns.name.from_text(text, dns.name.root)
+
+
+def _canonical(text):
+    """As the front writes the names it is asked for."""
+    return _name(text).to_text(omit_final_dot=True).lower()
 
 
 def _parse(lines, origin, default_ttl):

@@ -2,7 +2,7 @@
 """The world: a signed DNS hierarchy that runs on loopback addresses, in the network namespace of the process that starts it.
 
     process.enter_network()
-    with World(bulk=5000) as world:
+    with World(DATA_FILE, bulk=5000) as world:
         …use world.directory…
 
 A janitor process ends the servers and removes the files, whether the world is stopped or its process is killed.
@@ -33,7 +33,8 @@ DEADLY_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class World:
-    def __init__(self, bulk=0, keep=False):
+    def __init__(self, data_file, bulk=0, keep=False):
+        self.data_file = data_file
         self.bulk = bulk
         self.keep = keep
         self.directory = None
@@ -58,7 +59,7 @@ class World:
 
     def _start(self):
         authority = Authority()
-        catalogue = Catalogue(authority)
+        catalogue = Catalogue(authority, self.data_file)
         hierarchy = Hierarchy(catalogue, self.bulk, self.directory)
         configs = hierarchy.write()
         for config in configs:
@@ -79,7 +80,7 @@ class World:
         last_tld = hierarchy.tlds[-1].address
         deadline = time.monotonic() + READY_TIMEOUT_S
         for address in (ROOT_ADDRESS, servers["org"], last_tld, BACKEND_ADDRESS, fronted[-1]):
-            zone = next((name for name, server in servers.items() if server == address), "provider.net")
+            zone = next((name for name, server in servers.items() if server == address), hierarchy.leaves[0].name)
             while not _answers(address, zone):
                 failed = [server.args for server in self._servers if server.poll() is not None]
                 if failed or time.monotonic() > deadline:
@@ -96,6 +97,7 @@ class World:
             "directory": str(self.directory),
             "root_address": ROOT_ADDRESS,
             "servers": hierarchy.servers(),
+            "zones": [vars(zone) for zone in hierarchy.by_name.values()],
             "hosts": catalogue.addresses.hosts,
             "bulk": {"zone": BULK_ZONE, "count": self.bulk, "first": f"d00001.{BULK_ZONE}"},
             "queries_log": str(self.directory / "queries.log"),
