@@ -11,6 +11,7 @@
 #include "resolverd/worker/tlsa.h"
 
 #define V1(name) RESOLVERD__V1__##name
+#define TYPE_DNAME 39
 #define TYPE_TLSA 52
 
 enum { SLOT_A, SLOT_AAAA };
@@ -185,6 +186,33 @@ static bool address_lookup_failed(struct inquiry *inquiry)
 	    inquiry, V1(HOST_REASON__ADDRESS_FAILED), "the address lookup failed", why->reason);
 }
 
+/* The DNAME that the host's own alias was made of, or NULL. */
+static const char *dname_of_alias(const struct inquiry *inquiry)
+{
+	for (int slot = SLOT_A; slot <= SLOT_AAAA; slot++) {
+		const struct reply *reply = &inquiry->replies[slot];
+		for (size_t i = 0; i < reply->chain_count; i++)
+			if (reply->chain[i]->type == TYPE_DNAME &&
+			    name_is_within(inquiry->question.name, reply->chain[i]->owner))
+				return reply->chain[i]->owner;
+	}
+	return NULL;
+}
+
+/* Insecure as a whole; the alias itself may still be secure. Ask for it alone. An alias made of a
+ * DNAME is as secure as that, and libunbound fails a CNAME query below one that leads to unsigned
+ * data (1.17.1: "DS got DNAME answer"). */
+static bool begin_alias(struct inquiry *inquiry)
+{
+	const char *dname = dname_of_alias(inquiry);
+	inquiry->host.step = HOST_ALIAS;
+	if (dname != NULL)
+		inquiry_lookup(inquiry, 0, dname, TYPE_DNAME);
+	else
+		inquiry_lookup(inquiry, 0, inquiry->question.name, ns_t_cname);
+	return false;
+}
+
 static bool addresses_replied(struct inquiry *inquiry)
 {
 	if (!inquiry->replied[SLOT_A] || !inquiry->replied[SLOT_AAAA])
@@ -209,10 +237,7 @@ static bool addresses_replied(struct inquiry *inquiry)
 	if (!inquiry->replies[SLOT_A].aliased && !inquiry->replies[SLOT_AAAA].aliased)
 		return conclude(
 		    inquiry, V1(POLICY__OPPORTUNISTIC), V1(HOST_REASON__ADDRESS_NOT_SECURE), "");
-	/* Insecure as a whole; the alias itself may still be secure. Ask for it alone. */
-	inquiry->host.step = HOST_ALIAS;
-	inquiry_lookup(inquiry, 0, inquiry->question.name, ns_t_cname);
-	return false;
+	return begin_alias(inquiry);
 }
 
 static bool alias_replied(struct inquiry *inquiry)
@@ -220,7 +245,7 @@ static bool alias_replied(struct inquiry *inquiry)
 	const struct reply *reply = &inquiry->replies[0];
 	inquiry_use(inquiry, reply);
 	if (reply_is_failed(reply))
-		return fail(inquiry, V1(HOST_REASON__ADDRESS_FAILED), "the CNAME lookup failed",
+		return fail(inquiry, V1(HOST_REASON__ADDRESS_FAILED), "the alias lookup failed",
 		    reply->reason);
 	if (reply->status == V1(STATUS__INSECURE))
 		return conclude(

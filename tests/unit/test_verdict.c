@@ -3,7 +3,8 @@
  * What follows from which DNS answers: the MX step (route.c) and one host (host.c), then both
  * together through the combination table. The DNS is a text, one lookup a line:
  *
- *   owner[>name after aliases] TYPE status[:ttl[:signature's end in ms]] [rdata; rdata ...]
+ *   owner[>name after aliases[^owner of a DNAME among these]] TYPE status[:ttl[:signature's end in
+ * ms]] [rdata; rdata ...]
  *
  * A lookup that the text does not have fails the test, and so does one that is made in another
  * order than the row says. TLSA rdata is usage, selector, matching type and the octets of data.
@@ -30,7 +31,7 @@ static const struct word {
 	const char *text;
 	int value, rcode;
 } types[] = {{"A", ns_t_a, 0}, {"AAAA", ns_t_aaaa, 0}, {"MX", ns_t_mx, 0}, {"TLSA", 52, 0},
-    {"CNAME", ns_t_cname, 0}},
+    {"CNAME", ns_t_cname, 0}, {"DNAME", 39, 0}},
   statuses[] = {{"secure", V1(STATUS__SECURE), 0}, {"insecure", V1(STATUS__INSECURE), 0},
       {"nx-secure", V1(STATUS__SECURE), ns_r_nxdomain},
       {"nx-insecure", V1(STATUS__INSECURE), ns_r_nxdomain}, {"bogus", V1(STATUS__BOGUS), 2},
@@ -105,6 +106,16 @@ static size_t rdata_write(uint8_t *out, int type, const char *text)
 	}
 }
 
+static Resolverd__V1__Rrset **chain_of(struct arena *arena, const char *dname)
+{
+	Resolverd__V1__Rrset **chain = arena_alloc(arena, sizeof *chain);
+	chain[0] = arena_alloc(arena, sizeof *chain[0]);
+	resolverd__v1__rrset__init(chain[0]);
+	chain[0]->owner = arena_string(arena, dname);
+	chain[0]->type = 39;
+	return chain;
+}
+
 static struct reply reply_of(struct arena *arena, const char *line)
 {
 	char owner[300], type_word[10], status_word[50], rdata[400] = "";
@@ -112,7 +123,8 @@ static struct reply reply_of(struct arena *arena, const char *line)
 	assert_true(
 	    sscanf(line, "%299s %9s %49s %399[^\n]", owner, type_word, status_word, rdata) >= 3);
 	int type = word_find(types, COUNT(types), type_word)->value;
-	char *final = strchr(owner, '>'), *ttl = strchr(status_word, ':');
+	char *final = strchr(owner, '>'), *dname = strchr(owner, '^'),
+	     *ttl = strchr(status_word, ':');
 	if (ttl != NULL) {
 		char *end;
 		*ttl = '\0';
@@ -128,6 +140,11 @@ static struct reply reply_of(struct arena *arena, const char *line)
 	}
 	reply.status = (Resolverd__V1__Status)status->value;
 	reply.rcode = status->rcode;
+	if (dname != NULL) {
+		*dname = '\0';
+		reply.chain = chain_of(arena, dname + 1);
+		reply.chain_count = 1;
+	}
 	reply.aliased = final != NULL;
 	reply.final_name = arena_string(arena, final != NULL ? final + 1 : owner);
 	struct reply_rr *rrs = arena_alloc(arena, 80 * sizeof *rrs);
@@ -208,6 +225,11 @@ static void dns_ask(struct dns *dns, const char *zone, int kind, const char *nam
 #define SECURE_ALIAS MX ">" REAL " A secure 192.0.2.1\n" MX ">" REAL " AAAA secure\n"
 #define INSECURE_ALIAS MX ">" REAL " A insecure 192.0.2.1\n" MX ">" REAL " AAAA insecure\n"
 
+/* All of example.org is example.net. */
+#define DNAME_ALIAS                                                                                \
+	MX ">mx.example.net^example.org A insecure 192.0.2.1\n" MX                                 \
+	   ">mx.example.net^example.org AAAA insecure\n"
+
 static const struct host_row {
 	const char *name, *zone, *asked;
 	int policy, reason, tlsa_status, address_status;
@@ -263,6 +285,19 @@ static const struct host_row {
 	INSECURE_ALIAS MX " CNAME secure " REAL "\n" AT_MX " TLSA secure 3 1 1 32",
 	BOTH ", " MX " CNAME, " AT_MX " TLSA", V1(POLICY__DANE), V1(HOST_REASON__TLSA_USABLE),
 	V1(TLSA_STATUS__TLSA_SECURE), V1(STATUS__INSECURE), MX, 1, false, 25},
+    {"c01_f09_alias_made_of_a_dname_is_as_secure_as_that",
+	DNAME_ALIAS "example.org DNAME secure example.net\n" AT_MX " TLSA secure 3 1 1 32",
+	BOTH ", example.org DNAME, " AT_MX " TLSA", V1(POLICY__DANE), V1(HOST_REASON__TLSA_USABLE),
+	V1(TLSA_STATUS__TLSA_SECURE), V1(STATUS__INSECURE), MX, 1, false, 25},
+    {"c01_f08_alias_made_of_an_insecure_dname_gets_no_tlsa_query",
+	DNAME_ALIAS "example.org DNAME insecure example.net", BOTH ", example.org DNAME",
+	V1(POLICY__OPPORTUNISTIC), V1(HOST_REASON__ADDRESS_NOT_SECURE),
+	V1(TLSA_STATUS__TLSA_NOT_QUERIED), V1(STATUS__INSECURE), "", 0, false, 25},
+    {"c01_f09_a_dname_further_on_says_nothing_of_the_first_alias",
+	MX ">" REAL "^b-example.org A insecure 192.0.2.1\n" MX " AAAA insecure\n" MX
+	   " CNAME insecure " REAL,
+	BOTH ", " MX " CNAME", V1(POLICY__OPPORTUNISTIC), V1(HOST_REASON__ADDRESS_NOT_SECURE),
+	V1(TLSA_STATUS__TLSA_NOT_QUERIED), V1(STATUS__INSECURE), "", 0, false, 25},
     {"c03_error_of_the_alias_lookup_is_unreachable", INSECURE_ALIAS MX " CNAME error",
 	BOTH ", " MX " CNAME", V1(POLICY__UNREACHABLE), V1(HOST_REASON__ADDRESS_FAILED),
 	V1(TLSA_STATUS__TLSA_NOT_QUERIED), V1(STATUS__INSECURE), "", 0, true, 25},
