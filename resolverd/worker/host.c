@@ -14,7 +14,7 @@
 #define TYPE_DNAME 39
 #define TYPE_TLSA 52
 
-enum { SLOT_A, SLOT_AAAA };
+enum { SLOT_A, SLOT_AAAA, SLOT_NEXT }; /* one at a time in SLOT_NEXT */
 static const size_t address_bytes[] = {[SLOT_A] = 4, [SLOT_AAAA] = 16};
 
 bool host_begin(struct inquiry *inquiry)
@@ -73,7 +73,7 @@ static bool next_candidate(struct inquiry *inquiry)
 		host->tlsa_owner = arena_string(&inquiry->arena, owner);
 		if (host->tlsa_owner == NULL)
 			return fail(inquiry, V1(HOST_REASON__TLSA_FAILED), "out of memory", NULL);
-		inquiry_lookup(inquiry, 0, host->tlsa_owner, TYPE_TLSA);
+		inquiry_lookup(inquiry, SLOT_NEXT, host->tlsa_owner, TYPE_TLSA);
 		return false;
 	}
 	if (inquiry->host.any_tlsa_insecure) {
@@ -116,7 +116,7 @@ static bool decide_by_tlsa(struct inquiry *inquiry, const struct reply *reply)
 
 static bool tlsa_replied(struct inquiry *inquiry)
 {
-	const struct reply *reply = &inquiry->replies[0];
+	const struct reply *reply = &inquiry->replies[SLOT_NEXT];
 	Resolverd__V1__Host *host = inquiry->facts.host;
 	inquiry_use(inquiry, reply);
 	if (reply_is_failed(reply)) {
@@ -207,9 +207,9 @@ static bool begin_alias(struct inquiry *inquiry)
 	const char *dname = dname_of_alias(inquiry);
 	inquiry->host.step = HOST_ALIAS;
 	if (dname != NULL)
-		inquiry_lookup(inquiry, 0, dname, TYPE_DNAME);
+		inquiry_lookup(inquiry, SLOT_NEXT, dname, TYPE_DNAME);
 	else
-		inquiry_lookup(inquiry, 0, inquiry->question.name, ns_t_cname);
+		inquiry_lookup(inquiry, SLOT_NEXT, inquiry->question.name, ns_t_cname);
 	return false;
 }
 
@@ -242,7 +242,7 @@ static bool addresses_replied(struct inquiry *inquiry)
 
 static bool alias_replied(struct inquiry *inquiry)
 {
-	const struct reply *reply = &inquiry->replies[0];
+	const struct reply *reply = &inquiry->replies[SLOT_NEXT];
 	inquiry_use(inquiry, reply);
 	if (reply_is_failed(reply))
 		return fail(inquiry, V1(HOST_REASON__ADDRESS_FAILED), "the alias lookup failed",
@@ -256,7 +256,8 @@ static bool alias_replied(struct inquiry *inquiry)
 
 bool host_reply(struct inquiry *inquiry, unsigned slot)
 {
-	(void)slot;
+	if (slot != SLOT_NEXT && inquiry->host.step != HOST_ADDRESSES)
+		return false; /* of a family that was not waited for */
 	switch (inquiry->host.step) {
 	case HOST_ADDRESSES:
 		return addresses_replied(inquiry);
@@ -265,4 +266,20 @@ bool host_reply(struct inquiry *inquiry, unsigned slot)
 	default:
 		return tlsa_replied(inquiry);
 	}
+}
+
+/* A family that has addresses does not wait longer for the other: many servers never answer AAAA.
+ */
+bool host_hurry(struct inquiry *inquiry)
+{
+	bool has_a = inquiry->replied[SLOT_A], has_aaaa = inquiry->replied[SLOT_AAAA];
+	if (inquiry->host.step != HOST_ADDRESSES || has_a == has_aaaa)
+		return false;
+	const struct reply *reply = &inquiry->replies[has_a ? SLOT_A : SLOT_AAAA];
+	if (reply_is_failed(reply) || reply->rr_count == 0)
+		return false;
+	struct reply missing;
+	reply_failed(&missing, &inquiry->arena, V1(STATUS__ERROR), ns_r_servfail,
+	    "the name servers gave no answer in time");
+	return inquiry_reply(inquiry, has_a ? SLOT_AAAA : SLOT_A, &missing);
 }

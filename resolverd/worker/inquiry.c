@@ -150,6 +150,11 @@ bool inquiry_reply(struct inquiry *inquiry, unsigned slot, const struct reply *r
 	}
 }
 
+bool inquiry_hurry(struct inquiry *inquiry)
+{
+	return inquiry->question.kind == V1(KIND__HOST) && host_hurry(inquiry);
+}
+
 void inquiry_give_up(struct inquiry *inquiry, Resolverd__V1__Status status, const char *reason)
 {
 	inquiry->facts.failed = true;

@@ -4,8 +4,9 @@
  * asks through a function pointer and is handed replies; it knows no sockets and no clock.
  *
  *   inquiry_init, then inquiry_begin; for each lookup asked, inquiry_reply once, until it returns
- *   true: then ->facts is complete and no lookup is outstanding. inquiry_give_up completes the
- * facts at the deadline; replies that come later must not be handed in. Everything is in ->arena.
+ *   true: then ->facts is complete. inquiry_hurry, at half of the time, goes on without a reply
+ * that is not needed; it may be handed in later all the same. inquiry_give_up completes the facts
+ * at the deadline; replies that come later must not be handed in. Everything is in ->arena.
  */
 #pragma once
 #include <stdbool.h>
@@ -16,7 +17,7 @@
 #include "resolverd/worker/reply.h"
 #include "worker.pb-c.h"
 
-#define INQUIRY_SLOTS 2u /* lookups outstanding at once */
+#define INQUIRY_SLOTS 3u /* lookups outstanding at once */
 #define ROUTE_HOSTS_MAX 16u
 #define ROUTE_HOSTS_LISTED_MAX 64u
 #define HOST_ADDRESSES_MAX 16u
@@ -61,6 +62,8 @@ void inquiry_fini(struct inquiry *inquiry);
 bool inquiry_begin(struct inquiry *inquiry);
 /* Takes *reply by value; what it points to must be in inquiry->arena. */
 bool inquiry_reply(struct inquiry *inquiry, unsigned slot, const struct reply *reply);
+/* Returns true when that completes the facts. */
+bool inquiry_hurry(struct inquiry *inquiry);
 void inquiry_give_up(struct inquiry *inquiry, Resolverd__V1__Status status, const char *reason);
 
 /* ---- for route.c, host.c, records.c ---- */
@@ -68,6 +71,7 @@ bool route_begin(struct inquiry *inquiry);
 bool route_reply(struct inquiry *inquiry, unsigned slot);
 bool host_begin(struct inquiry *inquiry);
 bool host_reply(struct inquiry *inquiry, unsigned slot);
+bool host_hurry(struct inquiry *inquiry);
 void host_give_up(struct inquiry *inquiry, Resolverd__V1__Status status, const char *reason);
 bool records_begin(struct inquiry *inquiry);
 bool records_reply(struct inquiry *inquiry, unsigned slot);

@@ -108,6 +108,20 @@ static void ask(void *arg, unsigned slot, const char *name, int type)
 	job->jobs->lookup(job->jobs->arg, job, slot, job->asked_name[slot], type);
 }
 
+/* Replies that come at once wait until the inquiry has returned. */
+static void go_on(struct job *job, bool (*step)(struct inquiry *inquiry))
+{
+	struct jobs *jobs = job->jobs;
+	bool was_draining = jobs->draining;
+	jobs->draining = true;
+	bool complete = step(&job->inquiry);
+	jobs->draining = was_draining;
+	if (complete) {
+		answer(job);
+		release_if_over(job);
+	}
+}
+
 static void run(struct job *job)
 {
 	struct jobs *jobs = job->jobs;
@@ -115,14 +129,7 @@ static void run(struct job *job)
 	job->started_at_ms = clock_mono_ms();
 	jobs->running++;
 	jobs->zones[job->bucket].running++;
-	bool was_draining = jobs->draining;
-	jobs->draining = true; /* replies that come at once wait until begin has returned */
-	bool complete = inquiry_begin(&job->inquiry);
-	jobs->draining = was_draining;
-	if (complete) {
-		answer(job);
-		release_if_over(job);
-	}
+	go_on(job, inquiry_begin);
 }
 
 static void schedule(struct jobs *jobs)
@@ -140,11 +147,32 @@ static void schedule(struct jobs *jobs)
 	}
 }
 
+static void wake_after(struct job *job, uint32_t ms)
+{
+	event_add(
+	    &job->deadline, &(struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000});
+}
+
+static void at_half_time(struct job *job)
+{
+	struct jobs *jobs = job->jobs;
+	wake_after(job, job->left_ms);
+	job->left_ms = 0;
+	if (job->state == JOB_RUNS)
+		go_on(job, inquiry_hurry);
+	schedule(jobs);
+	drain(jobs);
+}
+
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
 {
 	struct job *job = arg;
 	struct jobs *jobs = job->jobs;
 	(void)fd, (void)what;
+	if (job->left_ms > 0) {
+		at_half_time(job);
+		return;
+	}
 	bool waits = job->state != JOB_RUNS;
 	inquiry_give_up(&job->inquiry, RESOLVERD__V1__STATUS__ERROR,
 	    waits ? "too much to do: no lookup was started within the deadline"
@@ -180,8 +208,8 @@ int jobs_add(struct jobs *jobs, const Resolverd__Worker__Job *message)
 	job->bucket = bucket_of(jobs, job->inquiry.question.name);
 	job->state = JOB_WAITS;
 	evtimer_assign(&job->deadline, jobs->base, on_deadline, job);
-	event_add(&job->deadline, &(struct timeval){.tv_sec = message->deadline_ms / 1000,
-				      .tv_usec = message->deadline_ms % 1000 * 1000});
+	job->left_ms = message->deadline_ms - message->deadline_ms / 2;
+	wake_after(job, message->deadline_ms / 2);
 	TAILQ_INSERT_TAIL(&jobs->waiting, job, link);
 	schedule(jobs);
 	drain(jobs);

@@ -50,7 +50,8 @@ struct job {
 	struct inquiry inquiry;
 	uint32_t bucket;
 	int64_t started_at_ms; /* mono, when it began to run */
-	struct event deadline;
+	struct event deadline; /* first at half of its time, to hurry */
+	uint32_t left_ms;      /* of its time, after that; 0: hurried */
 	enum { JOB_WAITS_ZONE, JOB_WAITS, JOB_RUNS } state;
 	bool answered, is_replied;
 	unsigned outstanding;

@@ -287,6 +287,42 @@ static void many_deadlines_at_once_answer_each_job_once(void **state)
 	world_free(world);
 }
 
+/* The answer to the A lookup of mx.example: 192.0.2.1, TTL 300. */
+static const uint8_t address_packet[] = "\0\1\x81\x80\0\1\0\1\0\0\0\0"
+					"\2mx\7example\0\0\1\0\1"
+					"\xc0\x0c\0\1\0\1\0\0\1\x2c\0\4\xc0\0\2\1";
+
+static void end_with_address(struct world *world)
+{
+	struct lookup lookup = world->open[0];
+	assert_int_equal(lookup.slot, 0);
+	world->open[0] = world->open[--world->open_count];
+	job_lookup_done(lookup.job, lookup.slot, address_packet, sizeof address_packet - 1,
+	    V1(STATUS__SECURE), 0, NULL, 0);
+}
+
+static void f14_host_goes_on_with_one_family_at_half_of_its_time(void **state)
+{
+	(void)state;
+	for (int at_once = 0; at_once < 2; at_once++) {
+		struct world *world = world_new(1, 1);
+		add(world, V1(KIND__HOST), 1, "mx.example", 4 * SHORT_MS);
+		end_with_address(world);
+		assert_int_equal(world->open_count, 1);
+		world->at_once = at_once == 1; /* then the TLSA lookup ends within the asking */
+		while (world->asked_count < 3)
+			assert_int_equal(event_base_loop(world->base, EVLOOP_ONCE), 0);
+		if (at_once == 0)
+			end(world, 1);
+		assert_int_equal(world->done_count, 1);
+		assert_non_null(strstr(world->reason, "the TLSA lookup failed"));
+		assert_int_equal(world->jobs.running, 1); /* AAAA is still out */
+		end(world, 0);
+		assert_int_equal(world->done_count, 1);
+		world_free(world);
+	}
+}
+
 /* ---- lookups that end within the asking ---- */
 
 static void immediate_callback_answers_from_within_add(void **state)
@@ -432,6 +468,7 @@ int main(void)
 	    cmocka_unit_test(answered_job_keeps_its_place_until_its_lookups_end),
 	    cmocka_unit_test(job_answered_in_time_has_no_deadline_any_more),
 	    cmocka_unit_test(many_deadlines_at_once_answer_each_job_once),
+	    cmocka_unit_test(f14_host_goes_on_with_one_family_at_half_of_its_time),
 	    cmocka_unit_test(immediate_callback_answers_from_within_add),
 	    cmocka_unit_test(immediate_callbacks_empty_a_long_queue),
 	    cmocka_unit_test(question_without_lookups_is_answered_at_once),

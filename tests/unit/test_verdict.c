@@ -674,6 +674,51 @@ static void host_given_up_at_the_address_step_is_not_ready(void **state)
 	inquiry_fini(&dns.inquiry);
 }
 
+static void f14_a_family_that_does_not_answer_in_time_is_not_waited_for(void **state)
+{
+	(void)state;
+	for (unsigned prompt = 0; prompt < 2; prompt++) {
+		struct dns dns;
+		inquiry_start(&dns,
+		    MX " A secure 192.0.2.1\n" MX " AAAA secure 2001:db8::1\n" AT_MX
+		       " TLSA secure 3 1 1 32",
+		    V1(KIND__HOST), MX);
+		assert_false(inquiry_hurry(&dns.inquiry)); /* no family has answered yet */
+		struct reply first = reply_of(&dns.inquiry.arena, dns.queue[prompt].line);
+		struct reply late = reply_of(&dns.inquiry.arena, dns.queue[1 - prompt].line);
+		assert_false(inquiry_reply(&dns.inquiry, prompt, &first));
+		assert_string_equal(dns.asked, BOTH);
+		dns.queued = 0;
+		assert_false(inquiry_hurry(&dns.inquiry));
+		assert_string_equal(dns.asked, BOTH ", " AT_MX " TLSA");
+		assert_false(inquiry_reply(&dns.inquiry, 1 - prompt, &late));
+		struct reply tlsa = reply_of(&dns.inquiry.arena, dns.queue[0].line);
+		assert_true(inquiry_reply(&dns.inquiry, dns.queue[0].slot, &tlsa));
+		const Resolverd__V1__Host *host = dns.inquiry.facts.host;
+		assert_int_equal(host->policy, V1(POLICY__DANE));
+		assert_int_equal(host->n_addresses, 1);
+		assert_int_equal(host->addresses[0]->ip.len, prompt == 0 ? 4 : 16);
+		assert_true(dns.inquiry.facts.failed); /* and kept as briefly as a failure */
+		inquiry_fini(&dns.inquiry);
+	}
+}
+
+static void f04_a_family_without_addresses_waits_for_the_other(void **state)
+{
+	static const char *const zones[] = {
+	    MX " A secure\n" MX " AAAA secure", MX " A error\n" MX " AAAA secure"};
+	(void)state;
+	for (size_t i = 0; i < COUNT(zones); i++) {
+		struct dns dns;
+		inquiry_start(&dns, zones[i], V1(KIND__HOST), MX);
+		struct reply reply = reply_of(&dns.inquiry.arena, dns.queue[0].line);
+		assert_false(inquiry_reply(&dns.inquiry, 0, &reply));
+		assert_false(inquiry_hurry(&dns.inquiry));
+		assert_string_equal(dns.asked, BOTH);
+		inquiry_fini(&dns.inquiry);
+	}
+}
+
 static void b01_route_given_up_is_failed(void **state)
 {
 	struct dns dns;
@@ -736,6 +781,8 @@ int main(void)
 	ADD_TEST(base_too_long_for_a_tlsa_owner_is_skipped);
 	ADD_TEST(b07_host_given_up_at_the_tlsa_step_is_unreachable);
 	ADD_TEST(host_given_up_at_the_address_step_is_not_ready);
+	ADD_TEST(f14_a_family_that_does_not_answer_in_time_is_not_waited_for);
+	ADD_TEST(f04_a_family_without_addresses_waits_for_the_other);
 	ADD_TEST(b01_route_given_up_is_failed);
 	ADD_TEST(records_given_up_are_an_error);
 	ADD_TEST(unknown_kind_is_refused);
