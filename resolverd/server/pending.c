@@ -27,7 +27,7 @@ struct pending {
 	struct event deadline;
 	uint64_t id;
 	unsigned slot_count, missing;
-	bool is_plan, explain;
+	bool is_plan, explain, renewed;
 	uint16_t port;
 	char name[NEXT_HOP_TEXT_MAX]; /* of slot 0; hosts' names are in the route's answer */
 	struct slot slots[];
@@ -61,10 +61,15 @@ static void fail_pending(struct pending *pending, Resolverd__V1__ErrorCode code,
 	pending_free(pending);
 }
 
+static bool has_expired(const struct slot *slot, int64_t now_ms)
+{
+	return slot->answer != NULL && now_ms >= slot->answer->expires_at_ms;
+}
+
 /* A slot without a live answer gets one that says so, signed, for this time only. */
 static bool complete(struct pending *pending, struct slot *slot, int64_t now_ms)
 {
-	bool expired = slot->answer != NULL && now_ms >= slot->answer->expires_at_ms;
+	bool expired = has_expired(slot, now_ms);
 	if (slot->answer != NULL && !expired)
 		return true;
 	pool_forget(&slot->waiter);
@@ -162,11 +167,46 @@ static int fill_hosts(struct pending *pending)
 	return r;
 }
 
+static void slot_empty(struct slot *slot)
+{
+	answer_unref(slot->answer);
+	answer_unref(slot->cached);
+	slot->answer = slot->cached = NULL;
+}
+
+/* What expired while the others were looked up is asked for once more, while there is time. With
+ * the route go its hosts, since it may name others now. */
+static int renew_expired(struct pending *pending)
+{
+	int64_t now_ms = clock_wall_ms();
+	int r = 0;
+	pending->renewed = true;
+	if (has_expired(&pending->slots[0], now_ms)) {
+		while (pending->slot_count > 1)
+			slot_empty(&pending->slots[--pending->slot_count]);
+		slot_empty(&pending->slots[0]);
+		return slot_fill(pending, &pending->slots[0], V1(KIND__ROUTE), pending->name, 0);
+	}
+	for (unsigned i = 1; r == 0 && i < pending->slot_count; i++) {
+		struct slot *slot = &pending->slots[i];
+		if (!has_expired(slot, now_ms))
+			continue;
+		slot_empty(slot);
+		r = slot_fill(pending, slot, V1(KIND__HOST), slot->question.name, pending->port);
+	}
+	return r;
+}
+
 static void advance(struct pending *pending)
 {
 	int r = 0;
 	if (pending->missing == 0 && pending->is_plan && pending->slot_count == 1)
 		r = fill_hosts(pending);
+	if (r == 0 && pending->missing == 0 && pending->is_plan && !pending->renewed) {
+		r = renew_expired(pending);
+		if (r == 0 && pending->slot_count == 1 && pending->missing == 0)
+			r = fill_hosts(pending);
+	}
 	if (r == -EBUSY)
 		fail_pending(
 		    pending, V1(ERROR_CODE__BUSY), "too many lookups are waiting; ask again later");
