@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import typing
 
 import pytest
 
@@ -113,6 +114,57 @@ def exists(pid):
         return "State:\tZ" not in pathlib.Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return False
+
+
+class Faults:
+    """Spoils answers of the name servers while a test runs: see `switched` in tests/world/front.py."""
+
+    path = WORLD / "faults" if WORLD else None
+
+    def set(self, *rules):
+        """set("_25._tcp.mx.example.org TLSA servfail", …) replaces what was set before."""
+        new = self.path.with_suffix(".new")
+        new.write_text("".join(f"{rule}\n" for rule in rules))
+        new.rename(self.path)
+
+    def clear(self):
+        self.path.unlink(missing_ok=True)
+
+
+class Query(typing.NamedTuple):
+    time: float
+    server: str
+    name: str
+    type: str
+    transport: str
+
+
+class Queries:
+    """What reached the name servers of the scenarios since `mark` was called."""
+
+    path = WORLD / "queries.log" if WORLD else None
+
+    def mark(self):
+        self.start = self.path.stat().st_size
+        return self
+
+    def seen(self):
+        with open(self.path, encoding="ascii") as log:
+            log.seek(self.start)
+            words = [line.split() for line in log]
+        return [Query(float(time), *rest) for time, *rest in words]
+
+
+@pytest.fixture
+def faults():
+    faults = Faults()
+    yield faults
+    faults.clear()
+
+
+@pytest.fixture
+def queries():
+    return Queries().mark()
 
 
 @pytest.fixture(scope="session")

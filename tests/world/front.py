@@ -4,8 +4,11 @@
 
 Usage: front.py CONFIG
 
-CONFIG is JSON: {"backend": address, "log": path, "servers": {address: [[owner, type, action], …]}}. Owner and type may be "*"; the
-first rule that matches a query decides. Each query becomes one line of the log: time, server, name, type, transport.
+CONFIG is JSON: {"backend": address, "log": path, "switched": path, "servers": {address: [[owner, type, action], …]}}. Owner and type
+may be "*"; the first rule that matches a query decides. Each query becomes one line of the log: time, server, name, type, transport.
+
+The file `switched` may come, change and go at any time: lines "OWNER TYPE ACTION", which go before the rules of every server. There
+an owner "*.ZONE" is ZONE and all below it. Put a new version in place by renaming it; it counts from the next query on.
 
 Actions:
     drop                          no answer at all
@@ -16,11 +19,14 @@ Actions:
     strip-rrsig                   without any RRSIG
     strip-denial                  without NSEC and NSEC3
     delay:MS                      right, but late
+    set-ad                        with the AD bit, which no authoritative server may vouch with
+    good                          right, whatever the rules after this one say
     double-cname:TARGET           with a second CNAME before the right one
 """
 
 import asyncio
 import json
+import os
 import resource
 import socket
 import struct
@@ -35,7 +41,7 @@ import dns.rrset
 import process
 
 PORT = 53
-QR, TC, RCODE_MASK = 0x8000, 0x0200, 0x000F
+QR, TC, AD = 0x8000, 0x0200, 0x0020
 RCODES = {"formerr": 1, "servfail": 2, "notimp": 4, "refused": 5}
 DENIAL_TYPES = {dns.rdatatype.NSEC, dns.rdatatype.NSEC3}
 BACKEND_TIMEOUT_S = 5
@@ -64,8 +70,10 @@ def malformed_reply(query, end):
 
 
 def spoil(action, reply):
-    """The reply of NSD with the records removed or added that `action` names."""
+    """The reply of NSD with what `action` removes or adds."""
     message = dns.message.from_wire(reply)
+    if action == "set-ad":
+        message.flags |= AD
     sections = (message.answer, message.authority, message.additional)
     for section in sections:
         if action == "strip-rrsig":
@@ -101,6 +109,37 @@ class Backend(asyncio.DatagramProtocol):
         self.transport.sendto(struct.pack("!H", self.next_id) + query[2:])
         reply = await asyncio.wait_for(waiter, BACKEND_TIMEOUT_S)
         return query[:2] + reply[2:]
+
+
+def matches(rule, name, rdtype):
+    owner, rule_type, _action = rule
+    if rule_type not in ("*", rdtype):
+        return False
+    return owner in ("*", name) or (owner.startswith("*.") and f".{name}".endswith(owner[1:]))
+
+
+class SwitchedRules:
+    """The rules of a file that tests write while the world runs."""
+
+    def __init__(self, path):
+        self.path = path
+        self.version = None
+        self.rules = []
+
+    def current(self):
+        try:
+            file = os.stat(self.path)
+            version = file.st_ino, file.st_mtime_ns
+        except FileNotFoundError:
+            version = None
+        if version != self.version:
+            self.version = version
+            self.rules = self._read() if version else []
+        return self.rules
+
+    def _read(self):
+        with open(self.path, encoding="ascii") as file:
+            return [line.split() for line in file if line.strip()]
 
 
 async def ask_over_tcp(address, query):
@@ -147,10 +186,10 @@ class Server(asyncio.DatagramProtocol):
             writer.close()
 
     def _action(self, name, rdtype):
-        for rule_name, rule_type, action in self.rules:
-            if rule_name in ("*", name) and rule_type in ("*", rdtype):
-                return action
-        return ""
+        for rule in (*self.front.switched.current(), *self.rules):
+            if matches(rule, name, rdtype):
+                return rule[2]
+        return "good"
 
     async def reply(self, query, via):
         """The reply to send, or None for none (over TCP: close)."""
@@ -168,7 +207,7 @@ class Server(asyncio.DatagramProtocol):
         if action.startswith("delay:"):
             await asyncio.sleep(int(action.partition(":")[2]) / 1000)
         reply = await self.front.ask(query, via)
-        if action.startswith(("strip-", "double-")):
+        if action.startswith(("strip-", "double-", "set-")):
             return spoil(action, reply)
         return reply
 
@@ -177,6 +216,7 @@ class Front:
     def __init__(self, config):
         self.config = config
         self.backend = None
+        self.switched = SwitchedRules(config["switched"])
         self.log_file = open(config["log"], "a", buffering=1, encoding="ascii")
         self.tasks = set()
 

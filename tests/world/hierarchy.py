@@ -172,7 +172,12 @@ class Hierarchy:
                     [owner if owner == "*" else _canonical(zone.absolute(owner)), rdtype, action]
                     for owner, rdtype, action in rules
                 ]
-        config = {"backend": BACKEND_ADDRESS, "log": str(self.directory / "queries.log"), "servers": servers}
+        config = {
+            "backend": BACKEND_ADDRESS,
+            "log": str(self.directory / "queries.log"),
+            "switched": str(self.directory / "faults"),
+            "servers": servers,
+        }
         (self.directory / "front.json").write_text(json.dumps(config, indent=1))
 
     def _write_anchor(self):

@@ -101,6 +101,7 @@ class World:
             "hosts": catalogue.addresses.hosts,
             "bulk": {"zone": BULK_ZONE, "count": self.bulk, "first": f"d00001.{BULK_ZONE}"},
             "queries_log": str(self.directory / "queries.log"),
+            "faults": str(self.directory / "faults"),
             "tls": str(self.directory / "tls"),
             "scenarios": catalogue.scenarios,
         }
