@@ -16,7 +16,8 @@ static const char *const error_texts[] = {
     [-NAME_BAD_CHARACTER] = "it has a blank, a control character or a non-ASCII byte",
     [-NAME_BAD_BRACKETS] = "its brackets do not match",
     [-NAME_IS_ADDRESS] = "it is an IP address; write it in brackets, as [192.0.2.1]",
-    [-NAME_BAD_ADDRESS] = "what stands in brackets is no IP address",
+    [-NAME_BAD_ADDRESS] = "what stands in brackets is neither an IP address nor a host name",
+    [-NAME_HAS_COLON] = "it has a colon; the port is given apart, an IPv6 address in brackets",
 };
 
 const char *name_error_text(int error)
@@ -178,40 +179,60 @@ static int parse_address(const char *text, struct next_hop *hop)
 	return NAME_OK;
 }
 
-static bool looks_like_ipv4(const char *text)
+static bool is_address(int family, const char *text)
 {
-	uint8_t ip[4];
-	return inet_pton(AF_INET, text, ip) == 1;
+	uint8_t ip[16];
+	return inet_pton(family, text, ip) == 1;
+}
+
+/* No host name ends so (RFC 1123 section 2.1): meant is an address, and it is no good one. */
+static bool ends_in_a_number(const char *name)
+{
+	const char *last = strrchr(name, '.');
+	last = last != NULL ? last + 1 : name;
+	return last[0] != '\0' && strspn(last, "0123456789") == strlen(last);
+}
+
+static int parse_domain(const char *text, struct next_hop *hop)
+{
+	if (strchr(text, ':') != NULL)
+		return is_address(AF_INET6, text) ? NAME_IS_ADDRESS : NAME_HAS_COLON;
+	int r = name_canonical(text, hop->name);
+	if (r == NAME_OK && is_address(AF_INET, hop->name))
+		r = NAME_IS_ADDRESS;
+	if (r == NAME_OK)
+		memcpy(hop->text, hop->name, strlen(hop->name) + 1);
+	return r;
+}
+
+static int parse_bracketed(const char *inner, struct next_hop *hop)
+{
+	int r;
+	if (strchr(inner, ':') != NULL || is_address(AF_INET, inner)) {
+		r = parse_address(inner, hop);
+	} else {
+		hop->kind = NEXT_HOP_HOST;
+		r = name_canonical(inner, hop->name);
+		if (r == NAME_OK && ends_in_a_number(hop->name))
+			r = NAME_BAD_ADDRESS;
+	}
+	if (r == NAME_OK)
+		snprintf(hop->text, sizeof hop->text, "[%s]", hop->name);
+	return r;
 }
 
 int next_hop_parse(const char *text, struct next_hop *ret_next_hop)
 {
-	struct next_hop *hop = ret_next_hop;
-	*hop = (struct next_hop){.kind = NEXT_HOP_DOMAIN};
+	*ret_next_hop = (struct next_hop){.kind = NEXT_HOP_DOMAIN};
 	size_t length = strlen(text);
-	if (text[0] != '[') {
-		int r = name_canonical(text, hop->name);
-		if (r != NAME_OK)
-			return r;
-		if (looks_like_ipv4(hop->name) || strchr(text, ':') != NULL)
-			return looks_like_ipv4(hop->name) ? NAME_IS_ADDRESS : NAME_BAD_CHARACTER;
-		memcpy(hop->text, hop->name, strlen(hop->name) + 1);
-		return NAME_OK;
-	}
+	if (text[0] != '[')
+		return parse_domain(text, ret_next_hop);
 	if (length < 3 || text[length - 1] != ']' || length - 2 >= NAME_TEXT_MAX)
 		return NAME_BAD_BRACKETS;
 	char inner[NAME_TEXT_MAX];
 	memcpy(inner, text + 1, length - 2);
 	inner[length - 2] = '\0';
-	int r;
-	if (strchr(inner, ':') != NULL || looks_like_ipv4(inner)) {
-		r = parse_address(inner, hop);
-	} else {
-		hop->kind = NEXT_HOP_HOST;
-		r = name_canonical(inner, hop->name);
-	}
-	if (r != NAME_OK)
-		return r;
-	snprintf(hop->text, sizeof hop->text, "[%s]", hop->name);
-	return NAME_OK;
+	if (strpbrk(inner, "[]") != NULL)
+		return NAME_BAD_BRACKETS;
+	return parse_bracketed(inner, ret_next_hop);
 }

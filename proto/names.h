@@ -26,6 +26,7 @@ enum name_error {
 	NAME_BAD_BRACKETS = -7,
 	NAME_IS_ADDRESS = -8, /* an IP address where a domain is wanted */
 	NAME_BAD_ADDRESS = -9,
+	NAME_HAS_COLON = -10,
 };
 
 /* What is wrong, as the end of a sentence. */

@@ -13,9 +13,33 @@ static bool is_ascii(const char *text)
 	return true;
 }
 
+/* Octets of the character at p; 0 when it is none (RFC 3629 section 4). */
+static size_t utf8_octets(const uint8_t *p)
+{
+	size_t octets = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+	for (size_t i = 1; i < octets; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	bool overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
+	bool no_character = (p[0] == 0xed && p[1] >= 0xa0) || (p[0] == 0xf4 && p[1] >= 0x90);
+	return overlong || no_character || p[0] > 0xf4 ? 0 : octets;
+}
+
+/* The name goes into messages and JSON: UTF-8 without control characters, whatever it was. */
 static int refuse(const char *text, const char *why, char ret_detail[DETAIL_MAX])
 {
-	snprintf(ret_detail, DETAIL_MAX, "cannot ask for \"%.200s\": %s", text, why);
+	char shown[200];
+	size_t used = 0;
+	for (const uint8_t *p = (const uint8_t *)text; *p != 0 && used < sizeof shown - 4;) {
+		size_t octets = utf8_octets(p);
+		if (octets == 0 || *p < ' ' || *p == 0x7f)
+			shown[used++] = '?';
+		else
+			used += (size_t)snprintf(shown + used, 5, "%.*s", (int)octets, p);
+		p += octets > 0 ? octets : 1;
+	}
+	shown[used] = '\0';
+	snprintf(ret_detail, DETAIL_MAX, "cannot ask for \"%s\": %s", shown, why);
 	return RESOLVERD_ERROR_ARGUMENT;
 }
 
@@ -32,6 +56,8 @@ static int to_ascii(
 		memcpy(ret_ascii, copy, count + 1);
 		return 0;
 	}
+	if (strchr(copy, '\\') != NULL) /* IDNA would take the backslash for a letter */
+		return refuse(text, "it has both \\ escapes and non-ASCII letters", ret_detail);
 	uint8_t *ascii = NULL;
 	int r =
 	    idn2_lookup_u8((const uint8_t *)copy, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);

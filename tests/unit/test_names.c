@@ -12,7 +12,9 @@
 #include "client/lib/idn.h"
 #include "proto/frame.h"
 
-#define A63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define A61 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define A62 A61 "a"
+#define A63 A61 "aa"
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
 static const struct {
@@ -30,20 +32,23 @@ static const struct {
     {"a\\\\b.example", 0, "a\\\\b.example"},
     {"a\\046b.example", 0, "a\\.b.example"},
     {"a\\065.example", 0, "aa.example"},
+    {"\\X\\y.example", 0, "xy.example"},
+    {"EX\\065MPLE\\.ORG", 0, "example\\.org"},
+    {"\\049\\050.example", 0, "12.example"},
+    {"a\\[b\\].example", 0, "a\\091b\\093.example"},
     {"\\000.example", 0, "\\000.example"},
     {"\\255.example", 0, "\\255.example"},
     {"a@b.example", 0, "a\\064b.example"},
     {"a\\@b.example", 0, "a\\064b.example"},
     {"xn--bcher-kva.example", 0, "xn--bcher-kva.example"},
     {A63 ".example", 0, A63 ".example"},
-    {A63 "." A63 "." A63 "."
-	 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-	0,
-	A63 "." A63 "." A63 "."
-	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
-    {A63 "." A63 "." A63 "."
-	 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-	NAME_TOO_LONG, NULL},
+    {A63 ".example.", 0, A63 ".example"},
+    {"\\097" A62 ".example", 0, A63 ".example"},
+    {"\\097" A63 ".example", NAME_LABEL_TOO_LONG, NULL},
+    {A63 "." A63 "." A63 "." A61, 0, A63 "." A63 "." A63 "." A61},
+    {A63 "." A63 "." A63 "." A62, NAME_TOO_LONG, NULL},
+    {A63 "." A63 "." A63 "." A61 ".", 0, A63 "." A63 "." A63 "." A61},
+    {A63 "." A63 "." A63 "." A62 ".", NAME_TOO_LONG, NULL},
     {A63 "." A63 "." A63 "." A63, NAME_TOO_LONG, NULL},
     {A63 "a.example", NAME_LABEL_TOO_LONG, NULL},
     {"", NAME_IS_EMPTY, NULL},
@@ -63,7 +68,7 @@ static const struct {
     {"b\303\274cher.example", NAME_BAD_CHARACTER, NULL},
 };
 
-static void names_have_one_canonical_form(void **state)
+static void i15_names_have_one_canonical_form(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(name_rows); i++) {
@@ -135,10 +140,34 @@ static const struct {
     {"[2001:DB8::1]", 0, NEXT_HOP_ADDRESS, "[2001:db8::1]", "2001:db8::1"},
     {"[IPv6:2001:db8:0:0::1]", 0, NEXT_HOP_ADDRESS, "[2001:db8::1]", "2001:db8::1"},
     {"[ipv6:::1]", 0, NEXT_HOP_ADDRESS, "[::1]", "::1"},
+    {"[::ffff:192.0.2.1]", 0, NEXT_HOP_ADDRESS, "[::ffff:192.0.2.1]", "::ffff:192.0.2.1"},
     {"192.0.2.1", NAME_IS_ADDRESS, 0, NULL, NULL},
     {"192.0.2.1.", NAME_IS_ADDRESS, 0, NULL, NULL},
-    {"2001:db8::1", NAME_BAD_CHARACTER, 0, NULL, NULL},
+    {"\\049\\0572.0.2.1", NAME_IS_ADDRESS, 0, NULL, NULL},
+    {"2001:db8::1", NAME_IS_ADDRESS, 0, NULL, NULL},
+    {"::ffff:192.0.2.1", NAME_IS_ADDRESS, 0, NULL, NULL},
+    {"IPv6:2001:db8::1", NAME_HAS_COLON, 0, NULL, NULL},
+    {"example.org:25", NAME_HAS_COLON, 0, NULL, NULL},
     {"[2001:db8::g]", NAME_BAD_ADDRESS, 0, NULL, NULL},
+    {"[2001:db8::1%eth0]", NAME_BAD_ADDRESS, 0, NULL, NULL},
+    {"[IPv6:192.0.2.1]", NAME_BAD_ADDRESS, 0, NULL, NULL},
+    {"[192.0.2.1.]", NAME_BAD_ADDRESS, 0, NULL, NULL},
+    {"[\\049\\0572.0.2.1]", NAME_BAD_ADDRESS, 0, NULL, NULL},
+    {"[192.0.2.256]", NAME_BAD_ADDRESS, 0, NULL, NULL},
+    {"[192.0.2.01]", NAME_BAD_ADDRESS, 0, NULL, NULL},
+    {"[1.2.3]", NAME_BAD_ADDRESS, 0, NULL, NULL},
+    {"[127.1]", NAME_BAD_ADDRESS, 0, NULL, NULL},
+    /* Not addresses: names that the DNS denies, as it does those of MX hosts (D13). */
+    {"1.2.3", 0, NEXT_HOP_DOMAIN, "1.2.3", "1.2.3"},
+    {"127.1", 0, NEXT_HOP_DOMAIN, "127.1", "127.1"},
+    {"0x7f.1", 0, NEXT_HOP_DOMAIN, "0x7f.1", "0x7f.1"},
+    {"192\\.0\\.2\\.1", 0, NEXT_HOP_DOMAIN, "192\\.0\\.2\\.1", "192\\.0\\.2\\.1"},
+    {"[1.example]", 0, NEXT_HOP_HOST, "[1.example]", "1.example"},
+    {"[.]", 0, NEXT_HOP_HOST, "[.]", "."},
+    {"[[192.0.2.1]]", NAME_BAD_BRACKETS, 0, NULL, NULL},
+    {"[mx.example]]", NAME_BAD_BRACKETS, 0, NULL, NULL},
+    {"[mx].example", NAME_BAD_BRACKETS, 0, NULL, NULL},
+    {"[ 192.0.2.1]", NAME_BAD_CHARACTER, 0, NULL, NULL},
     {"[]", NAME_BAD_BRACKETS, 0, NULL, NULL},
     {"[", NAME_BAD_BRACKETS, 0, NULL, NULL},
     {"[mx.example.org", NAME_BAD_BRACKETS, 0, NULL, NULL},
@@ -146,11 +175,11 @@ static const struct {
     {"", NAME_IS_EMPTY, 0, NULL, NULL},
 };
 
-static void next_hops_are_domains_hosts_or_bracketed_addresses(void **state)
+static void d12_f01_next_hops_are_domains_hosts_or_bracketed_addresses(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(hop_rows); i++) {
-		struct next_hop hop;
+		struct next_hop hop, again;
 		int r = next_hop_parse(hop_rows[i].text, &hop);
 		if (r != hop_rows[i].error)
 			fail_msg("\"%s\": %d, %s", hop_rows[i].text, r, name_error_text(r));
@@ -160,16 +189,18 @@ static void next_hops_are_domains_hosts_or_bracketed_addresses(void **state)
 		assert_string_equal(hop.text, hop_rows[i].canonical);
 		assert_string_equal(hop.name, hop_rows[i].name);
 		assert_int_equal(hop.ip_bytes != 0, hop.kind == NEXT_HOP_ADDRESS);
+		assert_int_equal(next_hop_parse(hop.text, &again), NAME_OK);
+		assert_memory_equal(&again, &hop, sizeof hop);
 	}
 }
 
-static void tlsa_owners_carry_the_port(void **state)
+static void g01_g02_tlsa_owners_carry_the_port(void **state)
 {
 	(void)state;
 	char name[NAME_TEXT_MAX];
-	assert_int_equal(name_tlsa_owner(25, "mx.example.org", name), NAME_OK); /* G01 */
+	assert_int_equal(name_tlsa_owner(25, "mx.example.org", name), NAME_OK);
 	assert_string_equal(name, "_25._tcp.mx.example.org");
-	assert_int_equal(name_tlsa_owner(2525, "mx.example.org", name), NAME_OK); /* G02 */
+	assert_int_equal(name_tlsa_owner(2525, "mx.example.org", name), NAME_OK);
 	assert_string_equal(name, "_2525._tcp.mx.example.org");
 	assert_int_equal(name_tlsa_owner(25, A63 "." A63 "." A63 "." A63, name), NAME_TOO_LONG);
 	assert_int_equal(name_tlsa_owner(65535,
@@ -184,33 +215,121 @@ static void tlsa_owners_carry_the_port(void **state)
 	    NAME_TOO_LONG);
 }
 
-static void internationalized_names_become_a_labels(void **state)
+/* ---- IDN: what comes from people, in UTF-8 ---- */
+
+#define U20                                                                                        \
+	"\303\274\303\274\303\274\303\274\303\274\303\274\303\274\303\274\303\274\303\274"         \
+	"\303\274\303\274\303\274\303\274\303\274\303\274\303\274\303\274\303\274\303\274"
+#define X20 "xn--tdaaaaaaaaaaaaaaaaaaaa" /* 26 octets */
+#define NINE(label)                                                                                \
+	label "." label "." label "." label "." label "." label "." label "." label "." label
+
+static const struct {
+	const char *text, *canonical; /* NULL: refused */
+} idn_rows[] = {
+    {"b\303\274cher.example", "xn--bcher-kva.example"},
+    {"BU\314\210CHER.example", "xn--bcher-kva.example"}, /* not NFC, upper case */
+    {"B\303\234CHER.EXAMPLE.", "xn--bcher-kva.example"},
+    {"XN--BCHER-KVA.example", "xn--bcher-kva.example"},
+    {"fa\303\237.example", "xn--fa-hia.example"}, /* non-transitional: not fass */
+    {"[mx.b\303\274cher.example]", "[mx.xn--bcher-kva.example]"},
+    {"_25._tcp.b\303\274cher.example", "_25._tcp.xn--bcher-kva.example"},
+    {"Example.ORG", "example.org"},
+    /* full stops of other scripts */
+    {"b\303\274cher\343\200\202example", "xn--bcher-kva.example"},
+    {"b\303\274cher\357\274\216example\357\275\241", "xn--bcher-kva.example"},
+    {"example\343\200\202org", "example.org"},
+    /* joiners have their place (RFC 5892 appendix A) */
+    {"\340\244\225\340\245\215\342\200\215\340\244\267.example", "xn--11b2ezcw70k.example"},
+    {"a\342\200\215b.example", NULL},
+    {"\342\200\214.example", NULL},
+    /* directions do not mix within a label (RFC 5893); scripts as such may */
+    {"\327\2201.example", "xn--1-zhc.example"},
+    {"1\327\220.example", NULL},
+    {"ab\327\220.example", NULL},
+    {"\320\261\303\274.example", "xn--tda55n.example"},
+    /* no letters (RFC 5892), no mark without its base, hyphens where none may be */
+    {"\342\231\245.example", NULL},
+    {"\342\230\225.example", NULL},
+    {"\314\210u.example", NULL},
+    {"-\303\274.example", NULL},
+    {"\303\274-.example", NULL},
+    {"ab--\303\274.example", NULL},
+    /* empty once mapped */
+    {"\302\255.example", NULL},
+    {"\303\274..example", NULL},
+    /* not UTF-8 */
+    {"\374.example", NULL},
+    {"\303.example", NULL},
+    {"\300\256.example", NULL},
+    /* too long only as A-labels */
+    {NINE(U20) ".aaaaaaaaaa", NINE(X20) ".aaaaaaaaaa"}, /* 255 octets */
+    {NINE(U20) ".aaaaaaaaaaa", NULL},
+    {U20 U20 U20 ".example", NULL},
+    /* letters beside escapes: which of the two comes first would be a guess */
+    {"a\\.\303\274.example", NULL},
+    {"\303\274\\252.example", NULL},
+    {"\\195\\188.example", "\\195\\188.example"},
+    /* digits of other scripts become digits, and then they are an address */
+    {"\357\274\221\357\274\222\357\274\227.0.0.1", NULL},
+    {"\342\221\240.\342\221\241.\342\221\242.\342\221\243", NULL},
+    {"192\343\200\2020.2.1", NULL},
+    {"[\357\274\221\357\274\222\357\274\227.0.0.1]", "[127.0.0.1]"},
+};
+
+static void i15_internationalized_names_become_a_labels(void **state)
 {
 	(void)state;
-	static const struct {
-		const char *text, *canonical;
-	} rows[] = {
-	    {"b\303\274cher.example", "xn--bcher-kva.example"},
-	    {"BU\314\210CHER.example", "xn--bcher-kva.example"}, /* not NFC, upper case */
-	    {"fa\303\237.example", "xn--fa-hia.example"},        /* non-transitional: not fass */
-	    {"[mx.b\303\274cher.example]", "[mx.xn--bcher-kva.example]"},
-	    {"b\303\274cher\343\200\202example",
-		"xn--bcher-kva.example"}, /* ideographic full stop */
-	    {"Example.ORG", "example.org"},
-	    {"\342\231\245.\377", NULL},
-	};
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	for (size_t i = 0; i < COUNT(idn_rows); i++) {
 		struct next_hop hop;
-		char detail[DETAIL_MAX] = "";
-		int r = idn_next_hop(rows[i].text, &hop, detail);
-		if (rows[i].canonical == NULL) {
-			assert_int_equal(r, RESOLVERD_ERROR_ARGUMENT);
+		char detail[DETAIL_MAX] = "", name[NAME_TEXT_MAX];
+		const char *text = idn_rows[i].text, *canonical = idn_rows[i].canonical;
+		int r = idn_next_hop(text, &hop, detail);
+		if (r != (canonical != NULL ? 0 : RESOLVERD_ERROR_ARGUMENT))
+			fail_msg("\"%s\": %d, %s", text, r, detail);
+		if (canonical == NULL) {
 			assert_true(detail[0] != '\0');
 			continue;
 		}
 		assert_string_equal(detail, "");
-		assert_string_equal(hop.text, rows[i].canonical);
+		assert_string_equal(hop.text, canonical);
+		if (text[0] != '[') {
+			assert_int_equal(idn_name(text, name, detail), 0);
+			assert_string_equal(name, canonical);
+		}
 	}
+}
+
+/* Messages go to terminals and into JSON, whatever was asked for. */
+static void what_is_refused_is_shown_as_utf8_without_control_characters(void **state)
+{
+	static const struct {
+		const char *text, *shown;
+	} rows[] = {
+	    {"b\374cher", "b?cher"},
+	    {"a\033[31mb.\303\274.\200", "a?[31mb.\303\274.?"},
+	    {"\303\274 \340\244\225 \360\237\230\200", "\303\274 \340\244\225 \360\237\230\200"},
+	    {"\300\256 \340\200\257 \360\200\200\257", "?? ??? ????"}, /* overlong */
+	    {"\355\240\200 \364\220\200\200 \377", "??? ???? ?"},      /* no characters */
+	    {"\303", "?"},
+	    {"\341\210", "??"},
+	};
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct next_hop hop;
+		char detail[DETAIL_MAX], want[DETAIL_MAX];
+		assert_int_equal(
+		    idn_next_hop(rows[i].text, &hop, detail), RESOLVERD_ERROR_ARGUMENT);
+		snprintf(want, sizeof want, "cannot ask for \"%s\": ", rows[i].shown);
+		assert_memory_equal(detail, want, strlen(want));
+	}
+	/* cut at the end of a character */
+	char text[2000] = "", detail[DETAIL_MAX];
+	struct next_hop hop;
+	for (unsigned i = 0; i < 500; i++)
+		strcat(text, "\340\244\225");
+	assert_int_equal(idn_next_hop(text, &hop, detail), RESOLVERD_ERROR_ARGUMENT);
+	assert_memory_equal(strstr(detail, "\": ") - 3, "\340\244\225", 3);
 }
 
 /* ---- frames ---- */
@@ -272,13 +391,14 @@ static void varints_are_those_of_protobuf(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(names_have_one_canonical_form),
+	    cmocka_unit_test(i15_names_have_one_canonical_form),
 	    cmocka_unit_test(wire_names_come_back_as_they_went),
 	    cmocka_unit_test(wire_names_that_are_not_exactly_one_name_are_refused),
 	    cmocka_unit_test(the_longest_name_fits_its_text_buffer),
-	    cmocka_unit_test(next_hops_are_domains_hosts_or_bracketed_addresses),
-	    cmocka_unit_test(tlsa_owners_carry_the_port),
-	    cmocka_unit_test(internationalized_names_become_a_labels),
+	    cmocka_unit_test(d12_f01_next_hops_are_domains_hosts_or_bracketed_addresses),
+	    cmocka_unit_test(g01_g02_tlsa_owners_carry_the_port),
+	    cmocka_unit_test(i15_internationalized_names_become_a_labels),
+	    cmocka_unit_test(what_is_refused_is_shown_as_utf8_without_control_characters),
 	    cmocka_unit_test(frames_need_more_at_every_split),
 	    cmocka_unit_test(frames_of_length_zero_are_malformed),
 	    cmocka_unit_test(frames_are_too_long_as_soon_as_their_header_says_so),
