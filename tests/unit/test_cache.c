@@ -83,7 +83,7 @@ static int teardown(void **state)
 
 /* ---- the cache ---- */
 
-static void m05_answer_is_expired_at_its_very_millisecond(void **state)
+static void b14_m05_m06_answer_is_expired_at_its_very_millisecond(void **state)
 {
 	put_sized(*state, "a", 1, BLOB_BYTES, 1000);
 	assert_true(has(*state, "a", 1, 0));
@@ -379,7 +379,7 @@ static void null_answer_is_released_without_harm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    CACHE_TEST(m05_answer_is_expired_at_its_very_millisecond),
+	    CACHE_TEST(b14_m05_m06_answer_is_expired_at_its_very_millisecond),
 	    CACHE_TEST(uncacheable_answer_is_not_kept),
 	    CACHE_TEST(uncacheable_answer_leaves_what_is_there),
 	    CACHE_TEST(newer_answer_replaces_and_the_bytes_follow),

@@ -275,8 +275,8 @@ static const struct row {
     {"size_without_number", "cache {\n max-memory = M\n}\n", NULL, {"max-memory", "size"}},
     {"insecure_mx_policy_unknown", "resolver {\n insecure-mx-policy = Dane\n}\n", NULL,
 	{"insecure-mx-policy", "dane, opportunistic or unreachable"}},
-    {"digest_unknown", "resolver {\n digests = {md5}\n}\n", NULL, {"resolver.digests", "md5"}},
-    {"digest_twice", "resolver {\n digests = {sha256, sha256}\n}\n", NULL,
+    {"j05_digest_unknown", "resolver {\n digests = {md5}\n}\n", NULL, {"resolver.digests", "md5"}},
+    {"j05_digest_twice", "resolver {\n digests = {sha256, sha256}\n}\n", NULL,
 	{"resolver.digests", "each once"}},
     {"canary_that_is_no_name", "resolver {\n canary-bogus = {a..b}\n}\n", NULL,
 	{"canary-bogus", "a..b", "empty label"}},
@@ -323,7 +323,7 @@ static const struct row {
 	{"a.org", "trust-anchor", "DS x"}},
     {"unbound_stub_zone_points_to_ours", "unbound {\n stub-zone = x\n}\n", NULL,
 	{"unbound.stub-zone", "zone section"}},
-    {"no_digest", "resolver {\n digests = {}\n}\n", NULL, {"resolver.digests", "empty"}},
+    {"j05_no_digest", "resolver {\n digests = {}\n}\n", NULL, {"resolver.digests", "empty"}},
     {"three_digests", "resolver {\n digests = {sha512, sha256, sha512}\n}\n", NULL,
 	{"resolver.digests", "each once"}},
 
@@ -345,7 +345,7 @@ static const struct row {
 	{"unbound.val-override-date"}},
     {"unbound_max_ttl_points_to_ours", "unbound {\n cache-max-ttl = 9\n}\n", NULL,
 	{"cache.max-ttl"}},
-    {"unbound_serve_expired_is_refused", "unbound {\n serve-expired = yes\n}\n", NULL,
+    {"m06_unbound_serve_expired_is_refused", "unbound {\n serve-expired = yes\n}\n", NULL,
 	{"expired data is never served"}},
     {"unbound_unknown_is_refused", "unbound {\n nosuch = 1\n}\n", NULL, {"test.conf:2", "nosuch"}},
 

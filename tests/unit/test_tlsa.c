@@ -65,6 +65,7 @@ static const struct row {
 #define BOTH {2, 1}, 2
     {"h04_usages_2_and_3_and_both_selectors_are_usable", "2 0 1 32; 2 1 1 32; 3 0 1 32; 3 1 1 32",
 	"2 0 1, 2 1 1, 3 0 1, 3 1 1", BOTH},
+    {"h19_sha256_is_usable", "3 1 1 32; 2 0 1 32", "3 1 1, 2 0 1", BOTH},
     {"h14_pkix_usages_are_unusable", "0 0 1 32; 1 1 1 32", "", BOTH},
     {"h15_usage_1_drops_out_beside_usage_3", "1 1 1 32; 3 1 1 32", "3 1 1", BOTH},
     {"h16_usage_4_and_above_is_unusable", "4 1 1 32; 255 1 1 32", "", BOTH},

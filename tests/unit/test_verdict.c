@@ -62,7 +62,7 @@ struct dns {
 	char asked[2048]; /* "owner TYPE, owner TYPE" */
 	struct {
 		unsigned slot;
-		char line[512];
+		char line[4096];
 	} queue[INQUIRY_SLOTS];
 	size_t queued;
 };
@@ -118,10 +118,10 @@ static Resolverd__V1__Rrset **chain_of(struct arena *arena, const char *dname)
 
 static struct reply reply_of(struct arena *arena, const char *line)
 {
-	char owner[300], type_word[10], status_word[50], rdata[400] = "";
+	char owner[300], type_word[10], status_word[50], rdata[3000] = "";
 	struct reply reply = {.reason = "", .ttl_s = UINT32_MAX};
 	assert_true(
-	    sscanf(line, "%299s %9s %49s %399[^\n]", owner, type_word, status_word, rdata) >= 3);
+	    sscanf(line, "%299s %9s %49s %2999[^\n]", owner, type_word, status_word, rdata) >= 3);
 	int type = word_find(types, COUNT(types), type_word)->value;
 	char *final = strchr(owner, '>'), *dname = strchr(owner, '^'),
 	     *ttl = strchr(status_word, ':');
@@ -194,7 +194,8 @@ static void on_ask(void *arg, unsigned slot, const char *name, int type)
 static const uint8_t both_digests[] = {2, 1};
 static const struct inquiry_policy default_policy = {.digests = both_digests, .digest_count = 2};
 
-static void dns_ask(struct dns *dns, const char *zone, int kind, const char *name, unsigned port)
+static void dns_ask_with(struct dns *dns, const struct inquiry_policy *policy, const char *zone,
+    int kind, const char *name, unsigned port)
 {
 	Resolverd__V1__Question question = RESOLVERD__V1__QUESTION__INIT;
 	question.kind = (Resolverd__V1__Kind)kind;
@@ -202,7 +203,7 @@ static void dns_ask(struct dns *dns, const char *zone, int kind, const char *nam
 	question.port = port;
 	memset(dns, 0, sizeof *dns);
 	dns->zone = zone;
-	assert_int_equal(inquiry_init(&dns->inquiry, &question, &default_policy, on_ask, dns), 0);
+	assert_int_equal(inquiry_init(&dns->inquiry, &question, policy, on_ask, dns), 0);
 	bool complete = inquiry_begin(&dns->inquiry);
 	while (dns->queued > 0) {
 		assert_false(complete);
@@ -212,6 +213,11 @@ static void dns_ask(struct dns *dns, const char *zone, int kind, const char *nam
 		complete = inquiry_reply(&dns->inquiry, dns->queue[dns->queued].slot, &reply);
 	}
 	assert_true(complete);
+}
+
+static void dns_ask(struct dns *dns, const char *zone, int kind, const char *name, unsigned port)
+{
+	dns_ask_with(dns, &default_policy, zone, kind, name, port);
 }
 
 /* ---- one host ---- */
@@ -238,22 +244,24 @@ static const struct host_row {
 	bool failed;
 	unsigned port;
 } host_rows[] = {
-    {"d01_secure_usable_tlsa_is_dane", SECURE_HOST AT_MX " TLSA secure 3 1 1 32",
-	BOTH ", " AT_MX " TLSA", V1(POLICY__DANE), V1(HOST_REASON__TLSA_USABLE),
-	V1(TLSA_STATUS__TLSA_SECURE), V1(STATUS__SECURE), MX, 1, false, 25},
-    {"d05_only_unusable_tlsa_is_tls_no_auth", SECURE_HOST AT_MX " TLSA secure 3 1 9 32; 3 1 1 31",
-	BOTH ", " AT_MX " TLSA", V1(POLICY__TLS_NO_AUTH), V1(HOST_REASON__TLSA_ALL_UNUSABLE),
-	V1(TLSA_STATUS__TLSA_SECURE), V1(STATUS__SECURE), MX, 0, false, 25},
+    {"b05_d01_secure_host_is_asked_for_tlsa_and_usable_tlsa_is_dane",
+	SECURE_HOST AT_MX " TLSA secure 3 1 1 32", BOTH ", " AT_MX " TLSA", V1(POLICY__DANE),
+	V1(HOST_REASON__TLSA_USABLE), V1(TLSA_STATUS__TLSA_SECURE), V1(STATUS__SECURE), MX, 1,
+	false, 25},
+    {"d05_g06_only_unusable_tlsa_is_tls_no_auth",
+	SECURE_HOST AT_MX " TLSA secure 3 1 9 32; 3 1 1 31", BOTH ", " AT_MX " TLSA",
+	V1(POLICY__TLS_NO_AUTH), V1(HOST_REASON__TLSA_ALL_UNUSABLE), V1(TLSA_STATUS__TLSA_SECURE),
+	V1(STATUS__SECURE), MX, 0, false, 25},
     {"d07_insecure_tlsa_is_opportunistic", SECURE_HOST AT_MX " TLSA insecure 3 1 1 32",
 	BOTH ", " AT_MX " TLSA", V1(POLICY__OPPORTUNISTIC), V1(HOST_REASON__TLSA_NOT_SECURE),
 	V1(TLSA_STATUS__TLSA_INSECURE), V1(STATUS__SECURE), "", 0, false, 25},
-    {"d08_secure_nodata_is_opportunistic", SECURE_HOST AT_MX " TLSA secure",
+    {"a05_d08_secure_nodata_is_opportunistic", SECURE_HOST AT_MX " TLSA secure",
 	BOTH ", " AT_MX " TLSA", V1(POLICY__OPPORTUNISTIC), V1(HOST_REASON__TLSA_DENIED),
 	V1(TLSA_STATUS__TLSA_ABSENT), V1(STATUS__SECURE), "", 0, false, 25},
-    {"d08_secure_nxdomain_is_opportunistic", SECURE_HOST AT_MX " TLSA nx-secure",
+    {"a06_d08_secure_nxdomain_is_opportunistic", SECURE_HOST AT_MX " TLSA nx-secure",
 	BOTH ", " AT_MX " TLSA", V1(POLICY__OPPORTUNISTIC), V1(HOST_REASON__TLSA_DENIED),
 	V1(TLSA_STATUS__TLSA_ABSENT), V1(STATUS__SECURE), "", 0, false, 25},
-    {"b06_b07_b09_tlsa_lookup_error_is_unreachable", SECURE_HOST AT_MX " TLSA error",
+    {"b06_b07_b09_d10_tlsa_lookup_error_is_unreachable", SECURE_HOST AT_MX " TLSA error",
 	BOTH ", " AT_MX " TLSA", V1(POLICY__UNREACHABLE), V1(HOST_REASON__TLSA_FAILED),
 	V1(TLSA_STATUS__TLSA_ERROR), V1(STATUS__SECURE), "", 0, true, 25},
     {"b08_bogus_tlsa_is_unreachable", SECURE_HOST AT_MX " TLSA bogus", BOTH ", " AT_MX " TLSA",
@@ -275,9 +283,10 @@ static const struct host_row {
     {"a07_insecure_nxdomain_of_the_host_is_no_error", MX " A nx-insecure\n" MX " AAAA nx-insecure",
 	BOTH, V1(POLICY__UNREACHABLE), V1(HOST_REASON__NO_ADDRESS),
 	V1(TLSA_STATUS__TLSA_NOT_QUERIED), V1(STATUS__INSECURE), "", 0, false, 25},
-    {"f05_insecure_host_gets_no_tlsa_query", MX " A insecure 192.0.2.1\n" MX " AAAA insecure", BOTH,
-	V1(POLICY__OPPORTUNISTIC), V1(HOST_REASON__ADDRESS_NOT_SECURE),
-	V1(TLSA_STATUS__TLSA_NOT_QUERIED), V1(STATUS__INSECURE), "", 0, false, 25},
+    {"a09_f05_f06_insecure_host_gets_no_tlsa_query",
+	MX " A insecure 192.0.2.1\n" MX " AAAA insecure", BOTH, V1(POLICY__OPPORTUNISTIC),
+	V1(HOST_REASON__ADDRESS_NOT_SECURE), V1(TLSA_STATUS__TLSA_NOT_QUERIED),
+	V1(STATUS__INSECURE), "", 0, false, 25},
     {"f08_insecure_alias_gets_no_tlsa_query", INSECURE_ALIAS MX " CNAME insecure " REAL,
 	BOTH ", " MX " CNAME", V1(POLICY__OPPORTUNISTIC), V1(HOST_REASON__ADDRESS_NOT_SECURE),
 	V1(TLSA_STATUS__TLSA_NOT_QUERIED), V1(STATUS__INSECURE), "", 0, false, 25},
@@ -372,6 +381,17 @@ static const struct host_row {
 	SECURE_HOST AT_MX " TLSA secure 1 1 1 32; 3 1 1 32", BOTH ", " AT_MX " TLSA",
 	V1(POLICY__DANE), V1(HOST_REASON__TLSA_USABLE), V1(TLSA_STATUS__TLSA_SECURE),
 	V1(STATUS__SECURE), MX, 1, false, 25},
+    {"f03_f07_addresses_of_both_families_come_first",
+	MX " A secure\n" MX " AAAA secure 2001:db8::1\n" AT_MX " TLSA secure 3 1 1 32",
+	BOTH ", " AT_MX " TLSA", V1(POLICY__DANE), V1(HOST_REASON__TLSA_USABLE),
+	V1(TLSA_STATUS__TLSA_SECURE), V1(STATUS__SECURE), MX, 1, false, 25},
+    {"g01_the_owner_of_port_25_is_25_tcp", SECURE_HOST "_25._tcp." MX " TLSA secure 2 0 1 32",
+	BOTH ", _25._tcp." MX " TLSA", V1(POLICY__DANE), V1(HOST_REASON__TLSA_USABLE),
+	V1(TLSA_STATUS__TLSA_SECURE), V1(STATUS__SECURE), MX, 1, false, 25},
+    {"g09_insecure_tlsa_is_never_given_to_anyone",
+	SECURE_HOST AT_MX " TLSA insecure 3 1 1 32; 2 0 1 32", BOTH ", " AT_MX " TLSA",
+	V1(POLICY__OPPORTUNISTIC), V1(HOST_REASON__TLSA_NOT_SECURE), V1(TLSA_STATUS__TLSA_INSECURE),
+	V1(STATUS__SECURE), "", 0, false, 25},
     {"a07_insecure_denial_of_tlsa_is_opportunistic", SECURE_HOST AT_MX " TLSA nx-insecure",
 	BOTH ", " AT_MX " TLSA", V1(POLICY__OPPORTUNISTIC), V1(HOST_REASON__TLSA_NOT_SECURE),
 	V1(TLSA_STATUS__TLSA_INSECURE), V1(STATUS__SECURE), "", 0, false, 25},
@@ -429,6 +449,31 @@ static void tlsa_records_over_the_limit_are_unreachable_not_cut(void **state)
 		assert_int_equal(host->n_tlsa, count == 32 ? 32 : 0);
 		inquiry_fini(&dns.inquiry);
 	}
+}
+
+static void g06_j05_digest_the_administrator_dropped_leaves_tls_mandatory(void **state)
+{
+	static const uint8_t sha512[] = {2};
+	static const struct inquiry_policy policy = {.digests = sha512, .digest_count = 1};
+	struct dns dns;
+	(void)state;
+	dns_ask_with(
+	    &dns, &policy, SECURE_HOST AT_MX " TLSA secure 3 1 1 32", V1(KIND__HOST), MX, 25);
+	assert_int_equal(dns.inquiry.facts.host->policy, V1(POLICY__TLS_NO_AUTH));
+	assert_int_equal(dns.inquiry.facts.host->n_tlsa, 0);
+	inquiry_fini(&dns.inquiry);
+}
+
+static void addresses_over_the_limit_are_cut(void **state)
+{
+	char zone[4096] = MX " AAAA insecure 2001:db8::1\n" MX " A insecure 192.0.2.0";
+	struct dns dns;
+	(void)state;
+	for (unsigned i = 1; i < 17; i++)
+		sprintf(zone + strlen(zone), "; 192.0.2.%u", i);
+	dns_ask(&dns, zone, V1(KIND__HOST), MX, 25);
+	assert_int_equal(dns.inquiry.facts.host->n_addresses, 16);
+	inquiry_fini(&dns.inquiry);
 }
 
 /* A base so long that _25._tcp in front of it is over 255 octets cannot have TLSA records. */
@@ -518,10 +563,22 @@ static const struct route_row {
 	V1(ROUTE_KIND__IMPLICIT_MX), V1(STATUS__SECURE), D, "0 " D},
     {"f02_i08_implicit_mx_of_an_alias_is_the_original_name", D, D ">mail.example.com MX secure",
 	D " MX", V1(ROUTE_KIND__IMPLICIT_MX), V1(STATUS__SECURE), "mail.example.com", "0 " D},
-    {"nxdomain_is_no_such_domain", D, D " MX nx-secure", D " MX", V1(ROUTE_KIND__NO_SUCH_DOMAIN),
-	V1(STATUS__SECURE), D, ""},
+    {"a06_nxdomain_is_no_such_domain", D, D " MX nx-secure", D " MX",
+	V1(ROUTE_KIND__NO_SUCH_DOMAIN), V1(STATUS__SECURE), D, ""},
     {"n01_null_mx_alone_has_no_hosts", D, D " MX secure 0 .", D " MX", V1(ROUTE_KIND__NULL_MX),
 	V1(STATUS__SECURE), D, ""},
+    {"d13_address_as_mx_target_is_the_name_that_it_is", D, D " MX secure 10 192.0.2.1; 20 a." D,
+	D " MX", V1(ROUTE_KIND__MX), V1(STATUS__SECURE), D, "10 192.0.2.1, 20 a." D},
+    {"a05_secure_nodata_of_mx_is_no_error", D, D " MX secure", D " MX", V1(ROUTE_KIND__IMPLICIT_MX),
+	V1(STATUS__SECURE), D, "0 " D},
+    {"a07_insecure_nodata_of_mx_is_no_error", D, D " MX insecure", D " MX",
+	V1(ROUTE_KIND__IMPLICIT_MX), V1(STATUS__INSECURE), D, "0 " D},
+    {"a07_insecure_nxdomain_is_no_error", D, D " MX nx-insecure", D " MX",
+	V1(ROUTE_KIND__NO_SUCH_DOMAIN), V1(STATUS__INSECURE), D, ""},
+    {"e05_nxdomain_behind_an_alias_is_no_such_domain", D, D ">gone.example.com MX nx-secure",
+	D " MX", V1(ROUTE_KIND__NO_SUCH_DOMAIN), V1(STATUS__SECURE), "gone.example.com", ""},
+    {"e10_host_keeps_the_name_of_the_mx_record", D, D " MX insecure 10 alias.example.net", D " MX",
+	V1(ROUTE_KIND__MX), V1(STATUS__INSECURE), D, "10 alias.example.net"},
     {"malformed_mx_is_an_error_not_a_null_mx", D, D " MX secure 10 garbage", D " MX",
 	V1(ROUTE_KIND__FAILED), V1(STATUS__ERROR), D, ""},
     {"n02_null_mx_beside_real_ones_is_skipped", D, D " MX secure 0 .; 20 b." D "; 10 a." D, D " MX",
@@ -555,6 +612,21 @@ static void route_row_holds(void **state)
 	inquiry_fini(&dns.inquiry);
 }
 
+static void e02_mx_over_the_limit_are_the_least_preferred(void **state)
+{
+	char zone[4096] = D " MX secure ";
+	struct dns dns;
+	(void)state;
+	for (unsigned i = 0; i < 70; i++)
+		sprintf(zone + strlen(zone), "%s%u h%u." D, i > 0 ? "; " : "", 70 - i, 70 - i);
+	dns_ask(&dns, zone, V1(KIND__ROUTE), D, 0);
+	const Resolverd__V1__Route *route = dns.inquiry.facts.route;
+	assert_int_equal(route->n_mx, 64);
+	for (unsigned i = 0; i < 64; i++)
+		assert_int_equal(route->mx[i]->preference, i + 1);
+	inquiry_fini(&dns.inquiry);
+}
+
 /* ---- both together ---- */
 
 static const struct plan_row {
@@ -568,15 +640,15 @@ static const struct plan_row {
 	OUTCOME_DELIVER, "unreachable dane"},
     {"b04_address_error_of_the_only_host_is_delay",
 	D " MX secure 10 a.x\na.x A error\na.x AAAA error", OUTCOME_DELAY, "unreachable"},
-    {"b10_e14_tlsa_error_makes_only_that_host_unreachable",
+    {"b10_d10_e14_tlsa_error_makes_only_that_host_unreachable",
 	D " MX secure 10 a.x; 20 b.x\na.x A secure 192.0.2.1\na.x AAAA secure\n_25._tcp.a.x TLSA "
 	  "error\nb.x A secure 192.0.2.2\nb.x AAAA secure\n_25._tcp.b.x TLSA secure 3 1 1 32",
 	OUTCOME_DELIVER, "unreachable dane"},
-    {"b11_every_host_unreachable_is_delay",
+    {"b11_d10_every_host_unreachable_is_delay",
 	D " MX secure 10 a.x; 20 b.x\na.x A error\na.x AAAA error\n"
 	  "b.x A secure 192.0.2.2\nb.x AAAA secure\n_25._tcp.b.x TLSA bogus",
 	OUTCOME_DELAY, "unreachable unreachable"},
-    {"e13_each_host_has_its_own_verdict",
+    {"e01_e12_e13_each_host_has_its_own_verdict",
 	D " MX secure 10 a.x; 20 b.x\na.x A secure 192.0.2.1\na.x AAAA secure\n"
 	  "_25._tcp.a.x TLSA secure 3 1 1 32\nb.x A secure 192.0.2.2\nb.x AAAA secure\n"
 	  "_25._tcp.b.x TLSA secure",
@@ -585,10 +657,29 @@ static const struct plan_row {
 	D " MX secure 20 b.x; 10 a.x\na.x A insecure 192.0.2.1\na.x AAAA insecure\n"
 	  "b.x A secure 192.0.2.2\nb.x AAAA secure\n_25._tcp.b.x TLSA secure 3 1 1 32",
 	OUTCOME_DELIVER, "opportunistic dane"},
+    {"f04_no_address_at_any_host_is_no_host",
+	D " MX secure 10 a.x; 20 b.x\na.x A secure\na.x AAAA secure\n"
+	  "b.x A nx-insecure\nb.x AAAA nx-insecure",
+	OUTCOME_NO_HOST, "unreachable unreachable"},
+    {"b04_f04_no_address_here_and_an_error_there_is_delay",
+	D " MX secure 10 a.x; 20 b.x\na.x A secure\na.x AAAA secure\nb.x A error\nb.x AAAA secure",
+	OUTCOME_DELAY, "unreachable unreachable"},
+    {"d13_address_as_mx_target_is_never_asked_for_tlsa",
+	D " MX secure 10 192.0.2.1\n192.0.2.1 A nx-secure\n192.0.2.1 AAAA nx-secure",
+	OUTCOME_NO_HOST, "unreachable"},
+    {"n02_hosts_beside_a_null_mx_are_used",
+	D " MX secure 0 .; 10 a.x\na.x A insecure 192.0.2.1\na.x AAAA insecure", OUTCOME_DELIVER,
+	"opportunistic"},
+    {"f02_domain_without_mx_is_its_own_host",
+	D " MX secure\n" D " A secure 192.0.2.1\n" D " AAAA secure\n_25._tcp." D
+	  " TLSA secure 3 1 1 32",
+	OUTCOME_DELIVER, "dane"},
+    {"f02_f04_domain_without_mx_and_address_is_no_host",
+	D " MX secure\n" D " A secure\n" D " AAAA secure", OUTCOME_NO_HOST, "unreachable"},
     {"n01_null_mx_is_no_mail_and_asks_for_no_host", D " MX secure 0 .", OUTCOME_NO_MAIL, ""},
     {"b01_mx_error_is_delay", D " MX error", OUTCOME_DELAY, ""},
     {"b02_bogus_mx_is_delay", D " MX bogus", OUTCOME_DELAY, ""},
-    {"nxdomain_is_no_such_domain", D " MX nx-secure", OUTCOME_NO_SUCH_DOMAIN, ""},
+    {"a06_nxdomain_is_no_such_domain", D " MX nx-secure", OUTCOME_NO_SUCH_DOMAIN, ""},
 };
 
 static struct combined_host combined(
@@ -778,6 +869,9 @@ int main(void)
 	ADD_ROWS(plan_rows, plan_row_holds);
 	ADD_TEST(f16_each_address_keeps_the_status_of_its_family);
 	ADD_TEST(tlsa_records_over_the_limit_are_unreachable_not_cut);
+	ADD_TEST(g06_j05_digest_the_administrator_dropped_leaves_tls_mandatory);
+	ADD_TEST(addresses_over_the_limit_are_cut);
+	ADD_TEST(e02_mx_over_the_limit_are_the_least_preferred);
 	ADD_TEST(base_too_long_for_a_tlsa_owner_is_skipped);
 	ADD_TEST(b07_host_given_up_at_the_tlsa_step_is_unreachable);
 	ADD_TEST(host_given_up_at_the_address_step_is_not_ready);

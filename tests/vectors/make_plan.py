@@ -8,6 +8,7 @@ check each other. Numbers are those of proto/resolverd.proto.
     tests/vectors/make_plan.py > tests/vectors/plan.json
 """
 
+import itertools
 import json
 import sys
 
@@ -22,27 +23,24 @@ UNSPECIFIED = 0
  NO_ADDRESS, ADDRESS_FAILED, TLSA_FAILED, TLSA_TOO_MANY, MX_TOO_MANY, NOT_READY, MANDATORY_NOT_DANE,
  INSECURE_MX_REFUSED, INSECURE_MX_IGNORED, REQUIREMENT_OFF, AUDIT_ONLY, ANSWER_MISSING) = range(1, 19)
 
+STATUS_WORDS = {SECURE: "secure", INSECURE: "insecure", BOGUS: "bogus", ERROR: "error"}
+REQUIREMENT_CASES = {  # its word, the cases it plays in, those behind an insecure MX
+    NORMAL: ("normal", "E13, M03", "E07, E08"),
+    MANDATORY: ("mandatory", "D11, K01, K02", "E06, K03"),
+    AUDIT: ("audit", "M02", "M02"),
+    OFF: ("off", "M01", "M01"),
+    UNKNOWN: ("of a later version", "K01, K02", "K03"),
+}
+
 MX, IMPLICIT_MX, NULL_MX, NO_SUCH_DOMAIN, NO_MX_STEP, FAILED = range(1, 7)
 
-HOST_VERDICTS = [
-    (DANE, TLSA_USABLE),
-    (TLS_NO_AUTH, TLSA_ALL_UNUSABLE),
-    (OPPORTUNISTIC, TLSA_DENIED),
-    (OPPORTUNISTIC, TLSA_NOT_SECURE),
-    (OPPORTUNISTIC, ADDRESS_NOT_SECURE),
-    (OPPORTUNISTIC, ADDRESS_LITERAL),
-    (UNREACHABLE, NO_ADDRESS),
-    (UNREACHABLE, ADDRESS_FAILED),
-    (UNREACHABLE, TLSA_FAILED),
-    (UNREACHABLE, TLSA_TOO_MANY),
-    (UNREACHABLE, MX_TOO_MANY),
-    (UNREACHABLE, NOT_READY),
-    (UNREACHABLE, INSECURE_MX_REFUSED),  # a plan's reason; no answer may borrow its leniency
-    (UNREACHABLE, ANSWER_MISSING),
-    (UNREACHABLE, UNKNOWN),
-    (0, UNSPECIFIED), (0, NO_ADDRESS), (0, TLSA_FAILED),
-    (UNKNOWN, TLSA_USABLE), (UNKNOWN, NO_ADDRESS), (UNKNOWN, TLSA_FAILED),
-]
+# Every value of every column, 0 and one of a later version included: no combination lacks a row.
+STATUSES = (SECURE, INSECURE, BOGUS, ERROR, 0, UNKNOWN)
+REQUIREMENTS = (NORMAL, MANDATORY, AUDIT, OFF, 0, UNKNOWN)
+INSECURE_MX_POLICIES = (MX_DANE, MX_OPPORTUNISTIC, MX_UNREACHABLE, 0, UNKNOWN)
+POLICIES = (DANE, TLS_NO_AUTH, OPPORTUNISTIC, UNREACHABLE, 0, UNKNOWN)
+REASONS = (*range(ANSWER_MISSING + 1), UNKNOWN)
+KINDS = (MX, IMPLICIT_MX, NULL_MX, NO_SUCH_DOMAIN, NO_MX_STEP, FAILED, 0, UNKNOWN)
 
 
 # ---- one host ----
@@ -95,12 +93,8 @@ def host_row(mx, requirement, insecure_mx, policy, reason):
 
 
 def host_rows():
-    for mx in (SECURE, INSECURE, BOGUS, ERROR, 0, UNKNOWN):
-        for requirement in (NORMAL, MANDATORY, AUDIT, OFF, 0, UNKNOWN):
-            for insecure_mx in (MX_DANE, MX_OPPORTUNISTIC, MX_UNREACHABLE, 0, UNKNOWN):
-                for policy, reason in HOST_VERDICTS:
-                    given = (mx, requirement, insecure_mx, policy, reason)
-                    yield [*given, *host_row(*given)]
+    for given in itertools.product(STATUSES, REQUIREMENTS, INSECURE_MX_POLICIES, POLICIES, REASONS):
+        yield [*given, *host_row(*given)]
 
 
 # ---- the route ----
@@ -115,9 +109,8 @@ def route_row(kind, mx):
 
 
 def route_rows():
-    for kind in (MX, IMPLICIT_MX, NULL_MX, NO_SUCH_DOMAIN, NO_MX_STEP, FAILED, 0, UNKNOWN):
-        for mx in (SECURE, INSECURE, BOGUS, ERROR, 0, UNKNOWN):
-            yield [kind, mx, route_row(kind, mx)]
+    for kind, mx in itertools.product(KINDS, STATUSES):
+        yield [kind, mx, route_row(kind, mx)]
 
 
 # ---- whole plans ----
@@ -185,7 +178,7 @@ def plans():
     yield plan("I08: no MX, base is the expanded next hop", "www.example.org",
                [host("www.example.org", base="host.example.net")], kind=IMPLICIT_MX,
                expanded="host.example.net")
-    yield plan("a name is listed once", "example.org", [host("example.org")], kind=IMPLICIT_MX)
+    yield plan("I08: a name is listed once", "example.org", [host("example.org")], kind=IMPLICIT_MX)
     yield plan("F01: a host in brackets counts as securely selected", "[mx.example.org]",
                [host("mx.example.org")], kind=NO_MX_STEP)
     yield plan("F01: and keeps its original name as second name", "[mx.example.org]",
@@ -199,26 +192,33 @@ def plans():
     yield plan("B11: every host unreachable", "example.org",
                [host("a.example.org", UNREACHABLE),
                 host("b.example.org", UNREACHABLE, ADDRESS_FAILED)])
-    yield plan("no host has an address", "example.org",
+    yield plan("F04: no host has an address", "example.org",
                [host("a.example.org", **no_address), host("b.example.org", **no_address)])
-    yield plan("B04: one without address, one that failed", "example.org",
+    yield plan("B04, F04: one without address, one that failed", "example.org",
                [host("a.example.org", **no_address),
                 host("b.example.org", UNREACHABLE, ADDRESS_FAILED)])
-    yield plan("no host in the route", "example.org", [])
+    yield plan("a route without hosts", "example.org", [])
     for kind, text in ((MX, "MX"), (NULL_MX, "null MX"), (NO_SUCH_DOMAIN, "NXDOMAIN")):
         for status in (SECURE, INSECURE, BOGUS, ERROR):
-            yield plan(f"B01, B02, N01: {text}, status {status}", "example.org",
+            answered = {MX: ("E12", "E07"), NULL_MX: ("N01", "N01"), NO_SUCH_DOMAIN: ("A06", "A07")}[kind]
+            cases = "A08, B01, B02" if status in (BOGUS, ERROR) else answered[status == INSECURE]
+            yield plan(f"{cases}: {text}, {STATUS_WORDS[status]}", "example.org",
                        two if kind == MX else [], kind=kind, mx_status=status)
     yield plan("route failed", "example.org", [], kind=FAILED, mx_status=ERROR)
     yield plan("route of an unknown kind", "example.org", two, kind=UNKNOWN)
-    for requirement in (NORMAL, MANDATORY, AUDIT, OFF, UNKNOWN):
-        yield plan(f"K01 to K03, M01, M02: requirement {requirement}", "example.org",
+    for requirement, (word, cases, behind_insecure_mx) in REQUIREMENT_CASES.items():
+        yield plan(f"{cases}: {word}", "example.org",
                    [*two, host("c.example.org", TLS_NO_AUTH), host("d.example.org", UNREACHABLE)],
                    requirement=requirement)
-        yield plan(f"K03, E06: requirement {requirement}, insecure MX", "example.org", two,
+        yield plan(f"{behind_insecure_mx}: {word}, insecure MX", "example.org", two,
                    mx_status=INSECURE, requirement=requirement)
-        yield plan(f"K04: requirement {requirement}, null MX", "example.org", [], kind=NULL_MX,
+        yield plan(f"K04, N01: {word}, null MX", "example.org", [], kind=NULL_MX,
                    requirement=requirement)
+    yield plan("K01, E06: mandatory, no host with TLSA", "example.org", two[1:], requirement=MANDATORY)
+    yield plan("K02: mandatory, only unusable TLSA", "example.org",
+               [host("a.example.org", TLS_NO_AUTH)], requirement=MANDATORY)
+    yield plan("K03, E06: mandatory, insecure MX, TLSA at its only host", "example.org", two[:1],
+               mx_status=INSECURE, requirement=MANDATORY)
     yield plan("M02: audit, all would be refused", "example.org",
                [host("a.example.org", UNREACHABLE)], requirement=AUDIT)
     yield plan("M02: audit does not help a failed address", "example.org",
@@ -237,16 +237,18 @@ def plans():
                [{**h, **no_address} for h in many[:16]], mx=[h["name"] for h in many[:17]])
 
 
-def dump(name, rows, last=False):
+def dump(name, rows, last=False, per_line=1):
+    """One row a line, or as many as differ in their last given column only."""
     rows = [json.dumps(row, separators=(",", ":")) for row in rows]
-    sys.stdout.write(f'"{name}":[\n' + ",\n".join(rows) + ("\n]\n" if last else "\n],\n"))
+    lines = [",".join(rows[i:i + per_line]) for i in range(0, len(rows), per_line)]
+    sys.stdout.write(f'"{name}":[\n' + ",\n".join(lines) + ("\n]\n" if last else "\n],\n"))
 
 
 def main():
     sys.stdout.write("{\n")
     dump("host_columns", ["mx_status", "requirement", "insecure_mx_policy", "policy", "reason",
                           "want_policy", "want_reason", "want_names", "want_would_refuse"])
-    dump("hosts", host_rows())
+    dump("hosts", host_rows(), per_line=len(REASONS))
     dump("route_columns", ["kind", "mx_status", "want_outcome"])
     dump("routes", route_rows())
     dump("plans", plans(), last=True)
