@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The pool with workers played by the test: the other ends of their sockets. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "proto/frame.h"
+#include "resolverd/base/clock.h"
+#include "resolverd/server/pool.h"
+
+#define V1(name) RESOLVERD__V1__##name
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+#define DEADLINE_MS 1000u
+#define WORKERS 2u
+
+struct asker {
+	struct job_waiter waiter;
+	unsigned answers;
+	char reason[200]; /* "facts", or why there are none */
+};
+
+struct scene {
+	struct event_base *base;
+	struct pool pool;
+	int peer[WORKERS]; /* -1: not there */
+	unsigned stuck_count;
+	char answer[200];
+};
+
+/* ---- the server's side ---- */
+
+static void on_answer(struct job_waiter *waiter, void *answer)
+{
+	struct asker *asker = (struct asker *)waiter; /* its first member */
+	asker->answers++;
+	snprintf(asker->reason, sizeof asker->reason, "%s", (const char *)answer);
+}
+
+static void *on_facts(void *arg, Resolverd__Worker__Facts *facts)
+{
+	struct scene *scene = arg;
+	(void)facts;
+	return strcpy(scene->answer, "facts");
+}
+
+static void *on_failure(void *arg, Resolverd__V1__Question *question, const char *reason)
+{
+	struct scene *scene = arg;
+	snprintf(scene->answer, sizeof scene->answer, "%s: %s", question->name, reason);
+	return scene->answer;
+}
+
+static void release(void *arg, void *answer)
+{
+	(void)arg, (void)answer;
+}
+
+static void on_stuck(void *arg, uint32_t index, int32_t pid)
+{
+	struct scene *scene = arg;
+	(void)index, (void)pid;
+	scene->stuck_count++;
+}
+
+static void turn(struct scene *scene)
+{
+	for (unsigned i = 0; i < 8; i++)
+		event_base_loop(scene->base, EVLOOP_NONBLOCK);
+}
+
+static int setup(void **state)
+{
+	struct scene *scene = calloc(1, sizeof *scene);
+	assert_non_null(scene);
+	scene->base = event_base_new();
+	assert_int_equal(pool_init(&scene->pool, scene->base, WORKERS, DEADLINE_MS), 0);
+	scene->pool.on_facts = on_facts;
+	scene->pool.on_failure = on_failure;
+	scene->pool.release = release;
+	scene->pool.on_stuck = on_stuck;
+	scene->pool.arg = scene;
+	for (unsigned i = 0; i < WORKERS; i++)
+		scene->peer[i] = -1;
+	*state = scene;
+	return 0;
+}
+
+static void kill_worker(struct scene *scene, unsigned index)
+{
+	close(scene->peer[index]);
+	scene->peer[index] = -1;
+	turn(scene);
+}
+
+static int teardown(void **state)
+{
+	struct scene *scene = *state;
+	for (unsigned i = 0; i < WORKERS; i++)
+		if (scene->peer[i] >= 0)
+			close(scene->peer[i]);
+	pool_fini(&scene->pool);
+	event_base_free(scene->base);
+	free(scene);
+	return 0;
+}
+
+static void ask(struct scene *scene, struct asker *asker, const char *name)
+{
+	struct question_key key;
+	Resolverd__V1__Question question = RESOLVERD__V1__QUESTION__INIT;
+	question.kind = V1(KIND__RECORDS);
+	question.type = 15;
+	question.name = (char *)(uintptr_t)name;
+	question_key_make(&key, V1(KIND__RECORDS), 15, name);
+	asker->waiter.on_answer = on_answer;
+	assert_int_equal(pool_ask(&scene->pool, &key, &question, &asker->waiter), 0);
+	turn(scene);
+}
+
+/* ---- the workers' side ---- */
+
+static void worker_up(struct scene *scene, unsigned index)
+{
+	int pair[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	pool_worker_up(&scene->pool, index, (int32_t)(1000 + index), pair[0]);
+	scene->peer[index] = pair[1];
+	turn(scene);
+}
+
+static void send_facts(struct scene *scene, unsigned index, const Resolverd__Worker__Facts *facts)
+{
+	uint8_t frame[1024];
+	size_t bytes = resolverd__worker__facts__pack(facts, frame + FRAME_HEADER_BYTES);
+	frame_put_header(frame, bytes);
+	bytes += FRAME_HEADER_BYTES;
+	assert_int_equal(send(scene->peer[index], frame, bytes, MSG_NOSIGNAL), (ssize_t)bytes);
+	turn(scene);
+}
+
+static void say_root(struct scene *scene, unsigned index, int status)
+{
+	Resolverd__Worker__SelfCheck check = RESOLVERD__WORKER__SELF_CHECK__INIT;
+	Resolverd__Worker__Facts facts = RESOLVERD__WORKER__FACTS__INIT;
+	check.root_status = (Resolverd__V1__Status)status;
+	check.reason = (char *)(uintptr_t) "the root key set does not validate";
+	facts.data_case = RESOLVERD__WORKER__FACTS__DATA_SELF_CHECK;
+	facts.self_check = &check;
+	send_facts(scene, index, &facts);
+}
+
+static void good_worker_up(struct scene *scene, unsigned index)
+{
+	worker_up(scene, index);
+	say_root(scene, index, V1(STATUS__SECURE));
+}
+
+/* The next job that the worker was given; NULL: none. The caller frees it. */
+static Resolverd__Worker__Job *job_given(struct scene *scene, unsigned index)
+{
+	uint8_t frame[1024];
+	struct frame parsed;
+	ssize_t got = recv(scene->peer[index], frame, FRAME_HEADER_BYTES, MSG_PEEK | MSG_DONTWAIT);
+	if (got < (ssize_t)FRAME_HEADER_BYTES)
+		return NULL;
+	assert_int_equal(frame_parse(frame, (size_t)got, sizeof frame, &parsed), FRAME_NEED_MORE);
+	got = recv(scene->peer[index], frame, parsed.whole_bytes, MSG_WAITALL);
+	assert_int_equal(got, (ssize_t)parsed.whole_bytes);
+	return resolverd__worker__job__unpack(
+	    NULL, (size_t)got - FRAME_HEADER_BYTES, frame + FRAME_HEADER_BYTES);
+}
+
+static bool has_job(struct scene *scene, unsigned index)
+{
+	Resolverd__Worker__Job *job = job_given(scene, index);
+	resolverd__worker__job__free_unpacked(job, NULL);
+	return job != NULL;
+}
+
+static void answer_job(struct scene *scene, unsigned index, const Resolverd__Worker__Job *job)
+{
+	Resolverd__V1__Records records = RESOLVERD__V1__RECORDS__INIT;
+	Resolverd__Worker__Facts facts = RESOLVERD__WORKER__FACTS__INIT;
+	facts.id = job->id;
+	facts.question = job->question;
+	facts.data_case = RESOLVERD__WORKER__FACTS__DATA_RECORDS;
+	facts.records = &records;
+	send_facts(scene, index, &facts);
+}
+
+/* ---- only where validation works ---- */
+
+static void a03_no_job_goes_to_a_worker_whose_root_is_not_secure(void **state)
+{
+	static const int not_secure[] = {V1(STATUS__STATUS_UNSPECIFIED), V1(STATUS__INSECURE),
+	    V1(STATUS__BOGUS), V1(STATUS__ERROR), 99};
+	struct scene *scene = *state;
+	struct asker asker = {0};
+	const char *reason = "";
+	worker_up(scene, 0);
+	ask(scene, &asker, "example.org");
+	assert_false(has_job(scene, 0)); /* nothing is known yet */
+	assert_false(pool_is_ready(&scene->pool, &reason));
+	for (size_t i = 0; i < COUNT(not_secure); i++) {
+		say_root(scene, 0, not_secure[i]);
+		assert_false(has_job(scene, 0));
+		assert_false(pool_is_ready(&scene->pool, &reason));
+		assert_string_equal(reason, "the root key set does not validate");
+	}
+	say_root(scene, 0, V1(STATUS__SECURE));
+	assert_true(has_job(scene, 0));
+	assert_true(pool_is_ready(&scene->pool, &reason));
+	pool_forget(&asker.waiter);
+}
+
+static void a03_worker_whose_root_is_secure_no_more_gets_no_more_jobs(void **state)
+{
+	struct scene *scene = *state;
+	struct asker askers[3] = {0};
+	good_worker_up(scene, 0);
+	good_worker_up(scene, 1);
+	say_root(scene, 0, V1(STATUS__BOGUS));
+	ask(scene, &askers[0], "a.example");
+	ask(scene, &askers[1], "b.example");
+	ask(scene, &askers[2], "c.example");
+	assert_false(has_job(scene, 0));
+	for (size_t i = 0; i < COUNT(askers); i++) {
+		assert_true(has_job(scene, 1));
+		pool_forget(&askers[i].waiter);
+	}
+}
+
+/* ---- facts ---- */
+
+static void equal_questions_are_one_job_and_all_get_its_answer(void **state)
+{
+	struct scene *scene = *state;
+	struct asker askers[3] = {0}, other = {0};
+	good_worker_up(scene, 0);
+	for (size_t i = 0; i < COUNT(askers); i++)
+		ask(scene, &askers[i], "example.org");
+	ask(scene, &other, "example.com");
+	Resolverd__Worker__Job *job = job_given(scene, 0);
+	assert_string_equal(job->question->name, "example.org");
+	pool_forget(&askers[1].waiter);
+	answer_job(scene, 0, job);
+	assert_string_equal(askers[0].reason, "facts");
+	assert_int_equal(askers[1].answers, 0);
+	assert_string_equal(askers[2].reason, "facts");
+	assert_int_equal(other.answers, 0);
+	resolverd__worker__job__free_unpacked(job, NULL);
+	assert_true(has_job(scene, 0));  /* the other */
+	assert_false(has_job(scene, 0)); /* and that was all */
+	pool_forget(&other.waiter);
+}
+
+/* A worker that answers what nobody asked it may answer anything: it is not believed again. */
+static void a08_facts_that_do_not_fit_the_job_reach_nobody(void **state)
+{
+	for (unsigned change = 0; change < 5; change++) {
+		setup(state);
+		struct scene *scene = *state;
+		struct asker asker = {0};
+		good_worker_up(scene, 0);
+		ask(scene, &asker, "example.org");
+		Resolverd__Worker__Job *job = job_given(scene, 0);
+		switch (change) {
+		case 0:
+			job->id++;
+			break;
+		case 1:
+			job->question->kind = V1(KIND__ROUTE);
+			break;
+		case 2:
+			job->question->type++;
+			break;
+		case 3:
+			job->question->port++;
+			break;
+		default:
+			job->question->name[0] = 'f';
+		}
+		answer_job(scene, 0, job);
+		assert_int_equal(asker.answers, 0);
+		assert_int_equal(pool_workers_up(&scene->pool), 0);
+		assert_int_equal(scene->stuck_count, 1);
+		resolverd__worker__job__free_unpacked(job, NULL);
+		pool_forget(&asker.waiter);
+		if (change < 4) /* the last is torn down by the group */
+			teardown(state);
+	}
+}
+
+/* ---- workers that die ---- */
+
+static void a08_job_whose_workers_died_twice_is_a_lookup_error(void **state)
+{
+	struct scene *scene = *state;
+	struct asker asker = {0};
+	for (unsigned death = 0; death < 2; death++) {
+		assert_int_equal(asker.answers, 0);
+		good_worker_up(scene, 0);
+		if (death == 0)
+			ask(scene, &asker, "deadly.example");
+		assert_true(has_job(scene, 0));
+		kill_worker(scene, 0);
+	}
+	assert_int_equal(asker.answers, 1);
+	assert_non_null(strstr(asker.reason, "deadly.example: quarantined"));
+	assert_int_equal(scene->pool.quarantined_count, 1);
+	good_worker_up(scene, 0);
+	assert_false(has_job(scene, 0));
+}
+
+static void suspects_run_alone_one_at_a_time_while_the_rest_goes_on(void **state)
+{
+	struct scene *scene = *state;
+	struct asker suspects[3] = {0}, other = {0};
+	good_worker_up(scene, 0);
+	for (size_t i = 0; i < COUNT(suspects); i++)
+		ask(scene, &suspects[i], i == 0 ? "a.example" : i == 1 ? "b.example" : "c.example");
+	kill_worker(scene, 0);
+	good_worker_up(scene, 0);
+	good_worker_up(scene, 1);
+	ask(scene, &other, "d.example");
+	unsigned ward = scene->pool.workers[0].alone ? 0 : 1;
+	Resolverd__Worker__Job *job = job_given(scene, 1 - ward);
+	assert_string_equal(job->question->name, "d.example");
+	resolverd__worker__job__free_unpacked(job, NULL);
+	for (size_t i = 0; i < COUNT(suspects); i++) {
+		job = job_given(scene, ward);
+		assert_non_null(job);
+		assert_false(has_job(scene, ward)); /* one at a time */
+		answer_job(scene, ward, job);
+		resolverd__worker__job__free_unpacked(job, NULL);
+	}
+	for (size_t i = 0; i < COUNT(suspects); i++)
+		assert_string_equal(suspects[i].reason, "facts");
+	assert_int_equal(scene->pool.quarantined_count, 0);
+	assert_false(scene->pool.workers[ward].alone);
+	pool_forget(&other.waiter);
+}
+
+static void worker_that_answers_nothing_past_its_deadline_is_replaced(void **state)
+{
+	struct scene *scene = *state;
+	struct asker asker = {0};
+	good_worker_up(scene, 0);
+	ask(scene, &asker, "slow.example");
+	int64_t given_at_ms = clock_mono_ms();
+	pool_tick(&scene->pool, given_at_ms + DEADLINE_MS + POOL_STUCK_GRACE_MS - 100);
+	turn(scene);
+	assert_int_equal(pool_workers_up(&scene->pool), 1);
+	pool_tick(&scene->pool, given_at_ms + DEADLINE_MS + POOL_STUCK_GRACE_MS + 100);
+	turn(scene);
+	assert_int_equal(pool_workers_up(&scene->pool), 0);
+	assert_int_equal(scene->stuck_count, 1);
+	assert_int_equal(asker.answers, 0); /* it runs again */
+	pool_forget(&asker.waiter);
+}
+
+#define POOL_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    POOL_TEST(a03_no_job_goes_to_a_worker_whose_root_is_not_secure),
+	    POOL_TEST(a03_worker_whose_root_is_secure_no_more_gets_no_more_jobs),
+	    POOL_TEST(equal_questions_are_one_job_and_all_get_its_answer),
+	    cmocka_unit_test_teardown(a08_facts_that_do_not_fit_the_job_reach_nobody, teardown),
+	    POOL_TEST(a08_job_whose_workers_died_twice_is_a_lookup_error),
+	    POOL_TEST(suspects_run_alone_one_at_a_time_while_the_rest_goes_on),
+	    POOL_TEST(worker_that_answers_nothing_past_its_deadline_is_replaced),
+	};
+	return cmocka_run_group_tests_name("pool", tests, NULL, NULL);
+}
