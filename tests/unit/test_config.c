@@ -324,7 +324,7 @@ static const struct row {
     {"unbound_stub_zone_points_to_ours", "unbound {\n stub-zone = x\n}\n", NULL,
 	{"unbound.stub-zone", "zone section"}},
     {"j05_no_digest", "resolver {\n digests = {}\n}\n", NULL, {"resolver.digests", "empty"}},
-    {"three_digests", "resolver {\n digests = {sha512, sha256, sha512}\n}\n", NULL,
+    {"j05_three_digests", "resolver {\n digests = {sha512, sha256, sha512}\n}\n", NULL,
 	{"resolver.digests", "each once"}},
 
     {"unbound_trust_anchor_points_to_ours", "unbound {\n trust-anchor = x\n}\n", NULL,

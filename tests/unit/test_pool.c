@@ -20,6 +20,8 @@
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 #define DEADLINE_MS 1000u
 #define WORKERS 2u
+#define TRACER WORKERS /* its place */
+#define PLACES (WORKERS + 1u)
 
 struct asker {
 	struct job_waiter waiter;
@@ -30,8 +32,8 @@ struct asker {
 struct scene {
 	struct event_base *base;
 	struct pool pool;
-	int peer[WORKERS]; /* -1: not there */
-	unsigned stuck_count;
+	int peer[PLACES]; /* -1: not there */
+	unsigned stuck_count, retired_count, tracers_wanted;
 	char answer[200];
 };
 
@@ -44,11 +46,22 @@ static void on_answer(struct job_waiter *waiter, void *answer)
 	snprintf(asker->reason, sizeof asker->reason, "%s", (const char *)answer);
 }
 
-static void *on_facts(void *arg, Resolverd__Worker__Facts *facts)
+static void *on_facts(void *arg, Resolverd__Worker__Facts *facts, bool traced)
 {
 	struct scene *scene = arg;
 	(void)facts;
-	return strcpy(scene->answer, "facts");
+	return strcpy(scene->answer, traced ? "traced facts" : "facts");
+}
+
+static void on_self_check(void *arg, const Resolverd__Worker__SelfCheck *check)
+{
+	(void)arg, (void)check;
+}
+
+static void on_tracer_wanted(void *arg)
+{
+	struct scene *scene = arg;
+	scene->tracers_wanted++;
 }
 
 static void *on_failure(void *arg, Resolverd__V1__Question *question, const char *reason)
@@ -63,11 +76,14 @@ static void release(void *arg, void *answer)
 	(void)arg, (void)answer;
 }
 
-static void on_stuck(void *arg, uint32_t index, int32_t pid)
+static void on_gone(void *arg, uint32_t index, int32_t pid, bool retired)
 {
 	struct scene *scene = arg;
 	(void)index, (void)pid;
-	scene->stuck_count++;
+	if (retired)
+		scene->retired_count++;
+	else
+		scene->stuck_count++;
 }
 
 static void turn(struct scene *scene)
@@ -85,9 +101,11 @@ static int setup(void **state)
 	scene->pool.on_facts = on_facts;
 	scene->pool.on_failure = on_failure;
 	scene->pool.release = release;
-	scene->pool.on_stuck = on_stuck;
+	scene->pool.on_gone = on_gone;
+	scene->pool.on_self_check = on_self_check;
+	scene->pool.on_tracer_wanted = on_tracer_wanted;
 	scene->pool.arg = scene;
-	for (unsigned i = 0; i < WORKERS; i++)
+	for (unsigned i = 0; i < PLACES; i++)
 		scene->peer[i] = -1;
 	*state = scene;
 	return 0;
@@ -103,7 +121,7 @@ static void kill_worker(struct scene *scene, unsigned index)
 static int teardown(void **state)
 {
 	struct scene *scene = *state;
-	for (unsigned i = 0; i < WORKERS; i++)
+	for (unsigned i = 0; i < PLACES; i++)
 		if (scene->peer[i] >= 0)
 			close(scene->peer[i]);
 	pool_fini(&scene->pool);
@@ -112,7 +130,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void ask(struct scene *scene, struct asker *asker, const char *name)
+static void ask_for(struct scene *scene, struct asker *asker, const char *name, bool trace)
 {
 	struct question_key key;
 	Resolverd__V1__Question question = RESOLVERD__V1__QUESTION__INIT;
@@ -121,8 +139,13 @@ static void ask(struct scene *scene, struct asker *asker, const char *name)
 	question.name = (char *)(uintptr_t)name;
 	question_key_make(&key, V1(KIND__RECORDS), 15, name);
 	asker->waiter.on_answer = on_answer;
-	assert_int_equal(pool_ask(&scene->pool, &key, &question, &asker->waiter), 0);
+	assert_int_equal(pool_ask(&scene->pool, &key, &question, trace, &asker->waiter), 0);
 	turn(scene);
+}
+
+static void ask(struct scene *scene, struct asker *asker, const char *name)
+{
+	ask_for(scene, asker, name, false);
 }
 
 /* ---- the workers' side ---- */
@@ -369,9 +392,168 @@ static void worker_that_answers_nothing_past_its_deadline_is_replaced(void **sta
 
 #define POOL_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* ---- renewal ---- */
+
+static bool is_up(const struct scene *scene, unsigned index)
+{
+	return scene->pool.workers[index].up;
+}
+
+static void workers_are_renewed_one_by_one_each_once_the_last_validates(void **state)
+{
+	struct scene *scene = *state;
+	good_worker_up(scene, 0);
+	good_worker_up(scene, 1);
+	pool_renew(&scene->pool, false);
+	turn(scene);
+	assert_false(is_up(scene, 0));
+	assert_true(is_up(scene, 1));
+	worker_up(scene, 0);
+	assert_true(is_up(scene, 1)); /* nothing is known of the new one */
+	say_root(scene, 0, V1(STATUS__BOGUS));
+	pool_tick(&scene->pool, clock_mono_ms());
+	turn(scene);
+	assert_true(is_up(scene, 1)); /* it does not work: the old one serves on */
+	say_root(scene, 0, V1(STATUS__SECURE));
+	turn(scene);
+	assert_false(is_up(scene, 1));
+	good_worker_up(scene, 1);
+	turn(scene);
+	assert_true(is_up(scene, 0) && is_up(scene, 1));
+	assert_int_equal(scene->retired_count, 2);
+	assert_int_equal(scene->pool.worker_deaths, 0);
+}
+
+static void a_worker_that_does_not_validate_is_renewed_at_once(void **state)
+{
+	struct scene *scene = *state;
+	good_worker_up(scene, 0);
+	good_worker_up(scene, 1);
+	say_root(scene, 0, V1(STATUS__BOGUS));
+	say_root(scene, 1, V1(STATUS__BOGUS));
+	pool_renew(&scene->pool, false);
+	turn(scene);
+	assert_false(
+	    is_up(scene, 0) || is_up(scene, 1)); /* else a mended path would wait for ever */
+}
+
+static void a_retiring_worker_ends_its_jobs_and_gets_no_new_ones(void **state)
+{
+	struct scene *scene = *state;
+	struct asker askers[2] = {0};
+	good_worker_up(scene, 0);
+	ask(scene, &askers[0], "a.example");
+	Resolverd__Worker__Job *job = job_given(scene, 0);
+	pool_renew(&scene->pool, false);
+	pool_tick(&scene->pool, clock_mono_ms());
+	turn(scene);
+	assert_true(is_up(scene, 0)); /* place 1 is empty: who validates stays */
+	good_worker_up(scene, 1);
+	turn(scene);
+	ask(scene, &askers[1], "b.example");
+	assert_false(has_job(scene, 0));
+	assert_true(has_job(scene, 1));
+	assert_true(is_up(scene, 0));
+	answer_job(scene, 0, job);
+	assert_string_equal(askers[0].reason, "facts");
+	turn(scene);
+	assert_false(is_up(scene, 0));
+	resolverd__worker__job__free_unpacked(job, NULL);
+	pool_forget(&askers[1].waiter);
+}
+
+static void m07_renewed_at_once_nothing_found_before_counts_and_no_job_is_lost(void **state)
+{
+	struct scene *scene = *state;
+	struct asker asker = {0};
+	good_worker_up(scene, 0);
+	ask(scene, &asker, "a.example");
+	assert_true(has_job(scene, 0));
+	pool_renew(&scene->pool, true);
+	turn(scene);
+	assert_false(is_up(scene, 0));
+	assert_int_equal(asker.answers, 0);
+	good_worker_up(scene, 0);
+	Resolverd__Worker__Job *job = job_given(scene, 0);
+	assert_non_null(job);
+	answer_job(scene, 0, job);
+	assert_string_equal(asker.reason, "facts");
+	assert_int_equal(scene->pool.rerun_count, 0); /* it killed nobody */
+	resolverd__worker__job__free_unpacked(job, NULL);
+}
+
+static void m07_while_the_clock_is_wrong_jobs_wait(void **state)
+{
+	struct scene *scene = *state;
+	struct asker asker = {0};
+	char problem[] = "the clock is wrong";
+	scene->pool.hold_reason = problem;
+	good_worker_up(scene, 0);
+	ask(scene, &asker, "a.example");
+	assert_false(has_job(scene, 0));
+	problem[0] = '\0';
+	pool_tick(&scene->pool, clock_mono_ms());
+	turn(scene);
+	assert_true(has_job(scene, 0));
+	scene->pool.hold_reason = NULL;
+	pool_forget(&asker.waiter);
+}
+
+/* ---- traces ---- */
+
+static void a_trace_runs_in_a_worker_of_its_own_that_ends_with_it(void **state)
+{
+	struct scene *scene = *state;
+	struct asker plain = {0}, traced = {0};
+	good_worker_up(scene, 0);
+	ask(scene, &plain, "a.example");
+	ask_for(scene, &traced, "a.example", true);
+	assert_true(has_job(scene, 0));
+	assert_false(has_job(scene, 0));
+	assert_int_equal(scene->tracers_wanted, 1);
+	worker_up(scene, TRACER);
+	say_root(scene, TRACER, V1(STATUS__BOGUS)); /* that may be what one wants explained */
+	Resolverd__Worker__Job *job = job_given(scene, TRACER);
+	assert_non_null(job);
+	assert_true(job->trace);
+	answer_job(scene, TRACER, job);
+	assert_string_equal(traced.reason, "traced facts");
+	assert_int_equal(plain.answers, 0);
+	turn(scene);
+	assert_false(is_up(scene, TRACER));
+	assert_int_equal(pool_workers_up(&scene->pool), 1);
+	ask_for(scene, &traced, "a.example", true);
+	assert_int_equal(scene->tracers_wanted, 2);
+	resolverd__worker__job__free_unpacked(job, NULL);
+	pool_forget(&plain.waiter);
+	pool_forget(&traced.waiter);
+}
+
+static void the_tracer_takes_no_other_jobs(void **state)
+{
+	struct scene *scene = *state;
+	struct asker plain = {0}, traced = {0};
+	const char *reason;
+	ask_for(scene, &traced, "a.example", true);
+	good_worker_up(scene, TRACER);
+	ask(scene, &plain, "b.example");
+	assert_true(has_job(scene, TRACER));
+	assert_false(has_job(scene, TRACER));
+	assert_false(pool_is_ready(&scene->pool, &reason));
+	pool_forget(&plain.waiter);
+	pool_forget(&traced.waiter);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    POOL_TEST(workers_are_renewed_one_by_one_each_once_the_last_validates),
+	    POOL_TEST(a_worker_that_does_not_validate_is_renewed_at_once),
+	    POOL_TEST(a_retiring_worker_ends_its_jobs_and_gets_no_new_ones),
+	    POOL_TEST(m07_renewed_at_once_nothing_found_before_counts_and_no_job_is_lost),
+	    POOL_TEST(m07_while_the_clock_is_wrong_jobs_wait),
+	    POOL_TEST(a_trace_runs_in_a_worker_of_its_own_that_ends_with_it),
+	    POOL_TEST(the_tracer_takes_no_other_jobs),
 	    POOL_TEST(a03_no_job_goes_to_a_worker_whose_root_is_not_secure),
 	    POOL_TEST(a03_worker_whose_root_is_secure_no_more_gets_no_more_jobs),
 	    POOL_TEST(equal_questions_are_one_job_and_all_get_its_answer),
