@@ -29,6 +29,7 @@ struct pending {
 	unsigned slot_count, missing;
 	bool is_plan, explain, renewed;
 	uint16_t port;
+	struct answer *superseded;    /* a route under an earlier policy, or NULL */
 	char name[NEXT_HOP_TEXT_MAX]; /* of slot 0; hosts' names are in the route's answer */
 	struct slot slots[];
 };
@@ -41,6 +42,7 @@ static void pending_free(struct pending *pending)
 		answer_unref(pending->slots[i].answer);
 		answer_unref(pending->slots[i].cached);
 	}
+	answer_unref(pending->superseded);
 	event_del(&pending->deadline);
 	LIST_REMOVE(pending, link);
 	session->pending_count--;
@@ -61,9 +63,12 @@ static void fail_pending(struct pending *pending, Resolverd__V1__ErrorCode code,
 	pending_free(pending);
 }
 
+/* Or rests on facts that no longer count. */
 static bool has_expired(const struct slot *slot, int64_t now_ms)
 {
-	return slot->answer != NULL && now_ms >= slot->answer->expires_at_ms;
+	const struct signer *signer = &slot->pending->session->server->signer;
+	return slot->answer != NULL &&
+	       (now_ms >= slot->answer->expires_at_ms || !signer_counts(signer, slot->answer));
 }
 
 /* A slot without a live answer gets one that says so, signed, for this time only. */
@@ -90,11 +95,24 @@ static void send_explained(struct pending *pending, unsigned count)
 	explain_send(pending->session, pending->id, explained, count);
 }
 
+/* A reload may have come since the route was there. */
+static void take_policy_of_now(struct pending *pending, int64_t now_ms)
+{
+	struct signer *signer = &pending->session->server->signer;
+	struct slot *route = &pending->slots[0];
+	if (!pending->is_plan || route->answer == NULL || has_expired(route, now_ms) ||
+	    signer_is_current(signer, route->answer))
+		return;
+	pending->superseded = route->answer; /* its hosts' names are still in use */
+	route->answer = signer_derive(signer, route->answer, now_ms); /* NULL: then there is none */
+}
+
 /* What is ready goes out. A route that is not has no hosts to tell. */
 static void respond(struct pending *pending)
 {
-	struct answer *answers[PLAN_SLOTS], *route = pending->slots[0].answer;
 	int64_t now_ms = clock_wall_ms();
+	take_policy_of_now(pending, now_ms);
+	struct answer *answers[PLAN_SLOTS], *route = pending->slots[0].answer;
 	unsigned count = 0;
 	do {
 		if (!complete(pending, &pending->slots[count], now_ms)) {

@@ -164,6 +164,13 @@ static void say_configuration(struct server *server)
 	say_overrides(server, now_ms);
 }
 
+/* Of the cache, and what requests wait with. */
+static void forget_all(struct server *server)
+{
+	cache_clear(&server->cache);
+	signer_forget_facts(&server->signer);
+}
+
 /* The supervisor checked it; the text is parsed here again since a struct can't be sent. */
 static void reload(struct server *server, int fd)
 {
@@ -180,7 +187,7 @@ static void reload(struct server *server, int fd)
 	free(config_text);
 	config_keep_fixed(&next, server->config, text, sizeof text);
 	if (strcmp(next.worker_text, server->config->worker_text) != 0)
-		cache_clear(&server->cache); /* found in another way than from now on */
+		forget_all(server); /* found in another way than from now on */
 	config_fini(server->config);
 	*server->config = next;
 	server->pool.deadline_ms = next.resolver.deadline_ms;
@@ -264,7 +271,7 @@ static void watch_clock(struct server *server, int64_t wall_minus_mono_ms)
 		    (long long)step_ms);
 		server->health.step_ms = step_ms;
 		server->health.step_count++;
-		cache_clear(&server->cache);
+		forget_all(server);
 		pool_renew(&server->pool, true); /* libunbound's caches count in wall time, too */
 		ask_delegation(server);
 	}

@@ -231,6 +231,11 @@ struct answer *signer_derive(struct signer *signer, const struct answer *route, 
 	return derived;
 }
 
+void signer_forget_facts(struct signer *signer)
+{
+	signer->facts_generation = ++signer->policy_generation;
+}
+
 void signer_set_config(struct signer *signer, const struct config *config)
 {
 	signer->config = config;

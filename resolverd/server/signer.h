@@ -20,6 +20,8 @@ struct signer {
 	int64_t delegation_not_after_ms;
 	uint64_t signed_count;
 	uint16_t policy_generation; /* changes with the configuration */
+	uint16_t
+	    facts_generation; /* answers of an earlier one rest on facts that no longer count */
 };
 
 /* Makes the online key. Returns 0 or a negative errno. */
@@ -33,6 +35,13 @@ void signer_fini(struct signer *signer);
 /* A new configuration, which must outlive its use here: answers of before get its local policy by
  * signer_derive. */
 void signer_set_config(struct signer *signer, const struct config *config);
+
+/* What was found until now no longer counts: other zones, another clock. */
+void signer_forget_facts(struct signer *signer);
+static inline bool signer_counts(const struct signer *signer, const struct answer *answer)
+{
+	return (int16_t)(answer->policy_generation - signer->facts_generation) >= 0;
+}
 
 /* facts were checked against the job's question by the caller; their question is what is signed.
  * Returns a new reference, NULL when memory is short or the facts do not fit their kind. */

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "resolverd/base/anchor.h"
-#include "resolverd/base/clock.h"
 #include "resolverd/worker/zones.h"
 
 struct option {
@@ -152,7 +151,7 @@ static int guard_loopback(
 	return set(ctx, "do-not-query-localhost:", wanted ? "no" : "yes", error, error_bytes);
 }
 
-int resolver_new(struct event_base *base, const struct config *config, char *error,
+int resolver_new(struct event_base *base, const struct config *config, int64_t now_ms, char *error,
     size_t error_bytes, struct ub_ctx **ret_ctx)
 {
 	struct ub_ctx *ctx = ub_ctx_create_event(base);
@@ -170,7 +169,7 @@ int resolver_new(struct event_base *base, const struct config *config, char *err
 	if (r == 0)
 		r = add_files(ctx, config, error, error_bytes);
 	if (r == 0)
-		r = zones_apply(ctx, config, clock_wall_ms(), error, error_bytes);
+		r = zones_apply(ctx, config, now_ms, error, error_bytes);
 	for (size_t i = 0; r == 0 && i < config->unbound_count; i++) {
 		char name[64];
 		snprintf(name, sizeof name, "%s:", config->unbound[i].name);

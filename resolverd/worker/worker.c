@@ -152,7 +152,7 @@ static void send_self_check(void *arg, const Resolverd__Worker__SelfCheck *check
 
 /* ---- start ---- */
 
-static int take_policy(struct worker *worker, const struct config *config)
+static int take_policy(struct worker *worker, const struct config *config, int64_t now_ms)
 {
 	struct inquiry_policy *policy = &worker->jobs.policy;
 	*policy = (struct inquiry_policy){
@@ -161,7 +161,7 @@ static int take_policy(struct worker *worker, const struct config *config)
 	if (worker->insecure_zones == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < config->zone_count; i++)
-		if (zone_is_insecure(&config->zones[i], clock_wall_ms()))
+		if (zone_is_insecure(&config->zones[i], now_ms))
 			worker->insecure_zones[policy->insecure_zone_count++] = config->zones[i];
 	policy->insecure_zones = worker->insecure_zones;
 	return 0;
@@ -172,12 +172,13 @@ int worker_main(const struct config *config, unsigned index)
 	char error[300], role[32];
 	snprintf(role, sizeof role, "worker %u", index);
 	log_open(role);
+	int64_t now_ms = clock_wall_ms();
 	struct worker *worker = calloc(1, sizeof *worker);
 	if (worker == NULL || (worker->base = event_base_new()) == NULL) {
 		log_fatal("out of memory");
 		return EX_OSERR;
 	}
-	int r = resolver_new(worker->base, config, error, sizeof error, &worker->resolver);
+	int r = resolver_new(worker->base, config, now_ms, error, sizeof error, &worker->resolver);
 	if (r != 0) {
 		log_fatal("%s", error);
 		event_base_free(worker->base);
@@ -189,7 +190,7 @@ int worker_main(const struct config *config, unsigned index)
 	worker->jobs.lookup = start_lookup;
 	worker->jobs.done = on_job_done;
 	worker->jobs.arg = worker;
-	if (take_policy(worker, config) != 0 ||
+	if (take_policy(worker, config, now_ms) != 0 ||
 	    conn_init(&worker->server, worker->base, ROLE_FD_CHANNEL, FRAME_MAX_REQUEST_BYTES,
 		SIZE_MAX, &server_handler, worker) != 0) {
 		log_fatal("cannot watch the server's socket");

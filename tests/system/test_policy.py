@@ -178,6 +178,23 @@ def test_a_reload_names_what_needs_a_restart(make_daemon):
     assert daemon.status()["member"] == "one"
 
 
+@pytest.mark.parametrize("config, requirement, status", [
+    ('override "slow-server.net" {{ requirement = off }}', pb.OFF, pb.SECURE),
+    ("zone \"slow-server.net\" {{ insecure-until = {} }}", pb.NORMAL, pb.INSECURE),
+], ids=["policy", "zone"])
+def test_a_reload_reaches_requests_that_wait(make_daemon, config, requirement, status):
+    """The route is there, the host is not: what is answered holds now, not when it was found."""
+    daemon = make_daemon()
+    with Client(daemon.socket) as client:
+        jobs = daemon.status()["jobs_done"]
+        client.submit(plan=pb.PlanRequest(next_hop="slow-server.net"))
+        wait_for(lambda: daemon.status()["jobs_done"] > jobs, 10, every_s=0.01)
+        daemon.reload(config.format(at(3600)))
+        answers = [pb.Answer.FromString(signed.answer) for signed in client.receive().answers]
+    assert (answers[0].route.requirement, answers[0].route.mx_status) == (requirement, status)
+    assert len(answers) == 2 and answers[1].host.address_status == status
+
+
 def test_nothing_is_lost_or_refused_across_reloads_under_load(make_daemon):
     """Requests go on while the workers are replaced, five times."""
     daemon = make_daemon(resolver__workers="2")
