@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# make · make demo · make test · make unit · make lint · make asan · make format · make bench · make install
+# make · make demo · make test · make unit · make conformance · make mutants · make lint · make asan · make format · make bench
+# make install
 MODE ?= release
 BUILD := build/$(MODE)
 PREFIX ?= /usr/local
 VERSION := 0.1.0
 
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 CC ?= cc
 PYTHON := /usr/bin/python3
 CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2
@@ -31,12 +34,13 @@ DAEMON := $(call objects,resolverd/base/*.c resolverd/supervisor/*.c resolverd/s
 CLIENT := $(call objects,client/lib/*.c)
 CTL := $(call objects,client/ctl/*.c)
 BENCH := $(patsubst tests/bench/%.c,$(BUILD)/bench-%,$(wildcard tests/bench/*.c))
+RESULTS := $(BUILD)/results# of the tests, for conformance
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 
 PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl
 LIBRARIES := $(BUILD)/libresolverd.so.0 $(BUILD)/libresolverd.a
 
-.PHONY: all deps demo test unit system asan lint format bench install clean
+.PHONY: all deps demo test unit system conformance mutants asan lint format bench install clean
 all: $(PROGRAMS) $(LIBRARIES)
 
 deps:
@@ -49,11 +53,26 @@ demo: deps
 # All tests. The second make is so that pkg-config is asked after deps installed it.
 test: deps
 	@$(MAKE) --no-print-directory unit system
+	@$(PYTHON) tests/conformance/mutants.py --check
+	@$(PYTHON) tests/conformance/conformance.py --brief $(RESULTS)
 unit: $(UNIT_TESTS)
-	@set -e; for t in $(UNIT_TESTS); do $$t; done
+	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/unit-*.log
+	@r=0; for t in $(UNIT_TESTS); do $$t 2>&1 | tee $(RESULTS)/unit-$${t##*/}.log || r=1; done; exit $$r
 system: all $(BUILD)/gen/resolverd_pb2.py
+	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/system.xml
 	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py -- $(PYTHON) -m pytest -q -p no:cacheprovider \
-		tests/system tests/world
+		--junitxml=$(RESULTS)/system.xml tests/system tests/world tests/conformance
+
+# The cases of docs/CONFORMANCE.md, each with what its tests said; WRITE=1 writes that file anew.
+conformance:
+	@$(MAKE) --no-print-directory -k unit system; r=$$?; \
+		$(PYTHON) tests/conformance/conformance.py $(if $(WRITE),--write) $(RESULTS) && exit $$r
+# Removes one rule after the other and sees that a test of its case fails. MUTANT="F05 J01": those only.
+mutants: export MUTANT_COMPILE = $(CC) $(CPPFLAGS) $(CFLAGS) -U_FORTIFY_SOURCE -O0 -w -c
+mutants: export MUTANT_LINK = $(CC) $(CFLAGS) $(LDFLAGS)
+mutants: export MUTANT_LIBS = -lcmocka -ljansson $(CLIENT_LIBS) $(DAEMON_LIBS)
+mutants: $(UNIT_TESTS)
+	@$(PYTHON) tests/conformance/mutants.py $(BUILD) $(MUTANT)
 
 asan:
 	@$(MAKE) --no-print-directory MODE=asan unit system

@@ -92,7 +92,7 @@ static void b14_m05_m06_answer_is_expired_at_its_very_millisecond(void **state)
 	assert_false(has(*state, "a", 1, 1001));
 }
 
-static void uncacheable_answer_is_not_kept(void **state)
+static void m05_uncacheable_answer_is_not_kept(void **state)
 {
 	struct cache *cache = *state;
 	struct question_key key = key_of("a", 1);
@@ -380,7 +380,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    CACHE_TEST(b14_m05_m06_answer_is_expired_at_its_very_millisecond),
-	    CACHE_TEST(uncacheable_answer_is_not_kept),
+	    CACHE_TEST(m05_uncacheable_answer_is_not_kept),
 	    CACHE_TEST(uncacheable_answer_leaves_what_is_there),
 	    CACHE_TEST(newer_answer_replaces_and_the_bytes_follow),
 	    CACHE_TEST(answer_outlives_its_eviction_while_held),

@@ -195,7 +195,8 @@ static const struct row {
     {"records_of_other_names_and_types_are_not_taken", "A",
 	"other.example 5 A 192.0.2.1\nwww.example 5 MX 10 mx.example\nwww.example 300 A 192.0.2.2",
 	"", SEC, SEC, "www.example", 1, 300, 0, 0},
-    {"negative_answer_without_soa_is_not_kept", "A", "", "", INS, INS, "www.example", 0, 0, 0, 0},
+    {"m05_negative_answer_without_soa_is_not_kept", "A", "", "", INS, INS, "www.example", 0, 0, 0,
+	0},
     {"a05_secure_nodata_is_no_error", "A", "", SOA, SEC, SEC, "www.example", 0, 900, 0, 0},
     {"a06_secure_nxdomain_is_no_error", "A", "", SOA, SEC, SEC, "www.example", 0, 900, 0, 3},
     {"a07_insecure_nodata_is_no_error", "A", "", SOA, INS, INS, "www.example", 0, 900, 0, 0},
@@ -274,7 +275,7 @@ static const struct row {
 	"www.example", 0, 0, 0, 0},
 
     /* signatures */
-    {"secure_data_whose_signatures_all_ended_is_an_error", "A",
+    {"m05_m07_secure_data_whose_signatures_all_ended_is_an_error", "A",
 	"www.example 300 A 192.0.2.1\nwww.example 300 RRSIG A 300 -5", "", SEC, ERR, NULL, 0,
 	NO_TTL, 0, 0},
     {"m05_rrsig_expiry_of_the_answer", "A",
@@ -294,7 +295,7 @@ static const struct row {
     {"insecure_data_has_no_expiry", "A",
 	"www.example 300 A 192.0.2.1\nwww.example 300 RRSIG A 300 5000", "", INS, INS,
 	"www.example", 1, 300, 0, 0},
-    {"expired_sibling_says_nothing", "A",
+    {"m05_expired_sibling_says_nothing", "A",
 	"www.example 300 A 192.0.2.1\nwww.example 300 RRSIG A 300 -1\n"
 	"www.example 300 RRSIG A 300 5000",
 	"", SEC, SEC, "www.example", 1, 300, 5000, 0},
@@ -306,7 +307,7 @@ static const struct row {
 	"www.example 300 A 192.0.2.1\nwww.example 300 RRSIG MX 300 50\n"
 	"www.example 300 RRSIG A 300 5000",
 	"", SEC, SEC, "www.example", 1, 300, 5000, 0},
-    {"original_ttl_bounds_a_longer_one", "A",
+    {"m05_original_ttl_bounds_a_longer_one", "A",
 	"www.example 300 A 192.0.2.1\nwww.example 300 RRSIG A 120 5000", "", SEC, SEC,
 	"www.example", 1, 120, 5000, 0},
     {"original_ttl_of_an_unproven_signature_says_nothing", "A",
@@ -497,6 +498,21 @@ static void b09_truncation_bit_is_an_error(void **state)
 	arena_fini(&arena);
 }
 
+/* One bad record spoils the answer: the rest might be half of an RRset. */
+static void a08_record_whose_owner_leads_nowhere_is_an_error(void **state)
+{
+	struct arena arena;
+	struct reply reply;
+	(void)state;
+	arena_init(&arena, 1 << 20);
+	packet_make(&packet, NOW_S, "www.example", ns_t_a, 0,
+	    "www.example 300 A 192.0.2.1\nwww.example 300 A 192.0.2.2", "");
+	memset(packet.bytes + packet.count - 16, 0xff, 2); /* the last owner: a pointer */
+	parse(&reply, &arena, &packet, "www.example", ns_t_a, SEC, NOW_S);
+	assert_no_data(&reply);
+	arena_fini(&arena);
+}
+
 static void records_of_another_class_are_not_taken(void **state)
 {
 	struct arena arena;
@@ -624,6 +640,7 @@ int main(void)
 	ADD_TEST(a08_trailing_octets_are_an_error);
 	ADD_TEST(a08_every_changed_octet_is_survived);
 	ADD_TEST(b09_truncation_bit_is_an_error);
+	ADD_TEST(a08_record_whose_owner_leads_nowhere_is_an_error);
 	ADD_TEST(records_of_another_class_are_not_taken);
 	ADD_TEST(more_memory_than_the_arena_has_is_an_error);
 	ADD_TEST(names_in_rdata_are_decompressed);

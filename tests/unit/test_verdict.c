@@ -353,6 +353,10 @@ static const struct host_row {
     {"f16_addresses_speak_before_a_secure_denial", MX " A insecure 192.0.2.1\n" MX " AAAA secure",
 	BOTH, V1(POLICY__OPPORTUNISTIC), V1(HOST_REASON__ADDRESS_NOT_SECURE),
 	V1(TLSA_STATUS__TLSA_NOT_QUERIED), V1(STATUS__INSECURE), "", 0, false, 25},
+    {"f16_addresses_of_the_other_family_speak_before_a_secure_denial",
+	MX " A secure\n" MX " AAAA insecure 2001:db8::1", BOTH, V1(POLICY__OPPORTUNISTIC),
+	V1(HOST_REASON__ADDRESS_NOT_SECURE), V1(TLSA_STATUS__TLSA_NOT_QUERIED),
+	V1(STATUS__INSECURE), "", 0, false, 25},
     {"g02_the_port_is_in_the_owner_name", SECURE_HOST "_2525._tcp." MX " TLSA secure 3 1 1 32",
 	BOTH ", _2525._tcp." MX " TLSA", V1(POLICY__DANE), V1(HOST_REASON__TLSA_USABLE),
 	V1(TLSA_STATUS__TLSA_SECURE), V1(STATUS__SECURE), MX, 1, false, 2525},
@@ -434,7 +438,7 @@ static void f16_each_address_keeps_the_status_of_its_family(void **state)
 }
 
 /* 33 records, each usable: over the limit the host is not used, never with part of the set. */
-static void tlsa_records_over_the_limit_are_unreachable_not_cut(void **state)
+static void d10_tlsa_records_over_the_limit_are_unreachable_not_cut(void **state)
 {
 	(void)state;
 	for (unsigned count = 32; count <= 33; count++) {
@@ -868,7 +872,7 @@ int main(void)
 	ADD_ROWS(route_rows, route_row_holds);
 	ADD_ROWS(plan_rows, plan_row_holds);
 	ADD_TEST(f16_each_address_keeps_the_status_of_its_family);
-	ADD_TEST(tlsa_records_over_the_limit_are_unreachable_not_cut);
+	ADD_TEST(d10_tlsa_records_over_the_limit_are_unreachable_not_cut);
 	ADD_TEST(g06_j05_digest_the_administrator_dropped_leaves_tls_mandatory);
 	ADD_TEST(addresses_over_the_limit_are_cut);
 	ADD_TEST(e02_mx_over_the_limit_are_the_least_preferred);
