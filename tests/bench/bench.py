@@ -24,12 +24,14 @@ sys.path[:0] = [str(HERE.parent / "system"), str(HERE.parent / "world")]
 
 from conftest import BUILD, WORLD, Daemon, wait_for  # noqa: E402
 import dns.message  # noqa: E402
+import oracle  # noqa: E402
 import resolverd_pb2 as pb  # noqa: E402
 from wire import Client  # noqa: E402
 
 QUICK = "--quick" in sys.argv
 HOT_ROUNDS, HOT_SECONDS, COLD_ROUNDS = (3, 0.5, 1) if QUICK else (7, 1, 5)
 ROUTES = 10_000 if QUICK else 100_000
+ONE_OFF = (2_000, 10_000) if QUICK else (10_000, 50_000, 100_000)
 IN_FLIGHT = 256
 COLD_LIMIT_S = 300
 RECORDED_ID = 16384  # as long as the ids of the load client, so that all responses have one length
@@ -144,34 +146,8 @@ def hosts_of(daemon, names):
     return sorted(hosts)
 
 
-UNBOUND_CONFIG = """server:
- interface: {address}
- port: 53
- num-threads: 1
- chroot: ""
- username: ""
- directory: "{directory}"
- pidfile: ""
- use-syslog: no
- logfile: "{directory}/unbound.log"
- root-hints: "{world}/root.hints"
- trust-anchor-file: "{world}/root.key"
- do-not-query-localhost: no
- access-control: 127.0.0.0/8 allow
- module-config: "validator iterator"
- outgoing-range: 4096
- num-queries-per-thread: 4096
- outgoing-num-tcp: 256
- so-rcvbuf: 4m
- so-sndbuf: 4m
- val-sig-skew-min: 0
- val-sig-skew-max: 0
- harden-algo-downgrade: no
- aggressive-nsec: yes
- minimal-responses: no
-remote-control:
- control-enable: no
-"""
+# Caches of the size a worker gives libunbound, room for bursts.
+UNBOUND_EXTRA = [("rrset-cache-size", "32m"), ("msg-cache-size", "16m"), ("so-rcvbuf", "4m"), ("so-sndbuf", "4m")]
 
 
 def unbound_answers():
@@ -188,10 +164,9 @@ def unbound_answers():
 
 def ask_unbound(questions, directory):
     """Seconds for the questions, IN_FLIGHT at a time, by dnsperf; a cold unbound with one thread and a worker's options."""
-    config, path = directory / "unbound.conf", directory / "questions"
-    config.write_text(UNBOUND_CONFIG.format(address=UNBOUND_ADDRESS, directory=directory, world=WORLD))
+    path = directory / "questions"
     path.write_text("\n".join(questions) + "\n")
-    with running(["unbound", "-d", "-c", config]):
+    with oracle.Unbound(WORLD, directory, UNBOUND_ADDRESS, oracle.worker_settings() + UNBOUND_EXTRA):
         wait_for(unbound_answers, 10)
         command = ["dnsperf", "-s", UNBOUND_ADDRESS, "-d", path, "-n", "1", "-q", str(IN_FLIGHT), "-D", "-b", "4096"]
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -234,6 +209,22 @@ def cold(make, directory):
         f"one worker, as unbound has one thread: {count / one:,.0f} plans/s against the {count / of_distinct:,.0f}/s")
 
 
+# ---- one-off names: what anyone can cause ----
+
+def one_off(make, directory):
+    for kind in ("nsec", "nsec3"):
+        each = []
+        for count in ONE_OFF:
+            names = [f"r{i:06}.one-off-{kind}.net" for i in range(count)]
+            with make() as daemon:
+                seconds = ask_once(daemon, names, directory)
+            each.append(seconds / count)
+            unbound = ask_unbound([f"{name} MX" for name in names], directory)
+            row(f"one_off_{kind}_{count // 1000}k_vs_unbound", unbound / seconds,
+                f"{count:,} names below one wildcard, {each[-1] * 1e6:.0f} us each; unbound, one thread: {unbound / count * 1e6:.0f} us")
+        row(f"one_off_{kind}_growth", each[-1] / each[0], f"a name among {ONE_OFF[-1]:,} against one among {ONE_OFF[0]:,}")
+
+
 # ---- memory ----
 
 def memory_kb(pids):
@@ -243,14 +234,14 @@ def memory_kb(pids):
 
 
 def memory(make, directory):
-    names = [f"r{i:06}.wildcard-mx.org" for i in range(ROUTES)]
+    names = [f"r{i:06}.one-off-nsec.net" for i in range(ROUTES)]
     size = f"{ROUTES // 1000}k"
     with make() as daemon:
         server_pss = memory_rows(daemon, "idle", "when ready and never asked")
         elapsed = ask_once(daemon, names, directory)
         status = daemon.status()
         assert status["cache_entries"] >= ROUTES, f"only {status['cache_entries']} of {ROUTES} routes are in the cache"
-        full_pss = memory_rows(daemon, size, f"with {ROUTES:,} routes below the wildcard MX of wildcard-mx.org, one host ({elapsed:.1f} s)")
+        full_pss = memory_rows(daemon, size, f"with {ROUTES:,} routes below the wildcard MX of one-off-nsec.net, one host ({elapsed:.1f} s)")
         hosts_of(daemon, names[:: ROUTES // 200])
         row(f"bytes_per_route_{size}", int((full_pss - server_pss) * 1024 / ROUTES), "growth of the server's PSS over routes")
         row("accounted_bytes_per_entry", int(status["cache_bytes"] / status["cache_entries"]), "what the cache counts itself")
@@ -284,6 +275,7 @@ def main():
         print(f"{'figure':28} {'value':>12}   how it was measured ({'quick' if QUICK else 'full'}, {os.cpu_count()} cores)")
         hot(make, directory)
         cold(make, directory)
+        one_off(make, directory)
         memory(make, directory)
     target = BUILD.parent / "bench.json"
     target.write_text(json.dumps(results, indent=1) + "\n")
