@@ -43,6 +43,8 @@ const char *diagnosis_type_text(struct resolverd_memory *arena, unsigned type)
 		return "MX";
 	case TYPE_AAAA:
 		return "AAAA";
+	case TYPE_DNAME:
+		return "DNAME";
 	case TYPE_TLSA:
 		return "TLSA";
 	default:

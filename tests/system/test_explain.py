@@ -86,7 +86,7 @@ def test_explain_agrees_with_plan(daemon, scenario):
         [("host", h["name"], h["policy"], h["reason"]) for h in fresh["hosts"]]
     for step in hosts[:16]:
         types = [lookup["type"] for lookup in step["lookups"]]
-        assert types[:2] == ["A", "AAAA"] and set(types[2:]) <= {"CNAME", "TLSA"}, types
+        assert types[:2] == ["A", "AAAA"] and set(types[2:]) <= {"CNAME", "DNAME", "TLSA"}, types
     assert all(not step["lookups"] for step in hosts[16:])
 
 
