@@ -2,11 +2,13 @@
 #include "resolverd/anchor/probe.h"
 
 #include <arpa/nameser.h>
+#include <errno.h>
 #include <event2/event.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <unbound-event.h>
 #include <unbound.h>
+
+#include "resolverd/base/unbound.h"
 
 #define TYPE_DNSKEY 48
 
@@ -18,47 +20,24 @@ struct probe {
 	size_t why_bytes;
 };
 
-static bool set(struct probe *probe, struct ub_ctx *ctx, const char *name, const char *value)
+static int set_all(struct ub_ctx *ctx, const struct config *config, const char *file,
+    const char *hold_down, char *error, size_t error_bytes)
 {
-	int r = ub_ctx_set_option(ctx, name, value);
+	int r = unbound_apply(ctx, config, error, error_bytes);
 	if (r == 0)
-		return true;
-	probe->result = PROBE_REFUSED;
-	snprintf(probe->why, probe->why_bytes, "libunbound refuses %s %s (%s)", name, value,
-	    ub_strerror(r));
-	return false;
-}
-
-/* The root is looked up as the workers do; what matters to other names only is left out. */
-static bool set_all(struct probe *probe, struct ub_ctx *ctx, const struct config *config,
-    const char *file, const char *hold_down)
-{
-	const struct {
-		const char *name, *value;
-	} fixed[] = {{"module-config:", "validator iterator"}, {"use-syslog:", "no"},
-	    {"val-sig-skew-min:", "0"}, {"val-sig-skew-max:", "0"},
-	    {"harden-algo-downgrade:", "no"}, {"add-holddown:", hold_down}};
-	for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
-		if (!set(probe, ctx, fixed[i].name, fixed[i].value))
-			return false;
-	for (size_t i = 0; i < config->unbound_count; i++) {
-		char name[64];
-		snprintf(name, sizeof name, "%s:", config->unbound[i].name);
-		if (!set(probe, ctx, name, config->unbound[i].value))
-			return false;
-	}
-	if (config->resolver.forward[0] == NULL &&
-	    !set(probe, ctx, "root-hints:", config->resolver.root_hints))
-		return false;
-	int r = ub_ctx_add_ta_autr(ctx, file);
+		r = unbound_set(ctx, "add-holddown:", hold_down, error, error_bytes);
+	if (r == 0 && config->resolver.forward[0] == NULL)
+		r = unbound_set(
+		    ctx, "root-hints:", config->resolver.root_hints, error, error_bytes);
+	if (r != 0)
+		return r;
+	r = ub_ctx_add_ta_autr(ctx, file);
 	for (char **forward = config->resolver.forward; r == 0 && *forward != NULL; forward++)
 		r = ub_ctx_set_fwd(ctx, *forward);
-	if (r == 0)
-		return true;
-	probe->result = PROBE_REFUSED;
-	snprintf(probe->why, probe->why_bytes, "libunbound refuses resolver.forward (%s)",
-	    ub_strerror(r));
-	return false;
+	if (r != 0)
+		snprintf(
+		    error, error_bytes, "libunbound refuses resolver.forward (%s)", ub_strerror(r));
+	return r == 0 ? 0 : -EINVAL;
 }
 
 static void on_root_keys(
@@ -103,7 +82,9 @@ enum probe_result probe_root(const struct config *config, const char *file, cons
 	    .base = event_base_new(), .result = PROBE_FAILED, .why = why, .why_bytes = why_bytes};
 	struct ub_ctx *ctx = probe.base != NULL ? ub_ctx_create_event(probe.base) : NULL;
 	snprintf(why, why_bytes, "out of memory");
-	if (ctx != NULL && set_all(&probe, ctx, config, file, hold_down))
+	if (ctx != NULL && set_all(ctx, config, file, hold_down, why, why_bytes) != 0)
+		probe.result = PROBE_REFUSED;
+	else if (ctx != NULL)
 		look_up(&probe, ctx, config->resolver.deadline_ms);
 	ub_ctx_delete(ctx);
 	if (probe.base != NULL)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The real unbound daemon on the world, with the settings that a worker gives libunbound.
 
-The settings are read out of the table of resolverd/worker/resolver.c, so that there is one place that says what they are. What a worker
+The settings are read out of the table of resolverd/base/unbound.c, so that there is one place that says what they are. What a worker
 computes (the sizes of its caches, cache-max-ttl) changes no verdict and keeps unbound's default here.
 """
 
@@ -13,7 +13,7 @@ import time
 
 import process
 
-SOURCE = pathlib.Path(__file__).resolve().parents[2] / "resolverd" / "worker" / "resolver.c"
+SOURCE = pathlib.Path(__file__).resolve().parents[2] / "resolverd" / "base" / "unbound.c"
 ROW = re.compile(r'\{"([a-z0-9-]+):",\s*"([^"]*)"\}')
 READY_TIMEOUT_S = 10
 
