@@ -118,6 +118,16 @@ RESOLVERD_API const char *resolverd_outcome_text(enum resolverd_outcome outcome)
 
 struct resolverd_memory; /* of the library */
 
+/* A message as it was signed, to keep or pass on: proto/resolverd.proto, docs/PROTOCOL.md. */
+struct resolverd_signed {
+	const uint8_t *message;
+	size_t message_bytes;
+	const uint8_t *signature;
+	size_t signature_bytes;
+	const uint8_t *key_id;
+	size_t key_id_bytes;
+};
+
 struct resolverd_address {
 	uint8_t ip[16];  /* network order, the first ip_bytes of them */
 	size_t ip_bytes; /* 4 or 16 */
@@ -182,10 +192,13 @@ struct resolverd_plan {
 	size_t host_count;
 	const char *const *key_ids; /* of the online keys that signed, hex */
 	size_t key_id_count;
-	uint64_t validated_at_ms;        /* oldest answer used */
-	uint64_t expires_at_ms;          /* use the plan only while now is before this */
-	uint64_t expires_in_s;           /* at the time of the check, rounded down */
-	struct resolverd_memory *memory; /* of the library */
+	uint64_t validated_at_ms;               /* oldest answer used */
+	uint64_t expires_at_ms;                 /* use the plan only while now is before this */
+	uint64_t expires_in_s;                  /* at the time of the check, rounded down */
+	struct resolverd_memory *memory;        /* of the library */
+	const struct resolverd_signed *answers; /* those used: the route, then its hosts */
+	size_t answer_count;
+	const struct resolverd_signed *delegations; /* of the keys in key_ids, in that order */
 };
 
 struct resolverd_rdata {
@@ -218,6 +231,17 @@ struct resolverd_records {
 	uint64_t validated_at_ms;
 	uint64_t expires_at_ms;
 	uint64_t expires_in_s;
+	const char *key_id;
+	struct resolverd_memory *memory; /* of the library */
+	struct resolverd_signed signed_answer;
+	struct resolverd_signed delegation; /* of key_id */
+};
+
+/* The daemon's word that the record with this hash existed then (docs/EVIDENCE.md). */
+struct resolverd_seal {
+	const uint8_t *bytes; /* a serialized SignedSeal of proto/resolverd.proto */
+	size_t count;
+	uint64_t sealed_at_ms;
 	const char *key_id;
 	struct resolverd_memory *memory; /* of the library */
 };
@@ -263,6 +287,7 @@ struct resolverd_daemon_status {
 RESOLVERD_API void resolverd_plan_free(struct resolverd_plan *plan);
 RESOLVERD_API void resolverd_host_free(struct resolverd_host *host); /* not for hosts of a plan */
 RESOLVERD_API void resolverd_records_free(struct resolverd_records *records);
+RESOLVERD_API void resolverd_seal_free(struct resolverd_seal *seal);
 RESOLVERD_API void resolverd_daemon_status_free(struct resolverd_daemon_status *status);
 
 /* ---- client ---- */
@@ -311,6 +336,10 @@ RESOLVERD_API RESOLVERD_CHECK int resolverd_host(struct resolverd_client *client
 RESOLVERD_API RESOLVERD_CHECK int resolverd_records(struct resolverd_client *client,
     const char *name, unsigned type, int timeout_ms, struct resolverd_records **ret_records);
 
+/* Have the daemon sign that a record existed now: hash is its BLAKE2b-256. */
+RESOLVERD_API RESOLVERD_CHECK int resolverd_seal(struct resolverd_client *client,
+    const uint8_t hash[32], int timeout_ms, struct resolverd_seal **ret_seal);
+
 /* What the daemon says about itself. */
 RESOLVERD_API RESOLVERD_CHECK int resolverd_status(
     struct resolverd_client *client, int timeout_ms, struct resolverd_daemon_status **ret_status);
@@ -328,6 +357,8 @@ RESOLVERD_API RESOLVERD_CHECK int resolverd_submit_host(struct resolverd_client 
     const char *name, unsigned port, unsigned deadline_ms, uint64_t *ret_id);
 RESOLVERD_API RESOLVERD_CHECK int resolverd_submit_records(struct resolverd_client *client,
     const char *name, unsigned type, unsigned deadline_ms, uint64_t *ret_id);
+RESOLVERD_API RESOLVERD_CHECK int resolverd_submit_seal(
+    struct resolverd_client *client, const uint8_t hash[32], uint64_t *ret_id);
 RESOLVERD_API RESOLVERD_CHECK int resolverd_submit_status(
     struct resolverd_client *client, uint64_t *ret_id);
 
@@ -353,6 +384,8 @@ RESOLVERD_API RESOLVERD_CHECK int resolverd_take_host(
     struct resolverd_client *client, uint64_t id, struct resolverd_host **ret_host);
 RESOLVERD_API RESOLVERD_CHECK int resolverd_take_records(
     struct resolverd_client *client, uint64_t id, struct resolverd_records **ret_records);
+RESOLVERD_API RESOLVERD_CHECK int resolverd_take_seal(
+    struct resolverd_client *client, uint64_t id, struct resolverd_seal **ret_seal);
 RESOLVERD_API RESOLVERD_CHECK int resolverd_take_status(
     struct resolverd_client *client, uint64_t id, struct resolverd_daemon_status **ret_status);
 
