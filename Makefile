@@ -22,7 +22,7 @@ WIRE_LIBS = $(call pkg,--libs,libprotobuf-c libsodium)
 DAEMON_LIBS = $(call pkg,--libs,libunbound libevent_core libconfuse) $(WIRE_LIBS) -lresolv
 CLIENT_LIBS = $(call pkg,--libs,libidn2) $(WIRE_LIBS)
 TLS_LIBS = $(call pkg,--libs,libssl libcrypto)
-TOOL_LIBS = $(call pkg,--libs,jansson) $(TLS_LIBS) $(CLIENT_LIBS)
+TOOL_LIBS = $(call pkg,--libs,jansson ldns) $(TLS_LIBS) $(CLIENT_LIBS)
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(1)))
 GENERATED := $(BUILD)/gen/resolverd.pb-c.o $(BUILD)/gen/worker.pb-c.o
@@ -31,12 +31,15 @@ DAEMON := $(call objects,resolverd/base/*.c resolverd/supervisor/*.c resolverd/s
 	resolverd/anchor/*.c)
 CLIENT := $(call objects,client/lib/*.c)
 CLIENT_TLS := $(call objects,client/openssl/*.c proto/tlsa_set.c)
+EVIDENCE := $(call objects,client/evidence/*.c) $(BUILD)/gen/evidence.pb-c.o
 CTL := $(call objects,client/ctl/*.c)
 BENCH := $(patsubst tests/bench/%.c,$(BUILD)/bench-%,$(wildcard tests/bench/*.c))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 
+CLIENT_ARCHIVES := $(foreach name,-evidence -openssl,$(BUILD)/libresolverd$(name).a) $(BUILD)/libresolverd.a
 PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl
-LIBRARIES := $(foreach name,libresolverd libresolverd-openssl,$(BUILD)/$(name).so.0 $(BUILD)/$(name).a)
+LIBRARIES := $(foreach name,libresolverd libresolverd-openssl,$(BUILD)/$(name).so.0 $(BUILD)/$(name).a) \
+	$(BUILD)/libresolverd-evidence.a
 
 .PHONY: all deps demo test unit system asan lint format bench install clean
 all: $(PROGRAMS) $(LIBRARIES)
@@ -53,7 +56,7 @@ test: deps
 	@$(MAKE) --no-print-directory unit system
 unit: $(UNIT_TESTS)
 	@set -e; for t in $(UNIT_TESTS); do $$t; done
-system: all $(BUILD)/gen/resolverd_pb2.py
+system: all $(BUILD)/gen/resolverd_pb2.py $(BUILD)/gen/evidence_pb2.py $(BUILD)/tests/record-delivery
 	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py -- $(PYTHON) -m pytest -q -p no:cacheprovider \
 		tests/system tests/world
 
@@ -62,7 +65,7 @@ asan:
 
 $(BUILD)/resolverd: $(BUILD)/obj/resolverd/main.o $(BUILD)/libdaemon.a $(BUILD)/libwire.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
-$(BUILD)/resolverctl: $(CTL) $(BUILD)/libresolverd-openssl.a $(BUILD)/libresolverd.a
+$(BUILD)/resolverctl: $(CTL) $(CLIENT_ARCHIVES)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
 $(BUILD)/libresolverd.so.0: $(CLIENT) $(WIRE) client/lib/exports.map
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libresolverd.so.0 \
@@ -74,19 +77,22 @@ $(BUILD)/libresolverd-openssl.so.0: $(CLIENT_TLS) client/openssl/exports.map
 	ln -sf libresolverd-openssl.so.0 $(BUILD)/libresolverd-openssl.so
 $(BUILD)/libresolverd.a: $(CLIENT) $(WIRE)
 $(BUILD)/libresolverd-openssl.a: $(CLIENT_TLS)
+$(BUILD)/libresolverd-evidence.a: $(EVIDENCE)
 $(BUILD)/libdaemon.a: $(DAEMON)
 $(BUILD)/libwire.a: $(WIRE)
 $(BUILD)/%.a:
 	rm -f $@ && ar rcs $@ $^
 
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libdaemon.a $(BUILD)/libresolverd-openssl.a \
-		$(BUILD)/libresolverd.a
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libdaemon.a $(CLIENT_ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(TOOL_LIBS) $(DAEMON_LIBS)
+$(BUILD)/tests/record-delivery: $(BUILD)/obj/tests/system/record_delivery.o $(CLIENT_ARCHIVES)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
 $(BUILD)/bench-%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libresolverd.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CLIENT_LIBS)
 
-$(BUILD)/obj/%.o: %.c Makefile $(BUILD)/gen/resolverd.pb-c.h $(BUILD)/gen/worker.pb-c.h
+$(BUILD)/obj/%.o: %.c Makefile $(addprefix $(BUILD)/gen/,resolverd.pb-c.h worker.pb-c.h evidence.pb-c.h)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(BUILD)/gen/%.pb-c.o: $(BUILD)/gen/%.pb-c.c $(BUILD)/gen/resolverd.pb-c.h
@@ -117,8 +123,8 @@ install: all
 	install -m 755 $(BUILD)/resolverd $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(BUILD)/resolverctl $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 client/resolverd.h $(DESTDIR)$(PREFIX)/include/
-	sed 's|"client/resolverd.h"|<resolverd.h>|' client/openssl/resolverd-openssl.h \
-		> $(DESTDIR)$(PREFIX)/include/resolverd-openssl.h
+	set -e; for header in client/openssl/resolverd-openssl.h client/evidence/resolverd-evidence.h; do \
+		sed 's|"client/resolverd.h"|<resolverd.h>|' $$header > $(DESTDIR)$(PREFIX)/include/$${header##*/}; done
 	install -m 644 $(filter %.a,$(LIBRARIES)) $(DESTDIR)$(PREFIX)/lib/
 	install -m 755 $(filter %.so.0,$(LIBRARIES)) $(DESTDIR)$(PREFIX)/lib/
 	set -e; for pc in client/lib/libresolverd client/openssl/libresolverd-openssl; do name=$${pc##*/}; \

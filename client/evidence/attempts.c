@@ -7,6 +7,11 @@
 
 typedef Resolverd__Evidence__V1__Attempt Attempt;
 
+static enum resolverd_verdict verdict_of(const Attempt *attempt)
+{
+	return (enum resolverd_verdict)attempt->verdict;
+}
+
 static const struct resolverd_host *host_of(const struct checker *checker, const char *name)
 {
 	for (size_t i = 0; i < checker->plan->host_count; i++)
@@ -38,15 +43,15 @@ static enum resolverd_match match(
 		chain_bytes[i] = attempt->chain[i].len;
 	}
 	int r = resolverd_match_der(chain, chain_bytes, attempt->n_chain, tlsa, tlsa_count,
-	    host->reference_names, host->reference_name_count,
-	    (time_t)(attempt->verdict_at / 1000), &result);
+	    host->reference_names, host->reference_name_count, (time_t)(attempt->verdict_at / 1000),
+	    &result);
 	if (r != 0) {
 		checker_add(checker, "match", host->name, RESOLVERD_CHECK_FAILED,
 		    "the certificates cannot be read: %s", result.reason);
 		return 0;
 	}
-	bool claims = attempt->verdict == RESOLVERD_AUTHENTICATED ||
-		      attempt->verdict == RESOLVERD_HOST_AUTHENTICATED;
+	bool claims = verdict_of(attempt) == RESOLVERD_AUTHENTICATED ||
+		      verdict_of(attempt) == RESOLVERD_HOST_AUTHENTICATED;
 	bool borne_out = claims == (result.verdict == RESOLVERD_MATCH);
 	checker_add(checker, "match", host->name,
 	    borne_out ? RESOLVERD_CHECK_PASSED : RESOLVERD_CHECK_FAILED, "%s%s",
@@ -55,30 +60,42 @@ static enum resolverd_match match(
 		      : "the record says that the certificate did not match: ",
 	    result.reason);
 	if (borne_out)
-		checker_proves(checker, "the certificates in the record, said to be those of %s, %s",
-		    host->name, claims ? "match its TLSA records" : "match none of its TLSA records");
+		checker_proves(checker,
+		    "the certificates in the record, said to be those of %s, %s", host->name,
+		    claims ? "match its TLSA records" : "match none of its TLSA records");
 	return result.verdict;
 }
 
 /* ---- the verdict ---- */
+
+/* TLS without a match: by the policy, or because no TLSA record turned out usable (RFC 7672 section
+ * 2.2), which is not enough where DANE is mandatory (section 6). */
+static bool may_go_unauthenticated(const struct resolverd_plan *plan,
+    const struct resolverd_host *host, enum resolverd_match matched)
+{
+	if (host->policy != RESOLVERD_DANE)
+		return host->policy != RESOLVERD_UNREACHABLE;
+	return plan->requirement == RESOLVERD_AUDIT ||
+	       (matched == RESOLVERD_UNUSABLE && plan->requirement != RESOLVERD_MANDATORY);
+}
 
 static const char *check_verdict(const struct resolverd_plan *plan,
     const struct resolverd_host *host, const Attempt *attempt, enum resolverd_match matched)
 {
 	bool tls = attempt->tls_version[0] != '\0';
 	bool secure = !plan->has_mx || plan->mx_status == RESOLVERD_SECURE;
-	switch ((enum resolverd_verdict)attempt->verdict) {
+	switch (verdict_of(attempt)) {
 	case RESOLVERD_AUTHENTICATED:
 	case RESOLVERD_HOST_AUTHENTICATED:
 		if (!tls || matched != RESOLVERD_MATCH)
 			return "nothing in the record authenticates the host";
-		return secure == (attempt->verdict == RESOLVERD_AUTHENTICATED)
+		return secure == (verdict_of(attempt) == RESOLVERD_AUTHENTICATED)
 			   ? NULL
 			   : "the status of the MX records allows another verdict only";
 	case RESOLVERD_ENCRYPTED:
 		if (!tls)
 			return "there was no TLS";
-		return host->policy == RESOLVERD_TLS_NO_AUTH || host->policy == RESOLVERD_OPPORTUNISTIC
+		return may_go_unauthenticated(plan, host, matched)
 			   ? NULL
 			   : "the policy of the host does not allow it";
 	case RESOLVERD_CLEARTEXT:
@@ -109,7 +126,7 @@ static void check_attempt(struct checker *checker, const Attempt *attempt)
 {
 	const struct resolverd_plan *plan = checker->plan;
 	const struct resolverd_host *host = host_of(checker, attempt->host);
-	const char *word = resolverd_verdict_text((enum resolverd_verdict)attempt->verdict);
+	const char *word = resolverd_verdict_text(verdict_of(attempt));
 	if (host == NULL) {
 		checker_add(checker, "verdict", attempt->host, RESOLVERD_CHECK_FAILED,
 		    "the plan has no such host");
@@ -120,14 +137,16 @@ static void check_attempt(struct checker *checker, const Attempt *attempt)
 	const char *problem = check_verdict(plan, host, attempt, matched);
 	if (problem == NULL && !has_address(host, &attempt->address))
 		problem = "the address connected to is none of the host";
-	if (problem == NULL &&
-	    (attempt->verdict_at < plan->validated_at_ms || attempt->verdict_at >= plan->expires_at_ms))
+	if (problem == NULL && (attempt->verdict_at < plan->validated_at_ms ||
+				   attempt->verdict_at >= plan->expires_at_ms))
 		problem = "the plan was not in time then";
 	checker_add(checker, "verdict", host->name,
 	    problem == NULL ? RESOLVERD_CHECK_PASSED : RESOLVERD_CHECK_FAILED,
 	    "%s under policy %s%s%s%s", word, resolverd_policy_text(host->policy),
 	    attempt->tls_version[0] != '\0' ? ", " : "", attempt->tls_version,
-	    problem == NULL ? "" : checker_text(checker, memory_printf(checker->arena, ": %s", problem)));
+	    problem == NULL
+		? ""
+		: checker_text(checker, memory_printf(checker->arena, ": %s", problem)));
 }
 
 void attempts_check(struct checker *checker)

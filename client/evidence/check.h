@@ -17,19 +17,19 @@ struct checker {
 	struct trusted_keys trusted;
 	struct dnssec *dnssec;
 	struct next_hop hop;
-	uint64_t used_at_ms;         /* when the plan was used first */
-	struct resolverd_plan *plan; /* made again from the signed answers; NULL: not possible */
+	uint64_t used_at_ms;            /* when the plan was used first */
+	struct resolverd_plan *plan;    /* made again from the signed answers; NULL: not possible */
 	bool insecure_by_configuration; /* an answer says so (RFC 7646) */
 	struct resolverd_evidence_report *report;
 	struct resolverd_evidence_check *checks;
 	const char **proves, **limits;
 };
 
-/* text is copied with every octet that is not printable ASCII replaced: it may come from the file. */
+/* text is copied with every octet that is not printable ASCII replaced: it may come from the file.
+ */
 [[gnu::format(printf, 5, 6)]] void checker_add(struct checker *checker, const char *name,
     const char *about, enum resolverd_check_result result, const char *format, ...);
-[[gnu::format(printf, 2, 3)]] void checker_proves(
-    struct checker *checker, const char *format, ...);
+[[gnu::format(printf, 2, 3)]] void checker_proves(struct checker *checker, const char *format, ...);
 const char *checker_text(struct checker *checker, const char *text);
 
 /* The facts of the plan's route. */

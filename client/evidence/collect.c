@@ -153,9 +153,8 @@ static bool final_name(const struct resolverd_records *records, char ret_name[NA
 	for (size_t i = 0; i < records->chain_count; i++) {
 		const struct resolverd_rrset *alias = &records->chain[i];
 		if (alias->type == TYPE_CNAME &&
-		    (alias->rdata_count != 1 ||
-			name_from_wire(alias->rdata[0].bytes, alias->rdata[0].count, ret_name) !=
-			    NAME_OK))
+		    (alias->rdata_count != 1 || name_from_wire(alias->rdata[0].bytes,
+						    alias->rdata[0].count, ret_name) != NAME_OK))
 			return false;
 	}
 	return true;
@@ -380,8 +379,8 @@ int resolverd_evidence_seal(
 
 static uint8_t *format(const struct resolverd_evidence *evidence, size_t *ret_count)
 {
-	Resolverd__V1__SignedSeal *seal = resolverd__v1__signed_seal__unpack(
-	    NULL, evidence->seal->count, evidence->seal->bytes);
+	Resolverd__V1__SignedSeal *seal =
+	    resolverd__v1__signed_seal__unpack(NULL, evidence->seal->count, evidence->seal->bytes);
 	uint8_t *bytes = seal == NULL ? NULL
 				      : evidence_format(evidence->record, evidence->record_bytes,
 					    seal, ret_count);

@@ -21,7 +21,8 @@ static const ldns_rr *record_of(const struct entry *entry)
 static bool has_type(const struct entry *entry, unsigned type)
 {
 	const ldns_rr *rr = record_of(entry);
-	const ldns_rdf *bitmap = entry->type == TYPE_NSEC ? ldns_rr_rdf(rr, 1) : ldns_nsec3_bitmap(rr);
+	const ldns_rdf *bitmap =
+	    entry->type == TYPE_NSEC ? ldns_rr_rdf(rr, 1) : ldns_nsec3_bitmap(rr);
 	return bitmap != NULL && ldns_nsec_bitmap_covers_type(bitmap, (ldns_rr_type)type);
 }
 
@@ -200,7 +201,8 @@ static bool next_hash(const struct entry *nsec3, char ret_hash[64])
 	if (length <= 0 || length > 63)
 		return false;
 	for (int i = 0; i < length; i++)
-		ret_hash[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] - 'A' + 'a' : text[i]);
+		ret_hash[i] =
+		    (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] - 'A' + 'a' : text[i]);
 	ret_hash[length] = '\0';
 	ret_hash[strcspn(ret_hash, "=")] = '\0';
 	return true;
@@ -266,8 +268,8 @@ static enum denial nsec3_denial_by(
 		return denies_type_at(nsec3, name, type) ? DENIED_TYPE : DENIED_NOT;
 	if (is_parent_side(nsec3) || has_type(nsec3, TYPE_DNAME))
 		return DENIED_NOT;
-	const struct entry *closer = nsec3_covering(
-	    dnssec, hashing, name_last_labels(name, name_labels(encloser) + 1));
+	const struct entry *closer =
+	    nsec3_covering(dnssec, hashing, name_last_labels(name, name_labels(encloser) + 1));
 	if (closer == NULL || !star_of(encloser, star))
 		return DENIED_NOT;
 	if (ldns_nsec3_optout(record_of(closer)))

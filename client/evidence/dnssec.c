@@ -115,8 +115,8 @@ static ldns_rr *rr_make(const char *owner, unsigned type, const ProtobufCBinaryD
 	return NULL;
 }
 
-static bool add_rr(ldns_rr_list *list, const char *owner, unsigned type,
-    const ProtobufCBinaryData *rdata)
+static bool add_rr(
+    ldns_rr_list *list, const char *owner, unsigned type, const ProtobufCBinaryData *rdata)
 {
 	ldns_rr *rr = rr_make(owner, type, rdata);
 	if (rr == NULL)
@@ -184,8 +184,8 @@ void dnssec_add(struct dnssec *dnssec, const Resolverd__V1__Rrset *rrset)
 	for (size_t i = 0; good && i < rrset->n_rdata; i++)
 		good = add_rdata(entry, &rrset->rdata[i], i);
 	for (size_t i = 0; good && i < rrset->n_rrsig; i++)
-		good = add_rr(
-		    entry->signatures, entry->owner, LDNS_RR_TYPE_RRSIG, &rrset->rrsig[i]);
+		good =
+		    add_rr(entry->signatures, entry->owner, LDNS_RR_TYPE_RRSIG, &rrset->rrsig[i]);
 	if (!good) {
 		entry_free(entry);
 		return;
@@ -285,8 +285,8 @@ static bool names_key(const ldns_rr *record, const ldns_rr *key)
 	return ldns_rr_compare_ds(record, key);
 }
 
-static bool verify_by(struct dnssec *dnssec, const struct entry *entry, const ldns_rr *signature,
-    ldns_rr *key)
+static bool verify_by(
+    struct dnssec *dnssec, const struct entry *entry, const ldns_rr *signature, ldns_rr *key)
 {
 	if (number8(signature, 1) != number8(key, 2) ||
 	    number16(signature, 6) != ldns_calc_keytag(key) ||
@@ -294,8 +294,8 @@ static bool verify_by(struct dnssec *dnssec, const struct entry *entry, const ld
 		return false;
 	ldns_rr_list *keys = ldns_rr_list_new(), *used = ldns_rr_list_new();
 	bool good = keys != NULL && used != NULL && ldns_rr_list_push_rr(keys, key) &&
-		    ldns_verify_rrsig_keylist_time(
-			entry->rrs, signature, keys, dnssec->at, used) == LDNS_STATUS_OK;
+		    ldns_verify_rrsig_keylist_time(entry->rrs, signature, keys, dnssec->at, used) ==
+			LDNS_STATUS_OK;
 	ldns_rr_list_free(keys);
 	ldns_rr_list_free(used);
 	return good;
@@ -325,8 +325,8 @@ static bool is_vouched_for(
 }
 
 /* The keys of a zone are signed by one of their own that is vouched for (RFC 4035 section 5.2). */
-static bool is_signed_by_vouched_key(struct dnssec *dnssec, const struct entry *entry,
-    const ldns_rr *signature, unsigned depth)
+static bool is_signed_by_vouched_key(
+    struct dnssec *dnssec, const struct entry *entry, const ldns_rr *signature, unsigned depth)
 {
 	for (size_t i = 0; i < ldns_rr_list_rr_count(entry->rrs); i++) {
 		ldns_rr *key = ldns_rr_list_rr(entry->rrs, i);
@@ -366,16 +366,14 @@ static bool fits(
 	if ((entry->type == TYPE_DS && is_apex) || (entry->type == TYPE_DNSKEY && !is_apex))
 		return false;
 	unsigned labels = name_labels(entry->owner) - (strncmp(entry->owner, "*.", 2) == 0);
-	return number8(signature, 2) <= labels &&
-	       number8(signature, 2) >= name_labels(ret_signer);
+	return number8(signature, 2) <= labels && number8(signature, 2) >= name_labels(ret_signer);
 }
 
 static bool entry_accept(struct entry *entry, const ldns_rr *signature, const char *signer)
 {
 	entry->signer = strdup(signer);
 	entry->labels = number8(signature, 2);
-	entry->expires_at =
-	    (time_t)ldns_rdf2native_int32(ldns_rr_rrsig_expiration(signature));
+	entry->expires_at = (time_t)ldns_rdf2native_int32(ldns_rr_rrsig_expiration(signature));
 	return entry->signer != NULL;
 }
 
@@ -460,11 +458,12 @@ static const struct entry *find_made_alias(struct dnssec *dnssec, const char *na
 		if (dname == NULL ||
 		    name_from_wire(dname->rdata[0].bytes, dname->rdata[0].count, target) != NAME_OK)
 			continue;
-		size_t kept = strcmp(above, ".") == 0 ? strlen(name)
-						      : strlen(name) - strlen(above) - 1;
+		size_t kept =
+		    strcmp(above, ".") == 0 ? strlen(name) : strlen(name) - strlen(above) - 1;
 		snprintf(made, sizeof made, "%.*s%s%s", (int)kept, name,
 		    strcmp(target, ".") == 0 ? "" : ".", strcmp(target, ".") == 0 ? "" : target);
-		for (const struct entry *entry = dnssec->entries; entry != NULL; entry = entry->next)
+		for (const struct entry *entry = dnssec->entries; entry != NULL;
+		     entry = entry->next)
 			if (entry->type == TYPE_CNAME && strcmp(entry->owner, name) == 0 &&
 			    name_from_wire(entry->rdata[0].bytes, entry->rdata[0].count, target) ==
 				NAME_OK &&
@@ -488,8 +487,9 @@ static struct dnssec_answer absent_or_insecure(
 		answer.proof = PROVEN_SECURE;
 		answer.no_such_name = denial == DENIED_NAME;
 	} else {
-		answer.why = "no chain of signatures from the root's keys, valid at that time, leads "
-			     "to these records or to their absence";
+		answer.why =
+		    "no chain of signatures from the root's keys, valid at that time, leads "
+		    "to these records or to their absence";
 	}
 	return answer;
 }
@@ -498,8 +498,7 @@ static struct dnssec_answer absent_or_insecure(
 static const char *target_of(struct dnssec *dnssec, const struct entry *alias)
 {
 	char target[NAME_TEXT_MAX];
-	if (alias->rdata[0].count == 0 ||
-	    ldns_rr_list_rr_count(alias->rrs) != 1 ||
+	if (alias->rdata[0].count == 0 || ldns_rr_list_rr_count(alias->rrs) != 1 ||
 	    name_from_wire(alias->rdata[0].bytes, alias->rdata[0].count, target) != NAME_OK)
 		return NULL;
 	for (const struct entry *entry = dnssec->entries; entry != NULL; entry = entry->next)
@@ -536,5 +535,6 @@ struct dnssec_answer dnssec_lookup(struct dnssec *dnssec, const char *name, unsi
 			return absent_or_insecure(dnssec, name, type, i > 0);
 		name = target;
 	}
-	return (struct dnssec_answer){.final_name = name, .why = "the chain of aliases is too long"};
+	return (struct dnssec_answer){
+	    .final_name = name, .why = "the chain of aliases is too long"};
 }

@@ -27,7 +27,7 @@ struct entry {
 	ldns_rr_list *rrs, *signatures;
 	struct dnssec_rdata *rdata; /* as given, one each of rrs */
 	enum entry_state state;
-	char *signer;     /* GOOD: the zone */
+	char *signer;    /* GOOD: the zone */
 	unsigned labels; /* GOOD: of the signature; fewer than the owner's: from a wildcard */
 	time_t expires_at;
 };
@@ -46,7 +46,8 @@ enum denial {
 	DENIED_NOT,
 	DENIED_TYPE,   /* no such type at the name, be it by a wildcard */
 	DENIED_NAME,   /* no such name */
-	DENIED_OPTOUT, /* no signed name; an unsigned delegation may be there (RFC 5155 section 6) */
+	DENIED_OPTOUT, /* no signed name; an unsigned delegation may be there (RFC 5155 section 6)
+			*/
 };
 
 /* What the good NSEC and NSEC3 records of the store prove of a name that has no such records. */

@@ -46,7 +46,8 @@ static bool mx_is_among(
 {
 	for (size_t i = 0; i < answer->rdata_count; i++) {
 		const struct dnssec_rdata *mx = &answer->rdata[i];
-		if (mx->count > 3 && (unsigned)(mx->bytes[0] << 8 | mx->bytes[1]) == host->preference &&
+		if (mx->count > 3 &&
+		    (unsigned)(mx->bytes[0] << 8 | mx->bytes[1]) == host->preference &&
 		    name_from_wire(mx->bytes + 2, mx->count - 2, name) == NAME_OK &&
 		    strcmp(name, host->name) == 0)
 			return true;
@@ -89,8 +90,7 @@ void facts_check_route(struct checker *checker)
 	const struct resolverd_plan *plan = checker->plan;
 	if (!plan->has_mx)
 		return;
-	struct dnssec_answer answer =
-	    dnssec_lookup(checker->dnssec, checker->hop.name, TYPE_MX);
+	struct dnssec_answer answer = dnssec_lookup(checker->dnssec, checker->hop.name, TYPE_MX);
 	if (!compare_status(checker, "mx", NULL, plan->mx_status, &answer))
 		return;
 	const char *problem = compare_route(plan, &answer);
@@ -98,9 +98,9 @@ void facts_check_route(struct checker *checker)
 		checker_add(checker, "mx", NULL, RESOLVERD_CHECK_FAILED, "%s", problem);
 		return;
 	}
-	checker_add(checker, "mx", NULL, RESOLVERD_CHECK_PASSED,
-	    "%s %s, signed up to the root%s%s", answer.exists ? "the MX records of" : "no MX records at",
-	    checker->hop.name, answer.aliased ? ", by way of aliases at " : "",
+	checker_add(checker, "mx", NULL, RESOLVERD_CHECK_PASSED, "%s %s, signed up to the root%s%s",
+	    answer.exists ? "the MX records of" : "no MX records at", checker->hop.name,
+	    answer.aliased ? ", by way of aliases at " : "",
 	    answer.aliased ? answer.final_name : "");
 	checker_proves(checker, "the DNS gave %s %s", checker->hop.name,
 	    answer.exists ? "these MX hosts" : "no MX hosts");
@@ -219,15 +219,16 @@ static void check_present(struct checker *checker, const struct resolverd_host *
 		if (!holds(answer, &host->tlsa[i]))
 			problem = "the plan has a TLSA record that the DNS has not";
 	if (problem != NULL)
-		checker_add(
-		    checker, "tlsa", host->name, RESOLVERD_CHECK_FAILED, "%s", problem);
+		checker_add(checker, "tlsa", host->name, RESOLVERD_CHECK_FAILED, "%s", problem);
 	else
 		checker_add(checker, "tlsa", host->name, RESOLVERD_CHECK_PASSED,
 		    "%zu record%s at %s, signed up to the root", answer->rdata_count,
 		    answer->rdata_count == 1 ? "" : "s", host->tlsa_owner);
 	if (problem == NULL)
-		checker_proves(checker, "the DNS demanded of %s a certificate that matches these "
-		    "TLSA records", host->name);
+		checker_proves(checker,
+		    "the DNS demanded of %s a certificate that matches these "
+		    "TLSA records",
+		    host->name);
 }
 
 static void check_absent(struct checker *checker, const struct resolverd_host *host,
@@ -257,8 +258,8 @@ static void check_tlsa(
 	bool present = host->tlsa_status == RESOLVERD_TLSA_SECURE;
 	if (host->tlsa_status == RESOLVERD_TLSA_NOT_QUERIED)
 		return;
-	struct dnssec_answer answer = lookup_tlsa(checker, host,
-	    present && host->tlsa_base != NULL ? host->tlsa_base : expanded);
+	struct dnssec_answer answer = lookup_tlsa(
+	    checker, host, present && host->tlsa_base != NULL ? host->tlsa_base : expanded);
 	/* Of two candidates one that is insecure makes the whole so. */
 	if (host->tlsa_status == RESOLVERD_TLSA_INSECURE && answer.proof != PROVEN_INSECURE)
 		answer = lookup_tlsa(checker, host, host->name);

@@ -10,8 +10,7 @@
 
 static bool is_known(const ProtobufCMessage *message);
 
-static bool is_field_known(
-    const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
+static bool is_field_known(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
 {
 	const char *at = (const char *)message + field->offset;
 	if (field->type != PROTOBUF_C_TYPE_MESSAGE)
@@ -79,7 +78,8 @@ static const char *parse(const uint8_t *bytes, size_t count, struct evidence_fil
 {
 	if (count > RESOLVERD_EVIDENCE_MAX_BYTES)
 		return "it is larger than 4 MiB";
-	if (count < EVIDENCE_MAGIC_BYTES || memcmp(bytes, EVIDENCE_MAGIC, EVIDENCE_MAGIC_BYTES) != 0)
+	if (count < EVIDENCE_MAGIC_BYTES ||
+	    memcmp(bytes, EVIDENCE_MAGIC, EVIDENCE_MAGIC_BYTES) != 0)
 		return "it does not begin with RESOLVERD-EVIDENCE-1";
 	bytes += EVIDENCE_MAGIC_BYTES;
 	count -= EVIDENCE_MAGIC_BYTES;
@@ -92,8 +92,7 @@ static const char *parse(const uint8_t *bytes, size_t count, struct evidence_fil
 	file->record = V1(record__unpack)(NULL, record->len, record->data);
 	if (file->record == NULL || !is_canonical(&file->record->base, record->data, record->len))
 		return "it is damaged: the record is malformed";
-	crypto_generichash(
-	    file->hash, sizeof file->hash, record->data, record->len, NULL, 0);
+	crypto_generichash(file->hash, sizeof file->hash, record->data, record->len, NULL, 0);
 	return check_limits(file->record);
 }
 

@@ -40,7 +40,7 @@ RESOLVERD_API const char *resolverd_verdict_text(enum resolverd_verdict verdict)
 
 /* What happened at one host of the plan. All is borrowed for the call. */
 struct resolverd_attempt {
-	const char *host;                          /* as the plan names it */
+	const char *host;                        /* as the plan names it */
 	const struct resolverd_address *address; /* NULL: no connection */
 	uint64_t verdict_at_ms;
 	const char *tls_version, *tls_suite; /* as OpenSSL names them; NULL: no TLS */
@@ -73,8 +73,9 @@ RESOLVERD_API RESOLVERD_CHECK int resolverd_evidence_seal(
 
 /* Writes the file: whole and on disk, or not at all. Fails with ARGUMENT when the record is not
  * sealed or the file cannot be written; error then says why. */
-RESOLVERD_API RESOLVERD_CHECK int resolverd_evidence_write(const struct resolverd_evidence *evidence,
-    const char *path, char error[RESOLVERD_EVIDENCE_ERROR_MAX]);
+RESOLVERD_API RESOLVERD_CHECK int resolverd_evidence_write(
+    const struct resolverd_evidence *evidence, const char *path,
+    char error[RESOLVERD_EVIDENCE_ERROR_MAX]);
 
 RESOLVERD_API void resolverd_evidence_free(struct resolverd_evidence *evidence);
 

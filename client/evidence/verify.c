@@ -43,11 +43,11 @@ void checker_add(struct checker *checker, const char *name, const char *about,
 		checker->report->good = false;
 	if (checker->report->check_count == CHECKS_MAX)
 		return;
-	checker->checks[checker->report->check_count++] = (struct resolverd_evidence_check){
-	    .name = name,
-	    .about = about != NULL ? checker_text(checker, about) : NULL,
-	    .result = result,
-	    .text = checker_text(checker, text)};
+	checker->checks[checker->report->check_count++] =
+	    (struct resolverd_evidence_check){.name = name,
+		.about = about != NULL ? checker_text(checker, about) : NULL,
+		.result = result,
+		.text = checker_text(checker, text)};
 }
 
 void checker_proves(struct checker *checker, const char *format, ...)
@@ -76,8 +76,8 @@ static const char *date_of(struct checker *checker, uint64_t ms)
 static bool check_seal(struct checker *checker)
 {
 	struct sealed sealed;
-	const char *problem = verify_seal(
-	    &checker->trusted, checker->file.outer->seal, checker->file.hash, &sealed);
+	const char *problem =
+	    verify_seal(&checker->trusted, checker->file.outer->seal, checker->file.hash, &sealed);
 	if (problem != NULL) {
 		checker_add(checker, "seal", NULL, RESOLVERD_CHECK_FAILED,
 		    "the seal does not hold: %s", problem);
@@ -90,9 +90,8 @@ static bool check_seal(struct checker *checker)
 	checker->report->key_id = id;
 	checker->report->member = checker_text(checker, sealed.key.member);
 	checker->report->sealed_at_ms = sealed.at_ms;
-	checker_add(checker, "seal", NULL, RESOLVERD_CHECK_PASSED,
-	    "sealed %s by member %s, key %s", date_of(checker, sealed.at_ms), sealed.key.member,
-	    id);
+	checker_add(checker, "seal", NULL, RESOLVERD_CHECK_PASSED, "sealed %s by member %s, key %s",
+	    date_of(checker, sealed.at_ms), sealed.key.member, id);
 	checker_proves(checker,
 	    "this record existed, octet for octet, on %s, says the holder of the long-term key",
 	    date_of(checker, sealed.at_ms));
@@ -122,8 +121,8 @@ static void check_times(struct checker *checker, uint64_t now_ms)
 	if (problem != NULL)
 		checker_add(checker, "times", NULL, RESOLVERD_CHECK_FAILED, "%s", problem);
 	else
-		checker_add(checker, "times", NULL, RESOLVERD_CHECK_PASSED,
-		    "made %s, then sealed", date_of(checker, record->made_at));
+		checker_add(checker, "times", NULL, RESOLVERD_CHECK_PASSED, "made %s, then sealed",
+		    date_of(checker, record->made_at));
 }
 
 /* ---- the signed answers ---- */
@@ -148,7 +147,8 @@ static void note_insecure_zones(struct checker *checker)
 	for (size_t i = 0; i < record->n_answers; i++) {
 		Resolverd__V1__Answer *answer = resolverd__v1__answer__unpack(
 		    NULL, record->answers[i]->answer.len, record->answers[i]->answer.data);
-		checker->insecure_by_configuration |= answer != NULL && answer->n_insecure_zones > 0;
+		checker->insecure_by_configuration |=
+		    answer != NULL && answer->n_insecure_zones > 0;
 		resolverd__v1__answer__free_unpacked(answer, NULL);
 	}
 }
@@ -167,9 +167,8 @@ static bool check_answers(struct checker *checker)
 	    .now_ms = checker->used_at_ms,
 	    .arena = checker->arena,
 	    .detail = detail};
-	int r = verifier.keyring == NULL
-		    ? RESOLVERD_ERROR_MEMORY
-		    : view_plan(&verifier, &asked, &response, &checker->plan);
+	int r = verifier.keyring == NULL ? RESOLVERD_ERROR_MEMORY
+					 : view_plan(&verifier, &asked, &response, &checker->plan);
 	if (r != 0) {
 		checker_add(checker, "answers", NULL, RESOLVERD_CHECK_FAILED,
 		    "the signed answers do not verify: %s",
@@ -237,12 +236,15 @@ static void set_limits(struct checker *checker)
 {
 	static const char *const limits[] = {
 	    "that what the record tells is true: which certificates came over the connection, that "
-	    "the host held their key, and what was delivered is the word of the program that made it",
-	    "anything against whoever holds the long-term key: with it any record can be sealed for "
+	    "the host held their key, and what was delivered is the word of the program that made "
+	    "it",
+	    "anything against whoever holds the long-term key: with it any record can be sealed "
+	    "for "
 	    "any time",
 	    "anything against whoever held a key of the DNS from the root down to these names, or "
 	    "has broken one since",
-	    "that the trust anchor and public key given to this check are the right ones of that time",
+	    "that the trust anchor and public key given to this check are the right ones of that "
+	    "time",
 	};
 	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
 		checker->limits[checker->report->limits_count++] = limits[i];
@@ -304,8 +306,7 @@ static time_t seal_time(const Resolverd__V1__SignedSeal *from)
 static bool make_report(struct checker *checker)
 {
 	const Resolverd__Evidence__V1__Record *record = checker->file.record;
-	struct resolverd_evidence_report *report =
-	    memory_alloc(checker->arena, 1, sizeof *report);
+	struct resolverd_evidence_report *report = memory_alloc(checker->arena, 1, sizeof *report);
 	checker->checks = memory_alloc(checker->arena, CHECKS_MAX, sizeof *checker->checks);
 	checker->proves = memory_alloc(checker->arena, SENTENCES_MAX, sizeof *checker->proves);
 	checker->limits = memory_alloc(checker->arena, SENTENCES_MAX, sizeof *checker->limits);
