@@ -12,7 +12,7 @@
 #define TYPE_MX 15u
 #define TYPE_AAAA 28u
 #define TYPE_TLSA 52u
-#define MX_LOOKED_UP 64u
+#define MX_LISTED 64u /* in a route */
 
 /* What status needs and the proof gives. True: go on and compare the data. */
 static bool compare_status(struct checker *checker, const char *name, const char *about,
@@ -41,24 +41,43 @@ static bool compare_status(struct checker *checker, const char *name, const char
 
 /* ---- the route ---- */
 
-static bool mx_is_among(
-    const struct dnssec_answer *answer, const struct resolverd_host *host, char name[NAME_TEXT_MAX])
+/* False: the record is malformed, or a null MX, which beside others means nothing (RFC 7505). */
+static bool parse_mx(const struct dnssec_rdata *rdata, unsigned *ret_preference,
+    char ret_name[NAME_TEXT_MAX])
 {
-	for (size_t i = 0; i < answer->rdata_count; i++) {
-		const struct dnssec_rdata *mx = &answer->rdata[i];
-		if (mx->count > 3 &&
-		    (unsigned)(mx->bytes[0] << 8 | mx->bytes[1]) == host->preference &&
-		    name_from_wire(mx->bytes + 2, mx->count - 2, name) == NAME_OK &&
-		    strcmp(name, host->name) == 0)
+	if (rdata->count < 3 ||
+	    name_from_wire(rdata->bytes + 2, rdata->count - 2, ret_name) != NAME_OK)
+		return false;
+	*ret_preference = (unsigned)(rdata->bytes[0] << 8 | rdata->bytes[1]);
+	return strcmp(ret_name, ".") != 0;
+}
+
+static bool is_in_records(const struct dnssec_answer *answer, const struct resolverd_host *host)
+{
+	char name[NAME_TEXT_MAX];
+	unsigned preference;
+	for (size_t i = 0; i < answer->rdata_count; i++)
+		if (parse_mx(&answer->rdata[i], &preference, name) &&
+		    preference == host->preference && strcmp(name, host->name) == 0)
 			return true;
-	}
+	return false;
+}
+
+static bool is_in_plan(const struct resolverd_plan *plan, const struct dnssec_rdata *rdata)
+{
+	char name[NAME_TEXT_MAX];
+	unsigned preference;
+	if (!parse_mx(rdata, &preference, name))
+		return true;
+	for (size_t i = 0; i < plan->host_count; i++)
+		if (strcmp(plan->hosts[i].name, name) == 0)
+			return true;
 	return false;
 }
 
 static const char *compare_mx_hosts(
     const struct resolverd_plan *plan, const struct dnssec_answer *answer)
 {
-	char name[NAME_TEXT_MAX];
 	if (plan->mx_implicit)
 		return answer->exists ? "the plan has no MX record, and the DNS has some" : NULL;
 	if (!answer->exists)
@@ -68,11 +87,12 @@ static const char *compare_mx_hosts(
 			   ? NULL
 			   : "the plan says null MX, the DNS does not";
 	for (size_t i = 0; i < plan->host_count; i++)
-		if (!mx_is_among(answer, &plan->hosts[i], name))
+		if (!is_in_records(answer, &plan->hosts[i]))
 			return "the plan has a host that is not in the MX records";
-	return plan->host_count < answer->rdata_count && plan->host_count < MX_LOOKED_UP
-		   ? "the plan lacks a host of the MX records"
-		   : NULL;
+	for (size_t i = 0; i < answer->rdata_count && plan->host_count < MX_LISTED; i++)
+		if (!is_in_plan(plan, &answer->rdata[i]))
+			return "the plan lacks a host of the MX records";
+	return NULL;
 }
 
 static const char *compare_route(
