@@ -167,6 +167,11 @@ static void ask_tlsa(struct collector *collector, unsigned port, const char *bas
 		ask(collector, owner, TYPE_TLSA);
 }
 
+static bool is_secure(const struct resolverd_records *records)
+{
+	return records != NULL && records->status == RESOLVERD_SECURE;
+}
+
 static void ask_host(struct collector *collector, const struct resolverd_host *host)
 {
 	char base[NAME_TEXT_MAX], canonical[NAME_TEXT_MAX];
@@ -176,11 +181,13 @@ static void ask_host(struct collector *collector, const struct resolverd_host *h
 		return;
 	const struct resolverd_records *a = ask(collector, host->name, TYPE_A);
 	const struct resolverd_records *aaaa = ask(collector, host->name, TYPE_AAAA);
-	const struct resolverd_records *either = a != NULL ? a : aaaa;
-	if (host->tlsa_status == RESOLVERD_TLSA_NOT_QUERIED || either == NULL ||
-	    !final_name(either, base))
+	const struct resolverd_records *secure = is_secure(a) ? a : is_secure(aaaa) ? aaaa : NULL;
+	if (host->tlsa_status == RESOLVERD_TLSA_NOT_QUERIED)
 		return;
-	ask_tlsa(collector, host->port, base); /* RFC 7672 section 2.2.2: first there */
+	/* RFC 7672 section 2.2.2: first where the aliases lead, if all of that is secure. */
+	if (secure == NULL || !final_name(secure, base))
+		memcpy(base, canonical, sizeof base);
+	ask_tlsa(collector, host->port, base);
 	if (host->tlsa_base == NULL || strcmp(host->tlsa_base, base) != 0)
 		ask_tlsa(collector, host->port, host->name);
 }

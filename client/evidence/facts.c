@@ -42,8 +42,8 @@ static bool compare_status(struct checker *checker, const char *name, const char
 /* ---- the route ---- */
 
 /* False: the record is malformed, or a null MX, which beside others means nothing (RFC 7505). */
-static bool parse_mx(const struct dnssec_rdata *rdata, unsigned *ret_preference,
-    char ret_name[NAME_TEXT_MAX])
+static bool parse_mx(
+    const struct dnssec_rdata *rdata, unsigned *ret_preference, char ret_name[NAME_TEXT_MAX])
 {
 	if (rdata->count < 3 ||
 	    name_from_wire(rdata->bytes + 2, rdata->count - 2, ret_name) != NAME_OK)
@@ -298,5 +298,7 @@ void facts_check_host(struct checker *checker, const struct resolverd_host *host
 	struct dnssec_answer a = dnssec_lookup(checker->dnssec, host->name, TYPE_A);
 	struct dnssec_answer aaaa = dnssec_lookup(checker->dnssec, host->name, TYPE_AAAA);
 	check_addresses(checker, host, &a, &aaaa);
-	check_tlsa(checker, host, a.proof != UNPROVEN ? a.final_name : aaaa.final_name);
+	/* Where the addresses are insecure, only the host's own name is asked for TLSA records. */
+	const char *expanded = a.proof != UNPROVEN ? a.final_name : aaaa.final_name;
+	check_tlsa(checker, host, host->address_status == RESOLVERD_SECURE ? expanded : host->name);
 }
