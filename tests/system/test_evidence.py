@@ -178,7 +178,7 @@ def test_another_long_term_key_proves_nothing(daemon, make_daemon, tmp_path):
 
 
 def test_every_changed_octet_is_found(daemon, tmp_path):
-    """A sample over all parts of a file; tests/unit/test_evidence.c changes every bit of every octet."""
+    """A sample over all parts of a file; tests/unit/test_evidence.c changes each octet."""
     path = deliver(daemon, tmp_path / "e", "dane-ee.org", "mx.dane-ee.org")
     good = path.read_bytes()
     assert verify(path, daemon.public_key)[0] == 0
