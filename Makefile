@@ -11,6 +11,7 @@ CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2
 CFLAGS_debug := -O0 -g
 CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined
 CFLAGS_cov := -O0 -g --coverage
+CFLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wvla \
 	-Wformat=2 -Wundef $(if $(CI),-Werror)
 CFLAGS += -std=gnu2x $(CFLAGS_$(MODE)) $(WARNINGS) -fvisibility=hidden -fPIC -fstack-protector-strong
@@ -41,7 +42,7 @@ PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl
 LIBRARIES := $(foreach name,libresolverd libresolverd-openssl,$(BUILD)/$(name).so.0 $(BUILD)/$(name).a) \
 	$(BUILD)/libresolverd-evidence.a
 
-.PHONY: all deps demo test unit system asan lint format bench install clean
+.PHONY: fuzz fuzz-evidence all deps demo test unit system asan lint format bench install clean
 all: $(PROGRAMS) $(LIBRARIES)
 
 deps:
@@ -59,6 +60,17 @@ unit: $(UNIT_TESTS)
 system: all $(BUILD)/gen/resolverd_pb2.py $(BUILD)/gen/evidence_pb2.py $(BUILD)/tests/record-delivery
 	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py -- $(PYTHON) -m pytest -q -p no:cacheprovider \
 		tests/system tests/world
+
+# Each fuzzer for TIME seconds, beginning with what the tests have of its input.
+TIME ?= 60
+fuzz:
+	@$(MAKE) --no-print-directory MODE=fuzz CC=clang fuzz-evidence
+fuzz-evidence: $(BUILD)/fuzz_evidence
+	mkdir -p $(BUILD)/corpus/evidence
+	$< -max_total_time=$(TIME) -max_len=16384 -timeout=20 -rss_limit_mb=2048 \
+		$(BUILD)/corpus/evidence tests/vectors/evidence
+$(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(CLIENT_ARCHIVES)
+	$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(TOOL_LIBS)
 
 asan:
 	@$(MAKE) --no-print-directory MODE=asan unit system
