@@ -308,7 +308,8 @@ bool denial_of_closer(struct dnssec *dnssec, const char *zone, const char *name,
 	const char *closer = name_last_labels(name, labels + 1);
 	if (closer == NULL)
 		return false;
-	if (nsec_covering(dnssec, zone, name, next) != NULL && !name_is_within(next, closer))
+	/* Of the closer name itself: what covers a name below it may begin there. */
+	if (nsec_covering(dnssec, zone, closer, next) != NULL && !name_is_within(next, closer))
 		return true;
 	const struct entry *nsec3 = NULL;
 	while ((nsec3 = dnssec_next_good(dnssec, nsec3, NULL, TYPE_NSEC3)) != NULL) {
@@ -320,16 +321,17 @@ bool denial_of_closer(struct dnssec *dnssec, const char *zone, const char *name,
 	return false;
 }
 
-bool denial_unsigned_cut(struct dnssec *dnssec, const char *name)
+bool denial_unsigned_cut(struct dnssec *dnssec, const char *zone, const char *name)
 {
 	const struct entry *nsec = NULL;
 	while ((nsec = dnssec_next_good(dnssec, nsec, name, TYPE_NSEC)) != NULL)
-		if (is_own(nsec) && is_parent_side(nsec) && denies_type_at(nsec, name, TYPE_DS))
+		if (is_own(nsec) && strcmp(nsec->signer, zone) == 0 && is_parent_side(nsec) &&
+		    denies_type_at(nsec, name, TYPE_DS))
 			return true;
 	const struct entry *nsec3 = NULL;
 	while ((nsec3 = dnssec_next_good(dnssec, nsec3, NULL, TYPE_NSEC3)) != NULL) {
 		struct hashing hashing = {nsec3->signer, record_of(nsec3)};
-		if (!is_usable(nsec3) || !name_is_within(name, nsec3->signer))
+		if (!is_usable(nsec3) || strcmp(nsec3->signer, zone) != 0)
 			continue;
 		const struct entry *at = nsec3_at(dnssec, &hashing, name);
 		if (at != NULL ? is_parent_side(at) && denies_type_at(at, name, TYPE_DS)

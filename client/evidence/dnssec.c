@@ -433,17 +433,26 @@ static struct entry *find(struct dnssec *dnssec, const char *name, unsigned type
 	return NULL;
 }
 
-/* The delegation above or at the name from where on nothing is signed; NULL: not proven. */
+static bool has_usable_ds(const struct entry *ds)
+{
+	for (size_t i = 0; i < ldns_rr_list_rr_count(ds->rrs); i++)
+		if (is_algorithm_supported(number8(ldns_rr_list_rr(ds->rrs, i), 1)) &&
+		    is_digest_supported(number8(ldns_rr_list_rr(ds->rrs, i), 2)))
+			return true;
+	return false;
+}
+
+/* The delegation above or at the name from where on nothing is signed; NULL: not proven. Down from
+ * the root: it must be the zone that signed delegations lead to that says so. */
 static const char *unsigned_above(struct dnssec *dnssec, const char *name)
 {
+	const char *zone = ".";
 	for (unsigned labels = 1; labels <= name_labels(name); labels++) {
 		const char *cut = name_last_labels(name, labels);
 		const struct entry *ds = dnssec_next_good(dnssec, NULL, cut, TYPE_DS);
-		bool usable = false;
-		for (size_t i = 0; ds != NULL && i < ldns_rr_list_rr_count(ds->rrs); i++)
-			usable |= is_algorithm_supported(number8(ldns_rr_list_rr(ds->rrs, i), 1)) &&
-				  is_digest_supported(number8(ldns_rr_list_rr(ds->rrs, i), 2));
-		if ((ds != NULL && !usable) || (ds == NULL && denial_unsigned_cut(dnssec, cut)))
+		if (ds != NULL && has_usable_ds(ds))
+			zone = cut;
+		else if (ds != NULL || denial_unsigned_cut(dnssec, zone, cut))
 			return cut;
 	}
 	return NULL;

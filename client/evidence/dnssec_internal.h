@@ -55,5 +55,5 @@ enum denial denial_of(struct dnssec *dnssec, const char *name, unsigned type);
 /* They prove that there is no such name, so that a wildcard with this many labels below the star
  * gave the answer (RFC 4035 section 5.3.4, RFC 5155 section 8.8). */
 bool denial_of_closer(struct dnssec *dnssec, const char *zone, const char *name, unsigned labels);
-/* There is a delegation without DS at the name. */
-bool denial_unsigned_cut(struct dnssec *dnssec, const char *name);
+/* The zone delegates the name, and has no DS for it. */
+bool denial_unsigned_cut(struct dnssec *dnssec, const char *zone, const char *name);
