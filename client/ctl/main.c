@@ -20,7 +20,7 @@ static const struct command commands[] = {
     {"plan", "NEXTHOP [--port N]", "how mail may be delivered to a domain or [host]", plan_command},
     {"host", "NAME [--port N]", "addresses and TLSA records of one host", host_command},
     {"lookup", "NAME TYPE", "one RRset with its DNSSEC status", lookup_command},
-    {"verify", "FILE [--trust-anchor FILE]", "check evidence of a delivery, offline", verify_command},
+    {"verify", "FILE", "check evidence, offline (--trust-anchor FILE)", verify_command},
     {"status", "", "what the daemon says about itself", status_command},
 };
 
@@ -208,7 +208,8 @@ int main(int argc, char **argv)
 		r = commands[i].run(&ctl, argc, argv);
 		resolverd_client_free(ctl.client);
 		if (fflush(stdout) != 0 || ferror(stdout))
-			return ctl_report(&(struct ctl){0}, "cannot write the output", EXIT_NOT_NOW);
+			return ctl_report(
+			    &(struct ctl){0}, "cannot write the output", EXIT_NOT_NOW);
 		return r;
 	}
 	return ctl_usage(&ctl, "unknown command \"%s\" (see --help)", argv[0]);

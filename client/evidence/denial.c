@@ -163,11 +163,30 @@ static bool is_of(const struct entry *nsec3, const struct hashing *hashing)
 	       ldns_rdf_compare(ldns_rr_rdf(rr, 3), ldns_rr_rdf(hashing->parameters, 3)) == 0;
 }
 
+/* The next way to hash after that of *at (NULL: the first), in any zone. */
+static bool next_hashing(
+    struct dnssec *dnssec, const struct entry **at, struct hashing *ret_hashing)
+{
+	while ((*at = dnssec_next_good(dnssec, *at, NULL, TYPE_NSEC3)) != NULL) {
+		if (!is_usable(*at))
+			continue;
+		*ret_hashing = (struct hashing){(*at)->signer, record_of(*at)};
+		const struct entry *first = NULL;
+		do
+			first = dnssec_next_good(dnssec, first, NULL, TYPE_NSEC3);
+		while (!is_of(first, ret_hashing));
+		if (first == *at)
+			return true;
+	}
+	return false;
+}
+
 /* The hash as the first label of an owner name has it. */
-static bool hash_of(const struct hashing *hashing, const char *name, char ret_hash[64])
+static bool hash_of(
+    struct dnssec *dnssec, const struct hashing *hashing, const char *name, char ret_hash[64])
 {
 	char text[NAME_TEXT_MAX];
-	ldns_rdf *plain = name_rdf(name);
+	ldns_rdf *plain = dnssec_may_hash(dnssec) ? name_rdf(name) : NULL;
 	ldns_rdf *hash =
 	    plain != NULL ? ldns_nsec3_hash_name_frm_nsec3(hashing->parameters, plain) : NULL;
 	ldns_rdf_deep_free(plain);
@@ -213,7 +232,7 @@ static const struct entry *nsec3_at(
 {
 	char hash[64], owner[64];
 	const struct entry *nsec3 = NULL;
-	if (!hash_of(hashing, name, hash))
+	if (!hash_of(dnssec, hashing, name, hash))
 		return NULL;
 	while ((nsec3 = dnssec_next_good(dnssec, nsec3, NULL, TYPE_NSEC3)) != NULL) {
 		first_label(nsec3->owner, owner);
@@ -228,7 +247,7 @@ static const struct entry *nsec3_covering(
 {
 	char hash[64], owner[64], next[64];
 	const struct entry *nsec3 = NULL;
-	if (!hash_of(hashing, name, hash))
+	if (!hash_of(dnssec, hashing, name, hash))
 		return NULL;
 	while ((nsec3 = dnssec_next_good(dnssec, nsec3, NULL, TYPE_NSEC3)) != NULL) {
 		if (!is_of(nsec3, hashing) || !next_hash(nsec3, next))
@@ -282,10 +301,10 @@ static enum denial nsec3_denial_by(
 
 static enum denial nsec3_denial(struct dnssec *dnssec, const char *name, unsigned type)
 {
-	const struct entry *nsec3 = NULL;
-	while ((nsec3 = dnssec_next_good(dnssec, nsec3, NULL, TYPE_NSEC3)) != NULL) {
-		struct hashing hashing = {nsec3->signer, record_of(nsec3)};
-		if (!is_usable(nsec3) || !name_is_within(name, nsec3->signer))
+	const struct entry *at = NULL;
+	struct hashing hashing;
+	while (next_hashing(dnssec, &at, &hashing)) {
+		if (!name_is_within(name, hashing.zone))
 			continue;
 		enum denial denial = nsec3_denial_by(dnssec, &hashing, name, type);
 		if (denial != DENIED_NOT)
@@ -311,13 +330,12 @@ bool denial_of_closer(struct dnssec *dnssec, const char *zone, const char *name,
 	/* Of the closer name itself: what covers a name below it may begin there. */
 	if (nsec_covering(dnssec, zone, closer, next) != NULL && !name_is_within(next, closer))
 		return true;
-	const struct entry *nsec3 = NULL;
-	while ((nsec3 = dnssec_next_good(dnssec, nsec3, NULL, TYPE_NSEC3)) != NULL) {
-		struct hashing hashing = {nsec3->signer, record_of(nsec3)};
-		if (is_usable(nsec3) && strcmp(nsec3->signer, zone) == 0 &&
+	const struct entry *at = NULL;
+	struct hashing hashing;
+	while (next_hashing(dnssec, &at, &hashing))
+		if (strcmp(hashing.zone, zone) == 0 &&
 		    nsec3_covering(dnssec, &hashing, closer) != NULL)
 			return true;
-	}
 	return false;
 }
 
@@ -328,14 +346,15 @@ bool denial_unsigned_cut(struct dnssec *dnssec, const char *zone, const char *na
 		if (is_own(nsec) && strcmp(nsec->signer, zone) == 0 && is_parent_side(nsec) &&
 		    denies_type_at(nsec, name, TYPE_DS))
 			return true;
-	const struct entry *nsec3 = NULL;
-	while ((nsec3 = dnssec_next_good(dnssec, nsec3, NULL, TYPE_NSEC3)) != NULL) {
-		struct hashing hashing = {nsec3->signer, record_of(nsec3)};
-		if (!is_usable(nsec3) || strcmp(nsec3->signer, zone) != 0)
+	const struct entry *at = NULL;
+	struct hashing hashing;
+	while (next_hashing(dnssec, &at, &hashing)) {
+		if (strcmp(hashing.zone, zone) != 0)
 			continue;
-		const struct entry *at = nsec3_at(dnssec, &hashing, name);
-		if (at != NULL ? is_parent_side(at) && denies_type_at(at, name, TYPE_DS)
-			       : nsec3_denial_by(dnssec, &hashing, name, TYPE_DS) == DENIED_OPTOUT)
+		const struct entry *nsec3 = nsec3_at(dnssec, &hashing, name);
+		if (nsec3 != NULL
+			? is_parent_side(nsec3) && denies_type_at(nsec3, name, TYPE_DS)
+			: nsec3_denial_by(dnssec, &hashing, name, TYPE_DS) == DENIED_OPTOUT)
 			return true;
 	}
 	return false;

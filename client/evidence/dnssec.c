@@ -6,9 +6,10 @@
 
 #include "client/evidence/dnssec_internal.h"
 
-#define ENTRIES_MAX 4096u
+#define ENTRIES_MAX 1024u
 #define RRS_MAX 256u
 #define VERIFICATIONS_MAX 4096u
+#define HASHES_MAX 20000u
 #define DEPTH_MAX 32u /* zones from a name to the root */
 #define CHAIN_MAX 16u
 #define ANCHORS_MAX 16u
@@ -16,7 +17,7 @@
 
 struct dnssec {
 	struct entry *entries;
-	unsigned entry_count, verifications;
+	unsigned entry_count, verifications, hashes;
 	ldns_rr_list *anchors;
 	time_t at, valid_until;
 };
@@ -411,6 +412,11 @@ struct entry *dnssec_next_good(
 		    validate(dnssec, entry, 0))
 			return entry;
 	return NULL;
+}
+
+bool dnssec_may_hash(struct dnssec *dnssec)
+{
+	return dnssec->hashes < HASHES_MAX && ++dnssec->hashes;
 }
 
 time_t dnssec_valid_until(const struct dnssec *dnssec)

@@ -36,6 +36,9 @@ struct entry {
 struct entry *dnssec_next_good(
     struct dnssec *dnssec, const struct entry *after, const char *owner, unsigned type);
 
+/* Counts an NSEC3 hash: false when there were too many. */
+bool dnssec_may_hash(struct dnssec *dnssec);
+
 /* Labels of a name; the root has none. */
 unsigned name_labels(const char *name);
 /* name without its first labels, so that count are left; NULL: it has fewer. */
