@@ -19,7 +19,7 @@ struct dnssec {
 	struct entry *entries;
 	unsigned entry_count, verifications, hashes;
 	ldns_rr_list *anchors;
-	time_t at, valid_until;
+	time_t at;
 };
 
 /* ---- names ---- */
@@ -374,7 +374,6 @@ static bool entry_accept(struct entry *entry, const ldns_rr *signature, const ch
 {
 	entry->signer = strdup(signer);
 	entry->labels = number8(signature, 2);
-	entry->expires_at = (time_t)ldns_rdf2native_int32(ldns_rr_rrsig_expiration(signature));
 	return entry->signer != NULL;
 }
 
@@ -398,8 +397,6 @@ static bool validate(struct dnssec *dnssec, struct entry *entry, unsigned depth)
 		good = good && entry_accept(entry, signature, signer);
 	}
 	entry->state = good ? ENTRY_GOOD : ENTRY_BAD;
-	if (good && (dnssec->valid_until == 0 || entry->expires_at < dnssec->valid_until))
-		dnssec->valid_until = entry->expires_at;
 	return good;
 }
 
@@ -417,11 +414,6 @@ struct entry *dnssec_next_good(
 bool dnssec_may_hash(struct dnssec *dnssec)
 {
 	return dnssec->hashes < HASHES_MAX && ++dnssec->hashes;
-}
-
-time_t dnssec_valid_until(const struct dnssec *dnssec)
-{
-	return dnssec->valid_until;
 }
 
 /* ---- answers ---- */

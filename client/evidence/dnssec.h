@@ -55,6 +55,3 @@ struct dnssec_rdata {
 };
 
 struct dnssec_answer dnssec_lookup(struct dnssec *dnssec, const char *name, unsigned type);
-
-/* Earliest end of the signatures that were used so far; 0: none. */
-time_t dnssec_valid_until(const struct dnssec *dnssec);

@@ -29,7 +29,6 @@ struct entry {
 	enum entry_state state;
 	char *signer;    /* GOOD: the zone */
 	unsigned labels; /* GOOD: of the signature; fewer than the owner's: from a wildcard */
-	time_t expires_at;
 };
 
 /* The next entry after `after` (NULL: the first) that is signed and good. owner NULL: any. */
