@@ -24,7 +24,7 @@
 static const uint8_t digests[] = {TLSA_SHA512, TLSA_SHA256};
 
 /* How near to a match: of several failures the nearest is told. */
-enum nearness { NOT_TRUSTED, EXPIRED, WRONG_NAME };
+enum nearness { NOT_TRUSTED, EXPIRED, WRONG_NAME, GAVE_UP };
 
 struct record {
 	X509 *certificate; /* Cert(0) Full(0) */
@@ -187,7 +187,7 @@ static bool may_try(struct matcher *matcher)
 {
 	if (matcher->tries++ < TRIES_MAX)
 		return true;
-	missed(matcher, NOT_TRUSTED, "validation-failure",
+	missed(matcher, GAVE_UP, "validation-failure",
 	    "too many trust anchors to try: gave up after %d", TRIES_MAX);
 	return false;
 }

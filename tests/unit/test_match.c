@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include "client/openssl/resolverd-openssl.h"
@@ -706,8 +707,154 @@ static void openssl_agrees_on_a_random_corpus(void **state)
 	assert_true(differences < 300);
 }
 
-static struct CMUnitTest tests[COUNT(rows) + 1] = {
-    {"openssl_agrees_on_a_random_corpus", openssl_agrees_on_a_random_corpus, NULL, NULL, NULL},
+/* ---- DER, and misuse ---- */
+
+struct der {
+	uint8_t *bytes;
+	size_t count;
+};
+
+static struct der der_of(const char *name)
+{
+	struct der der;
+	der.bytes = association(identities[index_of(name)].cert, 0, 0, &der.count);
+	return der;
+}
+
+static int match_one_der(
+    const uint8_t *bytes, size_t count, struct resolverd_match_result *ret_result)
+{
+	struct set set = set_of("3 0 1 leaf");
+	int r = resolverd_match_der(
+	    &bytes, &count, 1, set.tlsa, set.count, NULL, 0, CERTS_NOW, ret_result);
+	set_free(&set);
+	return r;
+}
+
+static void der_is_matched_as_it_was_sent(void **state)
+{
+	struct der leaf = der_of("leaf"), issuer = der_of("int");
+	struct set set = set_of("2 0 1 int");
+	const uint8_t *chain[] = {leaf.bytes, issuer.bytes};
+	size_t counts[] = {leaf.count, issuer.count};
+	const char *names[] = {"mx.example.com"};
+	struct resolverd_match_result got;
+	(void)state;
+	assert_int_equal(match_one_der(leaf.bytes, leaf.count, &got), RESOLVERD_OK);
+	assert_int_equal(got.verdict, RESOLVERD_MATCH);
+	assert_int_equal(
+	    resolverd_match_der(chain, counts, 2, set.tlsa, set.count, names, 1, CERTS_NOW, &got),
+	    RESOLVERD_OK);
+	assert_int_equal(got.verdict, RESOLVERD_MATCH);
+	assert_int_equal(got.depth, 1);
+	set_free(&set);
+	free(leaf.bytes);
+	free(issuer.bytes);
+}
+
+static void der_with_an_octet_more_or_less_is_refused(void **state)
+{
+	struct der leaf = der_of("leaf");
+	struct resolverd_match_result got;
+	uint8_t *longer = calloc(1, leaf.count + 1);
+	(void)state;
+	memcpy(longer, leaf.bytes, leaf.count);
+	assert_int_equal(match_one_der(longer, leaf.count + 1, &got), RESOLVERD_ERROR_ARGUMENT);
+	for (size_t cut = 0; cut < leaf.count; cut += 7) {
+		uint8_t *shorter = heap_copy(leaf.bytes, cut);
+		got.reason[0] = '\0';
+		assert_int_equal(match_one_der(shorter, cut, &got), RESOLVERD_ERROR_ARGUMENT);
+		assert_non_null(strstr(got.reason, "certificate 0 "));
+		free(shorter);
+	}
+	free(longer);
+	free(leaf.bytes);
+}
+
+/* The outer length in five octets instead of three: BER, not DER, and another digest. */
+static void ber_is_refused(void **state)
+{
+	struct der leaf = der_of("leaf");
+	uint8_t *ber = malloc(leaf.count + 2);
+	struct resolverd_match_result got;
+	(void)state;
+	assert_int_equal(leaf.bytes[1], 0x82);
+	memcpy(ber, (const uint8_t[]){0x30, 0x84, 0, 0, leaf.bytes[2], leaf.bytes[3]}, 6);
+	memcpy(ber + 6, leaf.bytes + 4, leaf.count - 4);
+	assert_int_equal(match_one_der(ber, leaf.count + 2, &got), RESOLVERD_ERROR_ARGUMENT);
+	free(ber);
+	free(leaf.bytes);
+}
+
+static void an_empty_chain_is_an_argument_error(void **state)
+{
+	STACK_OF(X509) *chain = sk_X509_new_null();
+	struct set set = set_of("3 1 1 leaf");
+	struct resolverd_match_result got;
+	(void)state;
+	assert_int_equal(
+	    resolverd_match_chain(chain, set.tlsa, set.count, NULL, 0, CERTS_NOW, &got),
+	    RESOLVERD_ERROR_ARGUMENT);
+	assert_int_equal(resolverd_match_chain(NULL, set.tlsa, set.count, NULL, 0, CERTS_NOW, &got),
+	    RESOLVERD_ERROR_ARGUMENT);
+	assert_int_equal(
+	    resolverd_match_der(NULL, NULL, 0, set.tlsa, set.count, NULL, 0, CERTS_NOW, &got),
+	    RESOLVERD_ERROR_ARGUMENT);
+	set_free(&set);
+	sk_X509_free(chain);
+}
+
+static void openssl_error_queue_is_left_as_it_was(void **state)
+{
+	STACK_OF(X509) *chain = chain_of("broken-leaf int");
+	struct set set = set_of("2 0 1 int; 2 0 0 #40; 2 1 0 root");
+	struct resolverd_match_result got;
+	(void)state;
+	ERR_clear_error();
+	ERR_raise(ERR_LIB_USER, 7);
+	assert_int_equal(
+	    resolverd_match_chain(chain, set.tlsa, set.count, NULL, 0, CERTS_NOW, &got), 0);
+	assert_int_equal(ERR_GET_REASON(ERR_get_error()), 7);
+	assert_int_equal(ERR_get_error(), 0);
+	set_free(&set);
+	sk_X509_free(chain);
+}
+
+/* Thirty anchors that each lead nowhere, for thirty records: it ends, and says so. */
+static void a_peer_cannot_keep_the_matcher_busy(void **state)
+{
+	STACK_OF(X509) *chain = chain_of("old-leaf int");
+	struct set set = {0};
+	struct resolverd_match_result got;
+	size_t bytes;
+	(void)state;
+	for (unsigned i = 0; i < 29; i++)
+		sk_X509_push(chain, identities[index_of("int")].cert);
+	for (unsigned i = 0; i < 30; i++) {
+		uint8_t *data = association(identities[index_of("int")].cert, 0, 1, &bytes);
+		set_add(&set, 2, 0, 1, data, bytes);
+	}
+	assert_int_equal(
+	    resolverd_match_chain(chain, set.tlsa, set.count, NULL, 0, CERTS_NOW, &got), 0);
+	assert_int_equal(got.verdict, RESOLVERD_NO_MATCH);
+	assert_string_equal(got.failure_type, "validation-failure");
+	set_free(&set);
+	sk_X509_free(chain);
+}
+
+#define TEST(name)                                                                                 \
+	{                                                                                          \
+#name, name, NULL, NULL, NULL                                                      \
+	}
+
+static struct CMUnitTest tests[COUNT(rows) + 7] = {
+    TEST(der_is_matched_as_it_was_sent),
+    TEST(der_with_an_octet_more_or_less_is_refused),
+    TEST(ber_is_refused),
+    TEST(an_empty_chain_is_an_argument_error),
+    TEST(openssl_error_queue_is_left_as_it_was),
+    TEST(a_peer_cannot_keep_the_matcher_busy),
+    TEST(openssl_agrees_on_a_random_corpus),
 };
 
 int main(void)
