@@ -6,8 +6,8 @@
 
 #include "client/openssl/resolverd-openssl.h"
 
-/* No anonymous suites, no NULL encryption (RFC 7672 section 8.2, case L05). */
-#define SUITES "DEFAULT:!aNULL:!eNULL"
+/* None without a certificate or without encryption (RFC 7672 section 8.2, case L05). */
+#define SUITES "DEFAULT:!aNULL:!eNULL:!PSK:!SRP"
 #define OPTIONS (SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION)
 #define SNI_CHARACTERS_MAX 255u
 
@@ -130,9 +130,9 @@ static void decide_dane(const struct resolverd_plan *plan, bool resumed_without_
 	    plan != NULL ? plan->requirement : RESOLVERD_NORMAL;
 	/* Nothing usable, as X.509 proper shows only here: as tls-no-auth (RFC 7672 section 2.2),
 	 * which is not enough where DANE is mandatory (section 6). */
-	bool good =
-	    verdict->match.verdict == RESOLVERD_MATCH ||
-	    (verdict->match.verdict == RESOLVERD_UNUSABLE && requirement != RESOLVERD_MANDATORY);
+	bool no_auth_will_do = requirement == RESOLVERD_NORMAL || requirement == RESOLVERD_AUDIT;
+	bool good = verdict->match.verdict == RESOLVERD_MATCH ||
+		    (verdict->match.verdict == RESOLVERD_UNUSABLE && no_auth_will_do);
 	verdict->authenticated = verdict->match.verdict == RESOLVERD_MATCH;
 	verdict->for_domain = verdict->authenticated && is_securely_selected(plan);
 	verdict->would_refuse = !good && requirement == RESOLVERD_AUDIT;
