@@ -33,6 +33,7 @@ CLIENT := $(call objects,client/lib/*.c)
 CLIENT_TLS := $(call objects,client/openssl/*.c proto/tlsa_set.c)
 CTL := $(call objects,client/ctl/*.c)
 BENCH := $(patsubst tests/bench/%.c,$(BUILD)/bench-%,$(wildcard tests/bench/*.c))
+EXAMPLES := $(patsubst docs/examples/%.c,$(BUILD)/examples/%,$(wildcard docs/examples/*.c))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 
 PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl
@@ -53,7 +54,7 @@ test: deps
 	@$(MAKE) --no-print-directory unit system
 unit: $(UNIT_TESTS)
 	@set -e; for t in $(UNIT_TESTS); do $$t; done
-system: all $(BUILD)/gen/resolverd_pb2.py
+system: all $(EXAMPLES) $(BUILD)/gen/resolverd_pb2.py
 	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py -- $(PYTHON) -m pytest -q -p no:cacheprovider \
 		tests/system tests/world
 
@@ -83,6 +84,11 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libdaemon.a $(BUILD)/libr
 		$(BUILD)/libresolverd.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(TOOL_LIBS) $(DAEMON_LIBS)
+# As after an installation: by the names of the installed headers and libraries.
+$(BUILD)/examples/%: docs/examples/%.c $(LIBRARIES)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -Iclient -Iclient/openssl $(CFLAGS) $(LDFLAGS) -o $@ $< -L$(BUILD) \
+		-Wl,-rpath,$(CURDIR)/$(BUILD) -lresolverd-openssl -lresolverd $(TLS_LIBS)
 $(BUILD)/bench-%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libresolverd.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CLIENT_LIBS)
 
