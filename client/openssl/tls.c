@@ -51,7 +51,8 @@ static int set_sni(SSL *ssl, const struct resolverd_host *host)
 			!is_address(host);
 	if (!sendable)
 		return needs_tls(host) ? RESOLVERD_ERROR_ARGUMENT : 0;
-	return SSL_set_tlsext_host_name(ssl, name) == 1 ? 0 : RESOLVERD_ERROR_MEMORY;
+	return SSL_set_tlsext_host_name(ssl, (char *)(uintptr_t)name) == 1 ? 0
+									   : RESOLVERD_ERROR_MEMORY;
 }
 
 static int set_versions(SSL *ssl, const struct resolverd_host *host)
