@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# make · make demo · make test · make unit · make lint · make asan · make format · make bench · make install
+# make · make demo · make test · make unit · make lint · make asan · make fuzz · make format · make bench · make install
 MODE ?= release
 BUILD := build/$(MODE)
 PREFIX ?= /usr/local
@@ -11,7 +11,7 @@ CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2
 CFLAGS_debug := -O0 -g
 CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined
 CFLAGS_cov := -O0 -g --coverage
-CFLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined
+CFLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wvla \
 	-Wformat=2 -Wundef $(if $(CI),-Werror)
 CFLAGS += -std=gnu2x $(CFLAGS_$(MODE)) $(WARNINGS) -fvisibility=hidden -fPIC -fstack-protector-strong
@@ -35,14 +35,18 @@ CLIENT_TLS := $(call objects,client/openssl/*.c proto/tlsa_set.c)
 EVIDENCE := $(call objects,client/evidence/*.c) $(BUILD)/gen/evidence.pb-c.o
 CTL := $(call objects,client/ctl/*.c)
 BENCH := $(patsubst tests/bench/%.c,$(BUILD)/bench-%,$(wildcard tests/bench/*.c))
+EXAMPLES := $(patsubst docs/examples/%.c,$(BUILD)/examples/%,$(wildcard docs/examples/*.c))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 
 CLIENT_ARCHIVES := $(foreach name,-evidence -openssl,$(BUILD)/libresolverd$(name).a) $(BUILD)/libresolverd.a
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+TIME ?= 60
+
 PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl
 LIBRARIES := $(foreach name,libresolverd libresolverd-openssl,$(BUILD)/$(name).so.0 $(BUILD)/$(name).a) \
 	$(BUILD)/libresolverd-evidence.a
 
-.PHONY: fuzz fuzz-evidence all deps demo test unit system asan lint format bench install clean
+.PHONY: all deps demo test unit system asan fuzz run-fuzzers lint format bench install clean
 all: $(PROGRAMS) $(LIBRARIES)
 
 deps:
@@ -57,23 +61,21 @@ test: deps
 	@$(MAKE) --no-print-directory unit system
 unit: $(UNIT_TESTS)
 	@set -e; for t in $(UNIT_TESTS); do $$t; done
-system: all $(BUILD)/gen/resolverd_pb2.py $(BUILD)/gen/evidence_pb2.py $(BUILD)/tests/record-delivery
+system: all $(EXAMPLES) $(BUILD)/gen/resolverd_pb2.py $(BUILD)/gen/evidence_pb2.py $(BUILD)/tests/record-delivery
 	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py -- $(PYTHON) -m pytest -q -p no:cacheprovider \
 		tests/system tests/world
 
-# Each fuzzer for TIME seconds, beginning with what the tests have of its input.
-TIME ?= 60
-fuzz:
-	@$(MAKE) --no-print-directory MODE=fuzz CC=clang fuzz-evidence
-fuzz-evidence: $(BUILD)/fuzz_evidence
-	mkdir -p $(BUILD)/corpus/evidence
-	$< -max_total_time=$(TIME) -max_len=16384 -timeout=20 -rss_limit_mb=2048 \
-		$(BUILD)/corpus/evidence tests/vectors/evidence
-$(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(CLIENT_ARCHIVES)
-	$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(TOOL_LIBS)
-
 asan:
 	@$(MAKE) --no-print-directory MODE=asan unit system
+
+# Each fuzzer for TIME seconds, from tests/fuzz/corpus/NAME; what it finds goes below build/fuzz.
+fuzz:
+	@command -v clang >/dev/null || { echo "fuzz: install clang and libclang-rt-14-dev" >&2; exit 1; }
+	@$(MAKE) --no-print-directory MODE=fuzz CC=clang run-fuzzers
+run-fuzzers: $(FUZZERS)
+	@set -e; for f in $(FUZZERS); do name=$${f##*/fuzz_}; mkdir -p $(BUILD)/found/$$name; \
+		echo "fuzz: $$name, $(TIME) s"; $$f -max_total_time=$(TIME) -rss_limit_mb=512 -timeout=10 -verbosity=0 \
+		-print_final_stats=1 -artifact_prefix=$(BUILD)/found/$$name- $(BUILD)/found/$$name tests/fuzz/corpus/$$name; done
 
 $(BUILD)/resolverd: $(BUILD)/obj/resolverd/main.o $(BUILD)/libdaemon.a $(BUILD)/libwire.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
@@ -101,6 +103,14 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libdaemon.a $(CLIENT_ARCH
 $(BUILD)/tests/record-delivery: $(BUILD)/obj/tests/system/record_delivery.o $(CLIENT_ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/libdaemon.a $(CLIENT_ARCHIVES)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(TOOL_LIBS) $(DAEMON_LIBS)
+# As after an installation: by the names of the installed headers and libraries.
+$(BUILD)/examples/%: docs/examples/%.c $(LIBRARIES)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -Iclient -Iclient/openssl $(CFLAGS) $(LDFLAGS) -o $@ $< -L$(BUILD) \
+		-Wl,-rpath,$(CURDIR)/$(BUILD) -lresolverd-openssl -lresolverd $(TLS_LIBS)
 $(BUILD)/bench-%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libresolverd.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CLIENT_LIBS)
 

@@ -38,16 +38,17 @@ int plan_command(struct ctl *ctl, int argc, char **argv);
 int host_command(struct ctl *ctl, int argc, char **argv);
 int lookup_command(struct ctl *ctl, int argc, char **argv);
 int status_command(struct ctl *ctl, int argc, char **argv);
+int match_command(struct ctl *ctl, int argc, char **argv);
 int verify_command(struct ctl *ctl, int argc, char **argv);
 
 /* ---- main.c ---- */
 
 /* Makes ctl->client: 0 or an exit status. */
 int ctl_open(struct ctl *ctl);
-/* Reports an error in words: the exit status given. */
-int ctl_report(const struct ctl *ctl, const char *text, int status);
 /* Reports an error of the client library: the exit status. */
 int ctl_fail(struct ctl *ctl, int error);
+/* Reports an error of input or system: status. */
+int ctl_report(const struct ctl *ctl, const char *text, int status);
 [[gnu::format(printf, 2, 3)]] int ctl_usage(struct ctl *ctl, const char *format, ...);
 /* Exactly one operand and maybe --port: 0 or an exit status. */
 int ctl_operand_and_port(

@@ -22,6 +22,8 @@ static const struct command commands[] = {
     {"lookup", "NAME TYPE", "one RRset with its DNSSEC status", lookup_command},
     {"verify", "FILE", "check evidence, offline (--trust-anchor FILE)", verify_command},
     {"status", "", "what the daemon says about itself", status_command},
+    {"match", "--chain PEM ...", "a certificate chain against TLSA records, offline",
+	match_command},
 };
 
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)

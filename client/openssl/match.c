@@ -24,7 +24,7 @@
 static const uint8_t digests[] = {TLSA_SHA512, TLSA_SHA256};
 
 /* How near to a match: of several failures the nearest is told. */
-enum nearness { NOT_TRUSTED, EXPIRED, WRONG_NAME };
+enum nearness { NOT_TRUSTED, EXPIRED, WRONG_NAME, GAVE_UP };
 
 struct record {
 	X509 *certificate; /* Cert(0) Full(0) */
@@ -34,7 +34,7 @@ struct record {
 struct matcher {
 	struct certificate chain[CHAIN_MAX];
 	size_t chain_count;
-	STACK_OF(X509) * others; /* the chain without the leaf and copies of it; borrows */
+	STACK_OF(X509) * others; /* the chain without the leaf; borrows */
 	struct tlsa_record *records;
 	struct record *decoded; /* what Full(0) records hold */
 	size_t record_count;
@@ -113,8 +113,7 @@ static int take_chain(struct matcher *matcher, const STACK_OF(X509) * chain)
 		if (r != 0)
 			return r;
 		matcher->chain_count++;
-		if (i > 0 && !certificate_equals(certificate, &matcher->chain[0]) &&
-		    sk_X509_push(matcher->others, certificate->x509) == 0)
+		if (i > 0 && sk_X509_push(matcher->others, certificate->x509) == 0)
 			return RESOLVERD_ERROR_MEMORY;
 	}
 	return 0;
@@ -187,7 +186,7 @@ static bool may_try(struct matcher *matcher)
 {
 	if (matcher->tries++ < TRIES_MAX)
 		return true;
-	missed(matcher, NOT_TRUSTED, "validation-failure",
+	missed(matcher, GAVE_UP, "validation-failure",
 	    "too many trust anchors to try: gave up after %d", TRIES_MAX);
 	return false;
 }

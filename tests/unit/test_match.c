@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include "client/openssl/resolverd-openssl.h"
@@ -133,6 +134,7 @@ static const struct recipe recipes[] = {
 #define TOWER_9 "t9 t8 t7 t6 t5 t4 t3 t2 t1"
 
 static struct identity identities[COUNT(recipes)];
+static SSL_CTX *oracle; /* OpenSSL with its own DANE engine */
 
 static size_t index_of(const char *name)
 {
@@ -146,6 +148,8 @@ static size_t index_of(const char *name)
 static int make_identities(void **state)
 {
 	(void)state;
+	oracle = SSL_CTX_new(TLS_client_method());
+	assert_int_equal(SSL_CTX_dane_enable(oracle), 1);
 	for (size_t i = 0; i < COUNT(recipes); i++) {
 		const struct recipe *recipe = &recipes[i];
 		EVP_PKEY *key = recipe->key != NULL && recipe->key[0] == '='
@@ -160,6 +164,7 @@ static int make_identities(void **state)
 static int free_identities(void **state)
 {
 	(void)state;
+	SSL_CTX_free(oracle);
 	for (size_t i = 0; i < COUNT(recipes); i++)
 		identity_free(&identities[i]);
 	return 0;
@@ -260,6 +265,11 @@ static const struct row {
 	"it doesn't ask how a bare key signed"},
     {"h10_bare_key_of_an_unknown_algorithm", "leaf int", "2 1 0 unknown-leaf", NULL, UNTRUSTED,
 	"it takes a key it can't decode for a fault of the caller"},
+    {"h10_eight_bare_keys_are_not_too_many", "leaf int root",
+	"2 1 0 other; 2 1 0 other; 2 1 0 other; 2 1 0 other; 2 1 0 other; 2 1 0 other; 2 1 0 "
+	"other; "
+	"2 1 0 other; 2 0 1 root",
+	NULL, MATCHES(8, 2), NULL},
     /* usage 2: what is no anchor */
     {"h11_ta_shown_did_not_issue", "other-leaf root", "2 0 1 root", NULL, UNTRUSTED, NULL},
     {"h11_ta_shown_beside_a_complete_chain", "other-leaf other root", "2 0 1 root", NULL, UNTRUSTED,
@@ -542,12 +552,10 @@ static struct set set_of(const char *text)
 static enum resolverd_match openssl_match(
     STACK_OF(X509) * chain, const struct set *set, const struct words *names)
 {
-	SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
 	X509_STORE *store = X509_STORE_new();
 	X509_STORE_CTX *context = X509_STORE_CTX_new();
 	bool usable = false;
-	SSL_CTX_dane_enable(tls);
-	SSL *ssl = SSL_new(tls);
+	SSL *ssl = SSL_new(oracle);
 	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 	SSL_dane_enable(ssl, names->count > 0 ? names->at[0] : NULL);
 	SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
@@ -570,7 +578,6 @@ static enum resolverd_match openssl_match(
 	X509_STORE_CTX_free(context);
 	X509_STORE_free(store);
 	SSL_free(ssl);
-	SSL_CTX_free(tls);
 	return !usable ? RESOLVERD_UNUSABLE : matches ? RESOLVERD_MATCH : RESOLVERD_NO_MATCH;
 }
 
@@ -706,8 +713,181 @@ static void openssl_agrees_on_a_random_corpus(void **state)
 	assert_true(differences < 300);
 }
 
-static struct CMUnitTest tests[COUNT(rows) + 1] = {
-    {"openssl_agrees_on_a_random_corpus", openssl_agrees_on_a_random_corpus, NULL, NULL, NULL},
+/* ---- DER, and misuse ---- */
+
+struct der {
+	uint8_t *bytes;
+	size_t count;
+};
+
+static struct der der_of(const char *name)
+{
+	struct der der;
+	der.bytes = association(identities[index_of(name)].cert, 0, 0, &der.count);
+	return der;
+}
+
+static int match_one_der(
+    const uint8_t *bytes, size_t count, struct resolverd_match_result *ret_result)
+{
+	struct set set = set_of("3 0 1 leaf");
+	int r = resolverd_match_der(
+	    &bytes, &count, 1, set.tlsa, set.count, NULL, 0, CERTS_NOW, ret_result);
+	set_free(&set);
+	return r;
+}
+
+static void der_is_matched_as_it_was_sent(void **state)
+{
+	struct der leaf = der_of("leaf"), issuer = der_of("int");
+	struct set set = set_of("2 0 1 int");
+	const uint8_t *chain[] = {leaf.bytes, issuer.bytes};
+	size_t counts[] = {leaf.count, issuer.count};
+	const char *names[] = {"mx.example.com"};
+	struct resolverd_match_result got;
+	(void)state;
+	assert_int_equal(match_one_der(leaf.bytes, leaf.count, &got), RESOLVERD_OK);
+	assert_int_equal(got.verdict, RESOLVERD_MATCH);
+	assert_int_equal(
+	    resolverd_match_der(chain, counts, 2, set.tlsa, set.count, names, 1, CERTS_NOW, &got),
+	    RESOLVERD_OK);
+	assert_int_equal(got.verdict, RESOLVERD_MATCH);
+	assert_int_equal(got.depth, 1);
+	set_free(&set);
+	free(leaf.bytes);
+	free(issuer.bytes);
+}
+
+static void der_with_an_octet_more_or_less_is_refused(void **state)
+{
+	struct der leaf = der_of("leaf");
+	struct resolverd_match_result got;
+	uint8_t *longer = calloc(1, leaf.count + 1);
+	(void)state;
+	memcpy(longer, leaf.bytes, leaf.count);
+	assert_int_equal(match_one_der(longer, leaf.count + 1, &got), RESOLVERD_ERROR_ARGUMENT);
+	for (size_t cut = 0; cut < leaf.count; cut += 7) {
+		uint8_t *shorter = heap_copy(leaf.bytes, cut);
+		got.reason[0] = '\0';
+		assert_int_equal(match_one_der(shorter, cut, &got), RESOLVERD_ERROR_ARGUMENT);
+		assert_non_null(strstr(got.reason, "certificate 0 "));
+		free(shorter);
+	}
+	free(longer);
+	free(leaf.bytes);
+}
+
+/* The outer length in five octets instead of three: BER, not DER, and another digest. */
+static void ber_is_refused(void **state)
+{
+	struct der leaf = der_of("leaf");
+	uint8_t *ber = malloc(leaf.count + 2);
+	struct resolverd_match_result got;
+	(void)state;
+	assert_int_equal(leaf.bytes[1], 0x82);
+	memcpy(ber, (const uint8_t[]){0x30, 0x84, 0, 0, leaf.bytes[2], leaf.bytes[3]}, 6);
+	memcpy(ber + 6, leaf.bytes + 4, leaf.count - 4);
+	assert_int_equal(match_one_der(ber, leaf.count + 2, &got), RESOLVERD_ERROR_ARGUMENT);
+	free(ber);
+	free(leaf.bytes);
+}
+
+/* No octet of a certificate is without meaning: change one, and neither usage matches. */
+static void every_changed_octet_is_found(void **state)
+{
+	struct der leaf = der_of("leaf"), issuer = der_of("int");
+	struct set set = set_of("3 0 1 leaf; 2 0 1 int");
+	const uint8_t *chain[] = {leaf.bytes, issuer.bytes};
+	size_t counts[] = {leaf.count, issuer.count};
+	const char *names[] = {"mx.example.com"};
+	unsigned parsed = 0;
+	(void)state;
+	for (size_t i = 0; i < 8 * leaf.count; i++) {
+		struct resolverd_match_result got;
+		leaf.bytes[i / 8] ^= (uint8_t)(1 << i % 8);
+		int r = resolverd_match_der(
+		    chain, counts, 2, set.tlsa, set.count, names, 1, CERTS_NOW, &got);
+		leaf.bytes[i / 8] ^= (uint8_t)(1 << i % 8);
+		assert_true(r == RESOLVERD_OK || r == RESOLVERD_ERROR_ARGUMENT);
+		assert_true(r != RESOLVERD_OK || got.verdict == RESOLVERD_NO_MATCH);
+		parsed += r == RESOLVERD_OK;
+	}
+	assert_true(parsed > leaf.count);
+	set_free(&set);
+	free(leaf.bytes);
+	free(issuer.bytes);
+}
+
+static void an_empty_chain_is_an_argument_error(void **state)
+{
+	STACK_OF(X509) *chain = sk_X509_new_null();
+	struct set set = set_of("3 1 1 leaf");
+	struct resolverd_match_result got;
+	(void)state;
+	assert_int_equal(
+	    resolverd_match_chain(chain, set.tlsa, set.count, NULL, 0, CERTS_NOW, &got),
+	    RESOLVERD_ERROR_ARGUMENT);
+	assert_int_equal(resolverd_match_chain(NULL, set.tlsa, set.count, NULL, 0, CERTS_NOW, &got),
+	    RESOLVERD_ERROR_ARGUMENT);
+	assert_int_equal(
+	    resolverd_match_der(NULL, NULL, 0, set.tlsa, set.count, NULL, 0, CERTS_NOW, &got),
+	    RESOLVERD_ERROR_ARGUMENT);
+	set_free(&set);
+	sk_X509_free(chain);
+}
+
+static void openssl_error_queue_is_left_as_it_was(void **state)
+{
+	STACK_OF(X509) *chain = chain_of("broken-leaf int");
+	struct set set = set_of("2 0 1 int; 2 0 0 #40; 2 1 0 root");
+	struct resolverd_match_result got;
+	(void)state;
+	ERR_clear_error();
+	ERR_raise(ERR_LIB_USER, 7);
+	assert_int_equal(
+	    resolverd_match_chain(chain, set.tlsa, set.count, NULL, 0, CERTS_NOW, &got), 0);
+	assert_int_equal(ERR_GET_REASON(ERR_get_error()), 7);
+	assert_int_equal(ERR_get_error(), 0);
+	set_free(&set);
+	sk_X509_free(chain);
+}
+
+/* Thirty anchors that each lead nowhere, for thirty records: it ends, and says so. */
+static void a_peer_cannot_keep_the_matcher_busy(void **state)
+{
+	STACK_OF(X509) *chain = chain_of("old-leaf int");
+	struct set set = {0};
+	struct resolverd_match_result got;
+	size_t bytes;
+	(void)state;
+	for (unsigned i = 0; i < 29; i++)
+		sk_X509_push(chain, identities[index_of("int")].cert);
+	for (unsigned i = 0; i < 30; i++) {
+		uint8_t *data = association(identities[index_of("int")].cert, 0, 1, &bytes);
+		set_add(&set, 2, 0, 1, data, bytes);
+	}
+	assert_int_equal(
+	    resolverd_match_chain(chain, set.tlsa, set.count, NULL, 0, CERTS_NOW, &got), 0);
+	assert_int_equal(got.verdict, RESOLVERD_NO_MATCH);
+	assert_string_equal(got.failure_type, "validation-failure");
+	set_free(&set);
+	sk_X509_free(chain);
+}
+
+#define TEST(name)                                                                                 \
+	{                                                                                          \
+#name, name, NULL, NULL, NULL                                                      \
+	}
+
+static struct CMUnitTest tests[COUNT(rows) + 8] = {
+    TEST(der_is_matched_as_it_was_sent),
+    TEST(der_with_an_octet_more_or_less_is_refused),
+    TEST(ber_is_refused),
+    TEST(every_changed_octet_is_found),
+    TEST(an_empty_chain_is_an_argument_error),
+    TEST(openssl_error_queue_is_left_as_it_was),
+    TEST(a_peer_cannot_keep_the_matcher_busy),
+    TEST(openssl_agrees_on_a_random_corpus),
 };
 
 int main(void)
