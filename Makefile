@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# make · make demo · make test · make unit · make conformance · make mutants · make lint · make asan · make format · make bench
-# make install
+# make · make demo · make test · make unit · make conformance · make mutants · make lint · make asan · make fuzz
+# make format · make bench · make install
 MODE ?= release
 BUILD := build/$(MODE)
 PREFIX ?= /usr/local
@@ -14,6 +14,7 @@ CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2
 CFLAGS_debug := -O0 -g
 CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined
 CFLAGS_cov := -O0 -g --coverage
+CFLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wvla \
 	-Wformat=2 -Wundef $(if $(CI),-Werror)
 CFLAGS += -std=gnu2x $(CFLAGS_$(MODE)) $(WARNINGS) -fvisibility=hidden -fPIC -fstack-protector-strong
@@ -24,7 +25,8 @@ pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
 WIRE_LIBS = $(call pkg,--libs,libprotobuf-c libsodium)
 DAEMON_LIBS = $(call pkg,--libs,libunbound libevent_core libconfuse) $(WIRE_LIBS) -lresolv
 CLIENT_LIBS = $(call pkg,--libs,libidn2) $(WIRE_LIBS)
-TOOL_LIBS = $(call pkg,--libs,jansson) $(CLIENT_LIBS)
+TLS_LIBS = $(call pkg,--libs,libssl libcrypto)
+TOOL_LIBS = $(call pkg,--libs,jansson ldns) $(TLS_LIBS) $(CLIENT_LIBS)
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(1)))
 GENERATED := $(BUILD)/gen/resolverd.pb-c.o $(BUILD)/gen/worker.pb-c.o
@@ -32,15 +34,23 @@ WIRE := $(call objects,proto/*.c) $(GENERATED)
 DAEMON := $(call objects,resolverd/base/*.c resolverd/supervisor/*.c resolverd/server/*.c resolverd/worker/*.c \
 	resolverd/anchor/*.c)
 CLIENT := $(call objects,client/lib/*.c)
+CLIENT_TLS := $(call objects,client/openssl/*.c proto/tlsa_set.c)
+EVIDENCE := $(call objects,client/evidence/*.c) $(BUILD)/gen/evidence.pb-c.o
 CTL := $(call objects,client/ctl/*.c)
 BENCH := $(patsubst tests/bench/%.c,$(BUILD)/bench-%,$(wildcard tests/bench/*.c))
 RESULTS := $(BUILD)/results# of the tests, for conformance
+EXAMPLES := $(patsubst docs/examples/%.c,$(BUILD)/examples/%,$(wildcard docs/examples/*.c))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 
-PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl
-LIBRARIES := $(BUILD)/libresolverd.so.0 $(BUILD)/libresolverd.a
+CLIENT_ARCHIVES := $(foreach name,-evidence -openssl,$(BUILD)/libresolverd$(name).a) $(BUILD)/libresolverd.a
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+TIME ?= 60
 
-.PHONY: all deps demo test unit system conformance mutants asan lint format bench install clean
+PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl
+LIBRARIES := $(foreach name,libresolverd libresolverd-openssl,$(BUILD)/$(name).so.0 $(BUILD)/$(name).a) \
+	$(BUILD)/libresolverd-evidence.a
+
+.PHONY: all deps demo test unit system conformance mutants asan fuzz run-fuzzers lint format bench install clean
 all: $(PROGRAMS) $(LIBRARIES)
 
 deps:
@@ -58,7 +68,7 @@ test: deps
 unit: $(UNIT_TESTS)
 	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/unit-*.log
 	@r=0; for t in $(UNIT_TESTS); do $$t 2>&1 | tee $(RESULTS)/unit-$${t##*/}.log || r=1; done; exit $$r
-system: all $(BUILD)/gen/resolverd_pb2.py
+system: all $(EXAMPLES) $(BUILD)/gen/resolverd_pb2.py $(BUILD)/gen/evidence_pb2.py $(BUILD)/tests/record-delivery
 	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/system.xml
 	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py -- $(PYTHON) -m pytest -q -p no:cacheprovider \
 		--junitxml=$(RESULTS)/system.xml tests/system tests/world tests/conformance
@@ -77,27 +87,53 @@ mutants: $(UNIT_TESTS)
 asan:
 	@$(MAKE) --no-print-directory MODE=asan unit system
 
+# Each fuzzer for TIME seconds, from tests/fuzz/corpus/NAME; what it finds goes below build/fuzz.
+fuzz:
+	@command -v clang >/dev/null || { echo "fuzz: install clang and libclang-rt-14-dev" >&2; exit 1; }
+	@$(MAKE) --no-print-directory MODE=fuzz CC=clang run-fuzzers
+run-fuzzers: $(FUZZERS)
+	@set -e; for f in $(FUZZERS); do name=$${f##*/fuzz_}; mkdir -p $(BUILD)/found/$$name; \
+		echo "fuzz: $$name, $(TIME) s"; $$f -max_total_time=$(TIME) -rss_limit_mb=512 -timeout=10 -verbosity=0 \
+		-print_final_stats=1 -artifact_prefix=$(BUILD)/found/$$name- $(BUILD)/found/$$name tests/fuzz/corpus/$$name; done
+
 $(BUILD)/resolverd: $(BUILD)/obj/resolverd/main.o $(BUILD)/libdaemon.a $(BUILD)/libwire.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
-$(BUILD)/resolverctl: $(CTL) $(BUILD)/libresolverd.a
+$(BUILD)/resolverctl: $(CTL) $(CLIENT_ARCHIVES)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
 $(BUILD)/libresolverd.so.0: $(CLIENT) $(WIRE) client/lib/exports.map
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libresolverd.so.0 \
 		-Wl,--version-script,client/lib/exports.map -o $@ $(CLIENT) $(WIRE) $(CLIENT_LIBS)
 	ln -sf libresolverd.so.0 $(BUILD)/libresolverd.so
+$(BUILD)/libresolverd-openssl.so.0: $(CLIENT_TLS) client/openssl/exports.map
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libresolverd-openssl.so.0 \
+		-Wl,--version-script,client/openssl/exports.map -o $@ $(CLIENT_TLS) $(TLS_LIBS)
+	ln -sf libresolverd-openssl.so.0 $(BUILD)/libresolverd-openssl.so
 $(BUILD)/libresolverd.a: $(CLIENT) $(WIRE)
+$(BUILD)/libresolverd-openssl.a: $(CLIENT_TLS)
+$(BUILD)/libresolverd-evidence.a: $(EVIDENCE)
 $(BUILD)/libdaemon.a: $(DAEMON)
 $(BUILD)/libwire.a: $(WIRE)
 $(BUILD)/%.a:
 	rm -f $@ && ar rcs $@ $^
 
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libdaemon.a $(BUILD)/libresolverd.a
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libdaemon.a $(CLIENT_ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka -ljansson $(CLIENT_LIBS) $(DAEMON_LIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(TOOL_LIBS) $(DAEMON_LIBS)
+$(BUILD)/tests/record-delivery: $(BUILD)/obj/tests/system/record_delivery.o $(CLIENT_ARCHIVES)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/libdaemon.a $(CLIENT_ARCHIVES)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(TOOL_LIBS) $(DAEMON_LIBS)
+# As after an installation: by the names of the installed headers and libraries.
+$(BUILD)/examples/%: docs/examples/%.c $(LIBRARIES)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -Iclient -Iclient/openssl $(CFLAGS) $(LDFLAGS) -o $@ $< -L$(BUILD) \
+		-Wl,-rpath,$(CURDIR)/$(BUILD) -lresolverd-openssl -lresolverd $(TLS_LIBS)
 $(BUILD)/bench-%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libresolverd.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CLIENT_LIBS)
 
-$(BUILD)/obj/%.o: %.c Makefile $(BUILD)/gen/resolverd.pb-c.h $(BUILD)/gen/worker.pb-c.h
+$(BUILD)/obj/%.o: %.c Makefile $(addprefix $(BUILD)/gen/,resolverd.pb-c.h worker.pb-c.h evidence.pb-c.h)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 $(BUILD)/gen/%.pb-c.o: $(BUILD)/gen/%.pb-c.c $(BUILD)/gen/resolverd.pb-c.h
@@ -113,7 +149,7 @@ $(BUILD)/gen/%_pb2.py: proto/%.proto
 SOURCES := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
 format:
 	clang-format -i $(SOURCES)
-lint: $(BUILD)/libresolverd.so.0 $(GENERATED)
+lint: $(LIBRARIES) $(GENERATED)
 	@command -v clang-format clang-tidy >/dev/null || { echo "lint: install clang-format and clang-tidy" >&2; exit 1; }
 	clang-format --dry-run --Werror $(SOURCES)
 	tests/lint.sh $(BUILD)
@@ -128,11 +164,14 @@ install: all
 	install -m 755 $(BUILD)/resolverd $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(BUILD)/resolverctl $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 client/resolverd.h $(DESTDIR)$(PREFIX)/include/
-	install -m 644 $(BUILD)/libresolverd.a $(DESTDIR)$(PREFIX)/lib/
-	install -m 755 $(BUILD)/libresolverd.so.0 $(DESTDIR)$(PREFIX)/lib/
-	ln -sf libresolverd.so.0 $(DESTDIR)$(PREFIX)/lib/libresolverd.so
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' client/lib/libresolverd.pc.in \
-		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/libresolverd.pc
+	set -e; for header in client/openssl/resolverd-openssl.h client/evidence/resolverd-evidence.h; do \
+		sed 's|"client/resolverd.h"|<resolverd.h>|' $$header > $(DESTDIR)$(PREFIX)/include/$${header##*/}; done
+	install -m 644 $(filter %.a,$(LIBRARIES)) $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(filter %.so.0,$(LIBRARIES)) $(DESTDIR)$(PREFIX)/lib/
+	set -e; for pc in client/lib/libresolverd client/openssl/libresolverd-openssl; do name=$${pc##*/}; \
+		ln -sf $$name.so.0 $(DESTDIR)$(PREFIX)/lib/$$name.so; \
+		sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $$pc.pc.in \
+			> $(DESTDIR)$(PREFIX)/lib/pkgconfig/$$name.pc; done
 
 clean:
 	rm -rf build

@@ -127,6 +127,16 @@ RESOLVERD_API const char *resolverd_party_text(enum resolverd_party party);
 
 struct resolverd_memory; /* of the library */
 
+/* A message as it was signed, to keep or pass on: proto/resolverd.proto, docs/PROTOCOL.md. */
+struct resolverd_signed {
+	const uint8_t *message;
+	size_t message_bytes;
+	const uint8_t *signature;
+	size_t signature_bytes;
+	const uint8_t *key_id;
+	size_t key_id_bytes;
+};
+
 struct resolverd_address {
 	uint8_t ip[16];  /* network order, the first ip_bytes of them */
 	size_t ip_bytes; /* 4 or 16 */
@@ -210,6 +220,9 @@ struct resolverd_plan {
 	const struct resolverd_insecure_zone *insecure_zones; /* of all answers used */
 	size_t insecure_zone_count;
 	struct resolverd_memory *memory; /* of the library */
+	const struct resolverd_signed *answers; /* those used: the route, then its hosts */
+	size_t answer_count;
+	const struct resolverd_signed *delegations; /* of the keys in key_ids, in that order */
 };
 
 struct resolverd_rdata {
@@ -304,6 +317,17 @@ struct resolverd_explanation {
 	const struct resolverd_difference *differences;
 	size_t difference_count;
 	struct resolverd_memory *memory; /* of the library */
+	struct resolverd_signed signed_answer;
+	struct resolverd_signed delegation; /* of key_id */
+};
+
+/* The daemon's word that the record with this hash existed then (docs/EVIDENCE.md). */
+struct resolverd_seal {
+	const uint8_t *bytes; /* a serialized SignedSeal of proto/resolverd.proto */
+	size_t count;
+	uint64_t sealed_at_ms;
+	const char *key_id;
+	struct resolverd_memory *memory; /* of the library */
 };
 
 struct resolverd_delegation {
@@ -373,6 +397,7 @@ RESOLVERD_API void resolverd_plan_free(struct resolverd_plan *plan);
 RESOLVERD_API void resolverd_host_free(struct resolverd_host *host); /* not for hosts of a plan */
 RESOLVERD_API void resolverd_records_free(struct resolverd_records *records);
 RESOLVERD_API void resolverd_explanation_free(struct resolverd_explanation *explanation);
+RESOLVERD_API void resolverd_seal_free(struct resolverd_seal *seal);
 RESOLVERD_API void resolverd_daemon_status_free(struct resolverd_daemon_status *status);
 
 /* ---- client ---- */
@@ -428,6 +453,10 @@ RESOLVERD_API RESOLVERD_CHECK int resolverd_explain(struct resolverd_client *cli
     const char *next_hop, unsigned port, int timeout_ms,
     struct resolverd_explanation **ret_explanation);
 
+/* Have the daemon sign that a record existed now: hash is its BLAKE2b-256. */
+RESOLVERD_API RESOLVERD_CHECK int resolverd_seal(struct resolverd_client *client,
+    const uint8_t hash[32], int timeout_ms, struct resolverd_seal **ret_seal);
+
 /* What the daemon says about itself. */
 RESOLVERD_API RESOLVERD_CHECK int resolverd_status(
     struct resolverd_client *client, int timeout_ms, struct resolverd_daemon_status **ret_status);
@@ -447,6 +476,8 @@ RESOLVERD_API RESOLVERD_CHECK int resolverd_submit_records(struct resolverd_clie
     const char *name, unsigned type, unsigned deadline_ms, uint64_t *ret_id);
 RESOLVERD_API RESOLVERD_CHECK int resolverd_submit_explain(struct resolverd_client *client,
     const char *next_hop, unsigned port, unsigned deadline_ms, uint64_t *ret_id);
+RESOLVERD_API RESOLVERD_CHECK int resolverd_submit_seal(
+    struct resolverd_client *client, const uint8_t hash[32], uint64_t *ret_id);
 RESOLVERD_API RESOLVERD_CHECK int resolverd_submit_status(
     struct resolverd_client *client, uint64_t *ret_id);
 
@@ -474,6 +505,8 @@ RESOLVERD_API RESOLVERD_CHECK int resolverd_take_records(
     struct resolverd_client *client, uint64_t id, struct resolverd_records **ret_records);
 RESOLVERD_API RESOLVERD_CHECK int resolverd_take_explanation(
     struct resolverd_client *client, uint64_t id, struct resolverd_explanation **ret_explanation);
+RESOLVERD_API RESOLVERD_CHECK int resolverd_take_seal(
+    struct resolverd_client *client, uint64_t id, struct resolverd_seal **ret_seal);
 RESOLVERD_API RESOLVERD_CHECK int resolverd_take_status(
     struct resolverd_client *client, uint64_t id, struct resolverd_daemon_status **ret_status);
 

@@ -14,6 +14,8 @@
 
 #define SIGNING_CONTEXT_ANSWER "resolverd answer v1"
 #define SIGNING_CONTEXT_DELEGATION "resolverd delegation v1"
+#define SIGNING_CONTEXT_SEAL "resolverd evidence v1"
+#define SEAL_HASH_BYTES 32u /* BLAKE2b-256 */
 
 /* First 8 bytes of BLAKE2b-256 of a public key. */
 void key_id_of(const uint8_t public_key[crypto_sign_PUBLICKEYBYTES], uint8_t ret_id[KEY_ID_BYTES]);

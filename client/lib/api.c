@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Asking and taking: the public functions about requests. */
 
+#include <string.h>
+
 #include "client/lib/client.h"
 #include "client/lib/idn.h"
 
@@ -121,6 +123,21 @@ int resolverd_submit_explain(struct resolverd_client *client, const char *next_h
 	return submit(client, &message, &asked, ret_id);
 }
 
+int resolverd_submit_seal(
+    struct resolverd_client *client, const uint8_t hash[SEAL_HASH_BYTES], uint64_t *ret_id)
+{
+	struct asked asked = {0};
+	memcpy(asked.hash, hash, sizeof asked.hash);
+	Resolverd__V1__SealRequest seal;
+	resolverd__v1__seal_request__init(&seal);
+	seal.hash = (ProtobufCBinaryData){sizeof asked.hash, asked.hash};
+	Resolverd__V1__Request message;
+	resolverd__v1__request__init(&message);
+	message.body_case = BODY(SEAL);
+	message.seal = &seal;
+	return submit(client, &message, &asked, ret_id);
+}
+
 int resolverd_submit_status(struct resolverd_client *client, uint64_t *ret_id)
 {
 	Resolverd__V1__StatusRequest status;
@@ -212,6 +229,16 @@ int resolverd_take_explanation(
 	return r;
 }
 
+int resolverd_take_seal(
+    struct resolverd_client *client, uint64_t id, struct resolverd_seal **ret_seal)
+{
+	int r;
+	void *result = take(client, id, BODY(SEAL), &r);
+	if (result != NULL)
+		*ret_seal = result;
+	return r;
+}
+
 int resolverd_take_status(
     struct resolverd_client *client, uint64_t id, struct resolverd_daemon_status **ret_status)
 {
@@ -251,6 +278,12 @@ void resolverd_explanation_free(struct resolverd_explanation *explanation)
 {
 	if (explanation != NULL)
 		memory_free(explanation->memory);
+}
+
+void resolverd_seal_free(struct resolverd_seal *seal)
+{
+	if (seal != NULL)
+		memory_free(seal->memory);
 }
 
 void resolverd_daemon_status_free(struct resolverd_daemon_status *status)

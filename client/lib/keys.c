@@ -81,6 +81,16 @@ static bool is_signed(
 	return false;
 }
 
+/* Of one that is good: its parts have the sizes they must have. */
+static void keep_delegation(
+    struct online_key *key, const Resolverd__V1__SignedDelegation *signed_delegation)
+{
+	key->delegation_bytes = signed_delegation->delegation.len;
+	memcpy(key->delegation, signed_delegation->delegation.data, key->delegation_bytes);
+	memcpy(key->signature, signed_delegation->signature.data, sizeof key->signature);
+	memcpy(key->signed_by, signed_delegation->key_id.data, sizeof key->signed_by);
+}
+
 const char *delegation_check(const struct trusted_keys *trusted,
     const Resolverd__V1__SignedDelegation *signed_delegation, uint64_t now_ms,
     struct online_key *ret_key)
@@ -88,8 +98,10 @@ const char *delegation_check(const struct trusted_keys *trusted,
 	*ret_key = (struct online_key){0};
 	Resolverd__V1__Delegation *delegation = resolverd__v1__delegation__unpack(
 	    NULL, signed_delegation->delegation.len, signed_delegation->delegation.data);
-	if (delegation == NULL)
+	if (delegation == NULL || signed_delegation->delegation.len > DELEGATION_MAX_BYTES) {
+		resolverd__v1__delegation__free_unpacked(delegation, NULL);
 		return "it is malformed";
+	}
 	const char *problem = NULL;
 	if (delegation->online_key.len != sizeof ret_key->key) {
 		problem = "its online key does not have 32 bytes";
@@ -114,6 +126,8 @@ const char *delegation_check(const struct trusted_keys *trusted,
 	else if (now_ms >= delegation->not_after)
 		problem = "it has expired";
 	resolverd__v1__delegation__free_unpacked(delegation, NULL);
+	if (problem == NULL)
+		keep_delegation(ret_key, signed_delegation);
 	return problem;
 }
 

@@ -15,6 +15,7 @@
 #define MEMBER_MAX 256u
 #define KEY_ID_HEX_CHARS (2 * KEY_ID_BYTES + 1)
 #define DETAIL_MAX 512u
+#define DELEGATION_MAX_BYTES 512u
 
 struct trusted_keys {
 	uint8_t keys[TRUSTED_KEYS_MAX][crypto_sign_PUBLICKEYBYTES];
@@ -26,6 +27,10 @@ struct online_key {
 	uint8_t id[KEY_ID_BYTES];
 	char member[MEMBER_MAX];
 	uint64_t not_before_ms, not_after_ms;
+	/* As it came, to be kept with what the key signed. */
+	uint8_t delegation[DELEGATION_MAX_BYTES], signature[crypto_sign_BYTES];
+	uint8_t signed_by[KEY_ID_BYTES];
+	size_t delegation_bytes;
 };
 
 struct keyring {

@@ -262,18 +262,26 @@ static int fill_not_understood(struct builder *builder)
 	return 0;
 }
 
+/* What the plan rests on, as it came; filled while the plan is made. */
+struct kept {
+	const char **key_ids;
+	struct resolverd_signed *answers, *delegations;
+};
+
 static void use_answer(
-    struct resolverd_plan *plan, const char **key_ids, const struct verified *verified)
+    struct resolverd_plan *plan, const struct kept *kept, const struct verified *verified)
 {
 	const Resolverd__V1__Answer *answer = verified->answer;
 	if (answer->validated_at < plan->validated_at_ms)
 		plan->validated_at_ms = answer->validated_at;
 	if (answer->expires_at < plan->expires_at_ms)
 		plan->expires_at_ms = answer->expires_at;
+	kept->answers[plan->answer_count++] = verified->signed_answer;
 	for (size_t i = 0; i < plan->key_id_count; i++)
-		if (strcmp(key_ids[i], verified->key_id) == 0)
+		if (strcmp(kept->key_ids[i], verified->key_id) == 0)
 			return;
-	key_ids[plan->key_id_count++] = verified->key_id;
+	kept->delegations[plan->key_id_count] = verify_keep_delegation(plan->memory, verified->key);
+	kept->key_ids[plan->key_id_count++] = verified->key_id;
 }
 
 static void add_zone(struct resolverd_plan *plan, struct resolverd_insecure_zone *zones,
@@ -316,9 +324,12 @@ static int fill_plan(struct builder *builder)
 	const Resolverd__V1__Route *route = builder->route;
 	const struct next_hop *hop = &builder->asked->hop;
 	struct resolverd_memory *arena = builder->verifier->arena;
-	const char **key_ids = memory_alloc(arena, 1 + builder->host_count, sizeof *key_ids);
+	size_t count = 1 + builder->host_count;
+	struct kept kept = {.key_ids = memory_alloc(arena, count, sizeof *kept.key_ids),
+	    .answers = memory_alloc(arena, count, sizeof *kept.answers),
+	    .delegations = memory_alloc(arena, count, sizeof *kept.delegations)};
 	struct resolverd_plan *plan = memory_alloc(arena, 1, sizeof *plan);
-	if (key_ids == NULL || plan == NULL)
+	if (memory_failed(arena))
 		return RESOLVERD_ERROR_MEMORY;
 	builder->plan = plan;
 	*plan = (struct resolverd_plan){.next_hop = memory_string(arena, hop->text),
@@ -333,13 +344,15 @@ static int fill_plan(struct builder *builder)
 	    .mx_implicit = route->kind == RESOLVERD__V1__ROUTE_KIND__IMPLICIT_MX,
 	    .expanded =
 		route->expanded[0] != '\0' ? route->expanded : memory_string(arena, hop->name),
-	    .key_ids = key_ids,
+	    .key_ids = kept.key_ids,
+	    .answers = kept.answers,
+	    .delegations = kept.delegations,
 	    .validated_at_ms = UINT64_MAX,
 	    .expires_at_ms = UINT64_MAX,
 	    .memory = arena};
-	use_answer(plan, key_ids, &builder->route_answer);
+	use_answer(plan, &kept, &builder->route_answer);
 	for (size_t i = 0; i < builder->host_count; i++)
-		use_answer(plan, key_ids, &builder->hosts[i]);
+		use_answer(plan, &kept, &builder->hosts[i]);
 	plan->expires_in_s = life_left_s(plan->expires_at_ms, builder->verifier->now_ms);
 	fill_zones(builder);
 	if (builder->not_understood != 0)

@@ -211,6 +211,12 @@ static int view(struct resolverd_client *client, struct request *request)
 		request->result = explanation;
 		return r;
 	}
+	case BODY(SEAL): {
+		struct resolverd_seal *seal = NULL;
+		r = view_seal(&verifier, &client->trusted, &request->asked, response->seal, &seal);
+		request->result = seal;
+		return r;
+	}
 	default: {
 		struct resolverd_daemon_status *status = NULL;
 		r = view_status(&verifier, &client->trusted, response->status, &status);

@@ -96,6 +96,16 @@ int resolverd_explain(struct resolverd_client *client, const char *next_hop, uns
 	return r != 0 ? r : resolverd_take_explanation(client, id, ret_explanation);
 }
 
+int resolverd_seal(struct resolverd_client *client, const uint8_t hash[SEAL_HASH_BYTES],
+    int timeout_ms, struct resolverd_seal **ret_seal)
+{
+	uint64_t id;
+	int r = resolverd_submit_seal(client, hash, &id);
+	if (r == 0)
+		r = wait_until_finished(client, id, timeout_ms);
+	return r != 0 ? r : resolverd_take_seal(client, id, ret_seal);
+}
+
 int resolverd_status(
     struct resolverd_client *client, int timeout_ms, struct resolverd_daemon_status **ret_status)
 {

@@ -67,6 +67,57 @@ static int check_content(const struct verifier *verifier, const Resolverd__V1__A
 	return 0;
 }
 
+static const char *check_seal(const struct trusted_keys *trusted,
+    const Resolverd__V1__SignedSeal *from, const Resolverd__V1__Seal *seal,
+    const uint8_t hash[SEAL_HASH_BYTES], struct online_key *key)
+{
+	const char *problem = delegation_check(trusted, from->delegation, seal->sealed_at, key);
+	if (problem != NULL)
+		return problem;
+	if (from->key_id.len != KEY_ID_BYTES ||
+	    memcmp(from->key_id.data, key->id, KEY_ID_BYTES) != 0)
+		return "its delegation is for another key";
+	if (!signing_verify(SIGNING_CONTEXT_SEAL, from->seal.data, from->seal.len,
+		from->signature.data, from->signature.len, key->key))
+		return "its signature is wrong";
+	if (strcmp(seal->member, key->member) != 0)
+		return "it names another member than its delegation";
+	if (seal->hash.len != SEAL_HASH_BYTES ||
+	    memcmp(seal->hash.data, hash, SEAL_HASH_BYTES) != 0)
+		return "it is about another record";
+	return NULL;
+}
+
+const char *verify_seal(const struct trusted_keys *trusted, const Resolverd__V1__SignedSeal *from,
+    const uint8_t hash[SEAL_HASH_BYTES], struct sealed *ret_sealed)
+{
+	if (from->delegation == NULL)
+		return "it brings no delegation";
+	Resolverd__V1__Seal *seal =
+	    resolverd__v1__seal__unpack(NULL, from->seal.len, from->seal.data);
+	if (seal == NULL)
+		return "it is malformed";
+	const char *problem = check_seal(trusted, from, seal, hash, &ret_sealed->key);
+	ret_sealed->at_ms = seal->sealed_at;
+	resolverd__v1__seal__free_unpacked(seal, NULL);
+	return problem;
+}
+
+struct resolverd_signed verify_keep_delegation(
+    struct resolverd_memory *arena, const struct online_key *key)
+{
+	struct online_key *copy = memory_alloc(arena, 1, sizeof *copy);
+	if (copy == NULL)
+		return (struct resolverd_signed){0};
+	*copy = *key;
+	return (struct resolverd_signed){.message = copy->delegation,
+	    .message_bytes = copy->delegation_bytes,
+	    .signature = copy->signature,
+	    .signature_bytes = sizeof copy->signature,
+	    .key_id = copy->signed_by,
+	    .key_id_bytes = sizeof copy->signed_by};
+}
+
 int verify_answer(const struct verifier *verifier, const Resolverd__V1__SignedAnswer *signed_answer,
     const struct question *question, struct verified *ret_verified)
 {
@@ -91,7 +142,15 @@ int verify_answer(const struct verifier *verifier, const Resolverd__V1__SignedAn
 	if (id == NULL)
 		return RESOLVERD_ERROR_MEMORY;
 	sodium_bin2hex(id, KEY_ID_HEX_CHARS, key->id, KEY_ID_BYTES);
-	*ret_verified = (struct verified){.answer = answer, .key_id = id};
+	*ret_verified = (struct verified){.answer = answer,
+	    .key_id = id,
+	    .key = key,
+	    .signed_answer = {.message = bytes->data,
+		.message_bytes = bytes->len,
+		.signature = signed_answer->signature.data,
+		.signature_bytes = signed_answer->signature.len,
+		.key_id = signed_answer->key_id.data,
+		.key_id_bytes = signed_answer->key_id.len}};
 	for (size_t i = 0; i < answer->n_critical; i++)
 		if (!is_understood(answer->critical[i]))
 			ret_verified->not_understood =

@@ -19,8 +19,10 @@ struct verifier {
 
 struct verified {
 	const Resolverd__V1__Answer *answer;
-	const char *key_id;      /* hex */
-	uint32_t not_understood; /* a critical number unknown to this version, 0: none */
+	const char *key_id; /* hex */
+	struct resolverd_signed signed_answer;
+	const struct online_key *key; /* in the keyring, for as long as that does not change */
+	uint32_t not_understood;      /* a critical number unknown to this version, 0: none */
 };
 
 /* What the answer must be about. name NULL: any; the caller then compares. */
@@ -29,6 +31,20 @@ struct question {
 	const char *name;
 	unsigned port, type;
 };
+
+struct sealed {
+	uint64_t at_ms;
+	struct online_key key;
+};
+
+/* Checks a seal with the delegation it brings, which must have been in time when it was made. NULL,
+ * or what is wrong with it. */
+const char *verify_seal(const struct trusted_keys *trusted, const Resolverd__V1__SignedSeal *from,
+    const uint8_t hash[SEAL_HASH_BYTES], struct sealed *ret_sealed);
+
+/* A copy in the arena of what vouches for a key; empty when memory is short. */
+struct resolverd_signed verify_keep_delegation(
+    struct resolverd_memory *arena, const struct online_key *key);
 
 /* 0, VERIFY_UNKNOWN_KEY, RESOLVERD_ERROR_VERIFY or _MEMORY. The answer lives in the arena. */
 [[nodiscard]] int verify_answer(const struct verifier *verifier,

@@ -181,3 +181,33 @@ int view_host_response(const struct verifier *verifier, const struct asked *aske
 	*ret_host = host;
 	return memory_failed(verifier->arena) ? RESOLVERD_ERROR_MEMORY : 0;
 }
+
+/* ---- seal ---- */
+
+int view_seal(const struct verifier *verifier, const struct trusted_keys *trusted,
+    const struct asked *asked, const Resolverd__V1__SignedSeal *from,
+    struct resolverd_seal **ret_seal)
+{
+	struct sealed sealed;
+	const char *problem =
+	    from == NULL ? "it is missing" : verify_seal(trusted, from, asked->hash, &sealed);
+	if (problem != NULL) {
+		snprintf(verifier->detail, DETAIL_MAX, "the seal cannot be used: %s", problem);
+		return RESOLVERD_ERROR_VERIFY;
+	}
+	size_t count = resolverd__v1__signed_seal__get_packed_size(from);
+	struct resolverd_seal *seal = memory_alloc(verifier->arena, 1, sizeof *seal);
+	uint8_t *bytes = memory_alloc(verifier->arena, count, 1);
+	char *id = memory_alloc(verifier->arena, KEY_ID_HEX_CHARS, 1);
+	if (seal == NULL || bytes == NULL || id == NULL)
+		return RESOLVERD_ERROR_MEMORY;
+	resolverd__v1__signed_seal__pack(from, bytes);
+	sodium_bin2hex(id, KEY_ID_HEX_CHARS, sealed.key.id, KEY_ID_BYTES);
+	*seal = (struct resolverd_seal){.bytes = bytes,
+	    .count = count,
+	    .sealed_at_ms = sealed.at_ms,
+	    .key_id = id,
+	    .memory = verifier->arena};
+	*ret_seal = seal;
+	return 0;
+}

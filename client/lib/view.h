@@ -12,6 +12,7 @@ struct asked {
 	struct next_hop hop;      /* plan */
 	char name[NAME_TEXT_MAX]; /* host, records */
 	unsigned port, type;
+	uint8_t hash[SEAL_HASH_BYTES]; /* seal */
 };
 
 enum resolverd_status status_of(int status);
@@ -44,6 +45,9 @@ void view_host_alone(const struct verifier *verifier, const struct verified *ver
     const Resolverd__V1__Response *response, struct resolverd_host **ret_host);
 [[nodiscard]] int view_records(const struct verifier *verifier, const struct asked *asked,
     const Resolverd__V1__Response *response, struct resolverd_records **ret_records);
+[[nodiscard]] int view_seal(const struct verifier *verifier, const struct trusted_keys *trusted,
+    const struct asked *asked, const Resolverd__V1__SignedSeal *from,
+    struct resolverd_seal **ret_seal);
 [[nodiscard]] int view_status(const struct verifier *verifier, const struct trusted_keys *trusted,
     const Resolverd__V1__StatusResponse *status, struct resolverd_daemon_status **ret_status);
 [[nodiscard]] int view_explanation(const struct verifier *verifier, const struct asked *asked,

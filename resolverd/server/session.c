@@ -139,6 +139,30 @@ static int read_request(
 	return 0;
 }
 
+static void seal_send(struct session *session, const Resolverd__V1__Request *request)
+{
+	const ProtobufCBinaryData *hash = &request->seal->hash;
+	Resolverd__V1__Response response = RESOLVERD__V1__RESPONSE__INIT;
+	if (hash->len != SEAL_HASH_BYTES) {
+		session_send_error(session, request->id, V1(ERROR_CODE__BAD_REQUEST),
+		    "seal wants the hash of a record: 32 bytes of BLAKE2b-256");
+		return;
+	}
+	if (session->server->health.clock_problem[0] != '\0') {
+		session_send_error(session, request->id, V1(ERROR_CODE__INTERNAL),
+		    session->server->health.clock_problem);
+		return;
+	}
+	response.id = request->id;
+	response.seal = signer_seal(&session->server->signer, hash->data, clock_wall_ms());
+	if (response.seal == NULL)
+		session_send_error(session, request->id, V1(ERROR_CODE__INTERNAL),
+		    "no seal at the moment: no delegation yet, or out of memory");
+	else
+		session_send(session, &response);
+	resolverd__v1__signed_seal__free_unpacked(response.seal, NULL);
+}
+
 static void dispatch(struct session *session, const Resolverd__V1__Request *request)
 {
 	struct question question = {0};
@@ -166,9 +190,13 @@ static void dispatch(struct session *session, const Resolverd__V1__Request *requ
 	case RESOLVERD__V1__REQUEST__BODY_STATUS:
 		status_send(session, request->id);
 		return;
+	case RESOLVERD__V1__REQUEST__BODY_SEAL:
+		seal_send(session, request);
+		return;
 	default:
 		session_send_error(session, request->id, V1(ERROR_CODE__UNSUPPORTED),
-		    "this version knows the requests plan, host, records, status and explain");
+		    "this version knows the requests plan, host, records, status, explain and "
+		    "seal");
 	}
 }
 

@@ -280,3 +280,53 @@ struct answer *signer_failure(struct signer *signer, Resolverd__V1__Question *qu
 	}
 	return signer_answer(signer, &facts, now_ms);
 }
+
+/* ---- seals ---- */
+
+static bool set_bytes(ProtobufCBinaryData *field, const uint8_t *bytes, size_t count)
+{
+	field->data = malloc(count);
+	if (field->data == NULL)
+		return false;
+	memcpy(field->data, bytes, count);
+	field->len = count;
+	return true;
+}
+
+static bool pack_seal(const struct signer *signer, const uint8_t hash[SEAL_HASH_BYTES],
+    int64_t now_ms, ProtobufCBinaryData *ret_bytes)
+{
+	Resolverd__V1__Seal seal = RESOLVERD__V1__SEAL__INIT;
+	seal.hash = (ProtobufCBinaryData){SEAL_HASH_BYTES, (uint8_t *)(uintptr_t)hash};
+	seal.sealed_at = (uint64_t)now_ms;
+	seal.member = signer->config->signing.member;
+	ret_bytes->len = resolverd__v1__seal__get_packed_size(&seal);
+	ret_bytes->data = malloc(ret_bytes->len);
+	if (ret_bytes->data != NULL)
+		resolverd__v1__seal__pack(&seal, ret_bytes->data);
+	return ret_bytes->data != NULL;
+}
+
+Resolverd__V1__SignedSeal *signer_seal(
+    const struct signer *signer, const uint8_t hash[SEAL_HASH_BYTES], int64_t now_ms)
+{
+	uint8_t signature[crypto_sign_BYTES];
+	Resolverd__V1__SignedSeal *outer = malloc(sizeof *outer);
+	if (outer == NULL)
+		return NULL;
+	resolverd__v1__signed_seal__init(outer);
+	if (!pack_seal(signer, hash, now_ms, &outer->seal))
+		goto fail;
+	signing_sign(SIGNING_CONTEXT_SEAL, outer->seal.data, outer->seal.len, signer->key->secret,
+	    signature);
+	outer->delegation = resolverd__v1__signed_delegation__unpack(
+	    NULL, signer->delegation_bytes, signer->delegation);
+	if (signer->delegation_bytes == 0 || outer->delegation == NULL ||
+	    !set_bytes(&outer->signature, signature, sizeof signature) ||
+	    !set_bytes(&outer->key_id, signer->key_id, KEY_ID_BYTES))
+		goto fail;
+	return outer;
+fail:
+	resolverd__v1__signed_seal__free_unpacked(outer, NULL);
+	return NULL;
+}

@@ -63,3 +63,8 @@ Resolverd__V1__SignedAnswer *answer_unpack(const struct answer *answer);
  * cacheable. */
 struct answer *signer_failure(struct signer *signer, Resolverd__V1__Question *question,
     const char *reason, bool cacheable, int64_t now_ms);
+
+/* Our word, with its delegation, that what this is the hash of existed at now_ms. Freed by its
+ * caller with free_unpacked. NULL: no memory, or no delegation yet. */
+Resolverd__V1__SignedSeal *signer_seal(
+    const struct signer *signer, const uint8_t hash[SEAL_HASH_BYTES], int64_t now_ms);

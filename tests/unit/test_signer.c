@@ -434,9 +434,41 @@ static void lookups_stand_behind_the_answer_and_are_not_signed(void **state)
 	answer_unref(traced);
 }
 
+/* ---- seals ---- */
+
+static void a_seal_names_hash_time_and_member_and_brings_its_delegation(void **state)
+{
+	struct signer *signer = *state;
+	uint8_t hash[SEAL_HASH_BYTES], bytes[400];
+	memset(hash, 0xab, sizeof hash);
+	assert_null(signer_seal(signer, hash, NOW)); /* nobody vouches for the key yet */
+	size_t count =
+	    delegation_pack(signer->public_key, sizeof signer->public_key, NOW + 1, bytes);
+	assert_int_equal(signer_set_delegation(signer, bytes, count), 0);
+	Resolverd__V1__SignedSeal *outer = signer_seal(signer, hash, NOW);
+	assert_non_null(outer);
+	assert_true(signing_verify(SIGNING_CONTEXT_SEAL, outer->seal.data, outer->seal.len,
+	    outer->signature.data, outer->signature.len, signer->public_key));
+	assert_false(signing_verify(SIGNING_CONTEXT_ANSWER, outer->seal.data, outer->seal.len,
+	    outer->signature.data, outer->signature.len, signer->public_key));
+	assert_memory_equal(outer->key_id.data, signer->key_id, KEY_ID_BYTES);
+	assert_int_equal(
+	    resolverd__v1__signed_delegation__get_packed_size(outer->delegation), count);
+	Resolverd__V1__Seal *seal =
+	    resolverd__v1__seal__unpack(NULL, outer->seal.len, outer->seal.data);
+	assert_int_equal(seal->hash.len, sizeof hash);
+	assert_memory_equal(seal->hash.data, hash, sizeof hash);
+	assert_int_equal(seal->sealed_at, NOW);
+	assert_string_equal(seal->member, "mx1");
+	resolverd__v1__seal__free_unpacked(seal, NULL);
+	resolverd__v1__signed_seal__free_unpacked(outer, NULL);
+}
+
+#define FIXED_TESTS 12u
+
 int main(void)
 {
-	struct CMUnitTest tests[COUNT(life_rows) + 8] = {
+	struct CMUnitTest tests[FIXED_TESTS + COUNT(life_rows)] = {
 	    SIGNER_TEST(a_new_policy_is_derived_with_facts_and_times_as_they_were),
 	    SIGNER_TEST(an_answer_ends_with_the_insecure_zones_it_touches),
 	    SIGNER_TEST(lookups_stand_behind_the_answer_and_are_not_signed),
@@ -448,9 +480,10 @@ int main(void)
 	    SIGNER_TEST(failure_may_be_kept_from_the_cache),
 	    SIGNER_TEST(only_a_delegation_for_our_key_is_taken),
 	    SIGNER_TEST(each_start_has_a_key_of_its_own),
+	    SIGNER_TEST(a_seal_names_hash_time_and_member_and_brings_its_delegation),
 	};
 	for (size_t i = 0; i < COUNT(life_rows); i++)
-		tests[8 + i] = (struct CMUnitTest){.name = life_rows[i].name,
+		tests[FIXED_TESTS + i] = (struct CMUnitTest){.name = life_rows[i].name,
 		    .test_func = life_row_holds,
 		    .initial_state = (void *)(uintptr_t)&life_rows[i]};
 	return sodium_init() < 0 ? 1 : cmocka_run_group_tests_name("signer", tests, NULL, NULL);

@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/evidence/dnssec_internal.h"
+
+#define ENTRIES_MAX 1024u
+#define RRS_MAX 256u
+#define VERIFICATIONS_MAX 4096u
+#define HASHES_MAX 20000u
+#define DEPTH_MAX 32u /* zones from a name to the root */
+#define CHAIN_MAX 16u
+#define ANCHORS_MAX 16u
+#define CLASS_IN 1
+
+struct dnssec {
+	struct entry *entries;
+	unsigned entry_count, verifications, hashes;
+	ldns_rr_list *anchors;
+	time_t at;
+};
+
+/* ---- names ---- */
+
+unsigned name_labels(const char *name)
+{
+	unsigned count = 0;
+	while ((name = name_parent(name)) != NULL)
+		count++;
+	return count;
+}
+
+const char *name_last_labels(const char *name, unsigned count)
+{
+	unsigned have = name_labels(name);
+	if (have < count)
+		return NULL;
+	for (; have > count; have--)
+		name = name_parent(name);
+	return name;
+}
+
+ldns_rdf *name_rdf(const char *name)
+{
+	uint8_t wire[NAME_WIRE_MAX];
+	size_t bytes;
+	if (name_to_wire(name, wire, &bytes) != NAME_OK)
+		return NULL;
+	return ldns_dname_new_frm_data((uint16_t)bytes, wire);
+}
+
+/* ---- store ---- */
+
+struct dnssec *dnssec_new(time_t at)
+{
+	struct dnssec *dnssec = calloc(1, sizeof *dnssec);
+	if (dnssec == NULL)
+		return NULL;
+	dnssec->at = at;
+	dnssec->anchors = ldns_rr_list_new();
+	if (dnssec->anchors == NULL) {
+		free(dnssec);
+		return NULL;
+	}
+	return dnssec;
+}
+
+static void entry_free(struct entry *entry)
+{
+	if (entry == NULL)
+		return;
+	for (size_t i = 0; entry->rdata != NULL && i < ldns_rr_list_rr_count(entry->rrs); i++)
+		free((void *)(uintptr_t)entry->rdata[i].bytes);
+	ldns_rr_list_deep_free(entry->rrs);
+	ldns_rr_list_deep_free(entry->signatures);
+	free(entry->rdata);
+	free(entry->owner);
+	free(entry->signer);
+	free(entry);
+}
+
+void dnssec_free(struct dnssec *dnssec)
+{
+	if (dnssec == NULL)
+		return;
+	for (struct entry *entry = dnssec->entries, *next; entry != NULL; entry = next) {
+		next = entry->next;
+		entry_free(entry);
+	}
+	ldns_rr_list_deep_free(dnssec->anchors);
+	free(dnssec);
+}
+
+/* As on the wire, for ldns to read: it takes any type apart the one right way. */
+static ldns_rr *rr_make(const char *owner, unsigned type, const ProtobufCBinaryData *rdata)
+{
+	uint8_t wire[NAME_WIRE_MAX + 10 + UINT16_MAX];
+	size_t at, position = 0;
+	ldns_rr *rr = NULL;
+	if (rdata->len > UINT16_MAX || name_to_wire(owner, wire, &at) != NAME_OK)
+		return NULL;
+	const uint8_t fixed[10] = {(uint8_t)(type >> 8), (uint8_t)type, 0, CLASS_IN, 0, 0, 0, 0,
+	    (uint8_t)(rdata->len >> 8), (uint8_t)rdata->len};
+	memcpy(wire + at, fixed, sizeof fixed);
+	at += sizeof fixed;
+	if (rdata->len > 0)
+		memcpy(wire + at, rdata->data, rdata->len);
+	at += rdata->len;
+	if (ldns_wire2rr(&rr, wire, at, &position, LDNS_SECTION_ANSWER) != LDNS_STATUS_OK)
+		return NULL;
+	if (position == at)
+		return rr;
+	ldns_rr_free(rr);
+	return NULL;
+}
+
+static bool add_rr(
+    ldns_rr_list *list, const char *owner, unsigned type, const ProtobufCBinaryData *rdata)
+{
+	ldns_rr *rr = rr_make(owner, type, rdata);
+	if (rr == NULL)
+		return false;
+	if (ldns_rr_list_push_rr(list, rr))
+		return true;
+	ldns_rr_free(rr);
+	return false;
+}
+
+static bool add_rdata(struct entry *entry, const ProtobufCBinaryData *rdata, size_t i)
+{
+	uint8_t *copy = malloc(rdata->len > 0 ? rdata->len : 1);
+	if (copy == NULL)
+		return false;
+	if (rdata->len > 0)
+		memcpy(copy, rdata->data, rdata->len);
+	if (!add_rr(entry->rrs, entry->owner, entry->type, rdata)) {
+		free(copy);
+		return false;
+	}
+	entry->rdata[i] = (struct dnssec_rdata){copy, rdata->len};
+	return true;
+}
+
+static bool is_usable(const Resolverd__V1__Rrset *rrset)
+{
+	char canonical[NAME_TEXT_MAX];
+	return rrset->type > 0 && rrset->type <= UINT16_MAX && rrset->n_rdata > 0 &&
+	       rrset->n_rdata <= RRS_MAX && rrset->n_rrsig <= RRS_MAX &&
+	       name_canonical(rrset->owner, canonical) == NAME_OK &&
+	       strcmp(canonical, rrset->owner) == 0;
+}
+
+static bool is_same(const struct entry *entry, const Resolverd__V1__Rrset *rrset)
+{
+	if (entry->type != rrset->type || strcmp(entry->owner, rrset->owner) != 0 ||
+	    ldns_rr_list_rr_count(entry->rrs) != rrset->n_rdata ||
+	    ldns_rr_list_rr_count(entry->signatures) != rrset->n_rrsig)
+		return false;
+	for (size_t i = 0; i < rrset->n_rdata; i++)
+		if (entry->rdata[i].count != rrset->rdata[i].len ||
+		    memcmp(entry->rdata[i].bytes, rrset->rdata[i].data, rrset->rdata[i].len) != 0)
+			return false;
+	return true;
+}
+
+void dnssec_add(struct dnssec *dnssec, const Resolverd__V1__Rrset *rrset)
+{
+	if (!is_usable(rrset) || dnssec->entry_count >= ENTRIES_MAX)
+		return;
+	for (const struct entry *entry = dnssec->entries; entry != NULL; entry = entry->next)
+		if (is_same(entry, rrset))
+			return;
+	struct entry *entry = calloc(1, sizeof *entry);
+	if (entry == NULL)
+		return;
+	entry->type = rrset->type;
+	entry->owner = strdup(rrset->owner);
+	entry->rrs = ldns_rr_list_new();
+	entry->signatures = ldns_rr_list_new();
+	entry->rdata = calloc(rrset->n_rdata, sizeof *entry->rdata);
+	bool good = entry->owner != NULL && entry->rrs != NULL && entry->signatures != NULL &&
+		    entry->rdata != NULL;
+	for (size_t i = 0; good && i < rrset->n_rdata; i++)
+		good = add_rdata(entry, &rrset->rdata[i], i);
+	for (size_t i = 0; good && i < rrset->n_rrsig; i++)
+		good =
+		    add_rr(entry->signatures, entry->owner, LDNS_RR_TYPE_RRSIG, &rrset->rrsig[i]);
+	if (!good) {
+		entry_free(entry);
+		return;
+	}
+	entry->next = dnssec->entries;
+	dnssec->entries = entry;
+	dnssec->entry_count++;
+}
+
+/* ---- trust anchors ---- */
+
+/* False: the line is no record of this kind. */
+static bool add_anchor(struct dnssec *dnssec, const char *line)
+{
+	ldns_rr *rr = NULL;
+	if (ldns_rr_list_rr_count(dnssec->anchors) >= ANCHORS_MAX ||
+	    ldns_rr_new_frm_str(&rr, line, 3600, NULL, NULL) != LDNS_STATUS_OK)
+		return false;
+	ldns_rr_type type = ldns_rr_get_type(rr);
+	bool good = (type == LDNS_RR_TYPE_DS || type == LDNS_RR_TYPE_DNSKEY) &&
+		    ldns_dname_label_count(ldns_rr_owner(rr)) == 0 &&
+		    ldns_rr_list_push_rr(dnssec->anchors, rr);
+	if (!good)
+		ldns_rr_free(rr);
+	return good;
+}
+
+bool dnssec_load_anchors(struct dnssec *dnssec, const char *path, char detail[DNSSEC_DETAIL_MAX])
+{
+	FILE *file = fopen(path, "re");
+	if (file == NULL) {
+		snprintf(detail, DNSSEC_DETAIL_MAX, "cannot read the trust anchor file %s: %s",
+		    path, strerror(errno));
+		return false;
+	}
+	char line[8192];
+	unsigned number = 0;
+	bool good = true;
+	while (good && fgets(line, sizeof line, file) != NULL) {
+		number++;
+		line[strcspn(line, ";\r\n")] = '\0';
+		if (line[strspn(line, " \t")] != '\0')
+			good = add_anchor(dnssec, line);
+	}
+	fclose(file);
+	if (!good)
+		snprintf(detail, DNSSEC_DETAIL_MAX,
+		    "%s:%u: not a DS or DNSKEY record of the root in one line", path, number);
+	else if (ldns_rr_list_rr_count(dnssec->anchors) == 0)
+		snprintf(detail, DNSSEC_DETAIL_MAX, "%s: the file holds no key", path);
+	return good && ldns_rr_list_rr_count(dnssec->anchors) > 0;
+}
+
+/* ---- signatures ---- */
+
+static unsigned number8(const ldns_rr *rr, size_t field)
+{
+	const ldns_rdf *rdf = ldns_rr_rdf(rr, field);
+	return rdf != NULL && ldns_rdf_size(rdf) == 1 ? ldns_rdf2native_int8(rdf) : 0;
+}
+
+static unsigned number16(const ldns_rr *rr, size_t field)
+{
+	const ldns_rdf *rdf = ldns_rr_rdf(rr, field);
+	return rdf != NULL && ldns_rdf_size(rdf) == 2 ? ldns_rdf2native_int16(rdf) : 0;
+}
+
+/* Those that the daemon's validator knows, too: what only one of both can check would be secure
+ * for one and insecure for the other. */
+static bool is_algorithm_supported(unsigned algorithm)
+{
+	static const uint8_t supported[] = {5, 7, 8, 10, 13, 14, 15};
+	return memchr(supported, (int)algorithm, sizeof supported) != NULL;
+}
+
+static bool is_digest_supported(unsigned digest)
+{
+	return digest == LDNS_SHA1 || digest == LDNS_SHA256 || digest == LDNS_SHA384;
+}
+
+static bool is_usable_key(const ldns_rr *key)
+{
+	unsigned flags = number16(key, 0);
+	return ldns_rr_rd_count(key) == 4 && (flags & LDNS_KEY_ZONE_KEY) != 0 &&
+	       (flags & LDNS_KEY_REVOKE_KEY) == 0 && number8(key, 1) == 3 &&
+	       is_algorithm_supported(number8(key, 2));
+}
+
+/* Whether the record, a DS or a trusted DNSKEY, names this key. */
+static bool names_key(const ldns_rr *record, const ldns_rr *key)
+{
+	if (ldns_rr_get_type(record) == LDNS_RR_TYPE_DS &&
+	    (ldns_rr_rd_count(record) != 4 || !is_digest_supported(number8(record, 2)) ||
+		number8(record, 1) != number8(key, 2) ||
+		number16(record, 0) != ldns_calc_keytag(key)))
+		return false;
+	return ldns_rr_compare_ds(record, key);
+}
+
+static bool verify_by(
+    struct dnssec *dnssec, const struct entry *entry, const ldns_rr *signature, ldns_rr *key)
+{
+	if (number8(signature, 1) != number8(key, 2) ||
+	    number16(signature, 6) != ldns_calc_keytag(key) ||
+	    dnssec->verifications++ >= VERIFICATIONS_MAX)
+		return false;
+	ldns_rr_list *keys = ldns_rr_list_new(), *used = ldns_rr_list_new();
+	bool good = keys != NULL && used != NULL && ldns_rr_list_push_rr(keys, key) &&
+		    ldns_verify_rrsig_keylist_time(entry->rrs, signature, keys, dnssec->at, used) ==
+			LDNS_STATUS_OK;
+	ldns_rr_list_free(keys);
+	ldns_rr_list_free(used);
+	return good;
+}
+
+static bool validate(struct dnssec *dnssec, struct entry *entry, unsigned depth);
+
+/* Whether a trust anchor or a good DS record vouches for the key of this zone. */
+static bool is_vouched_for(
+    struct dnssec *dnssec, const char *zone, const ldns_rr *key, unsigned depth)
+{
+	if (strcmp(zone, ".") == 0) {
+		for (size_t i = 0; i < ldns_rr_list_rr_count(dnssec->anchors); i++)
+			if (names_key(ldns_rr_list_rr(dnssec->anchors, i), key))
+				return true;
+		return false;
+	}
+	for (struct entry *entry = dnssec->entries; entry != NULL; entry = entry->next) {
+		if (entry->type != TYPE_DS || strcmp(entry->owner, zone) != 0 ||
+		    !validate(dnssec, entry, depth + 1))
+			continue;
+		for (size_t i = 0; i < ldns_rr_list_rr_count(entry->rrs); i++)
+			if (names_key(ldns_rr_list_rr(entry->rrs, i), key))
+				return true;
+	}
+	return false;
+}
+
+/* The keys of a zone are signed by one of their own that is vouched for (RFC 4035 section 5.2). */
+static bool is_signed_by_vouched_key(
+    struct dnssec *dnssec, const struct entry *entry, const ldns_rr *signature, unsigned depth)
+{
+	for (size_t i = 0; i < ldns_rr_list_rr_count(entry->rrs); i++) {
+		ldns_rr *key = ldns_rr_list_rr(entry->rrs, i);
+		if (is_usable_key(key) && verify_by(dnssec, entry, signature, key) &&
+		    is_vouched_for(dnssec, entry->owner, key, depth))
+			return true;
+	}
+	return false;
+}
+
+static bool is_signed_by_zone(struct dnssec *dnssec, const struct entry *entry,
+    const ldns_rr *signature, const char *zone, unsigned depth)
+{
+	for (struct entry *keys = dnssec->entries; keys != NULL; keys = keys->next) {
+		if (keys->type != TYPE_DNSKEY || strcmp(keys->owner, zone) != 0 ||
+		    !validate(dnssec, keys, depth + 1))
+			continue;
+		for (size_t i = 0; i < ldns_rr_list_rr_count(keys->rrs); i++) {
+			ldns_rr *key = ldns_rr_list_rr(keys->rrs, i);
+			if (is_usable_key(key) && verify_by(dnssec, entry, signature, key))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* What RFC 4035 section 5.3.1 asks of a signature besides that it verifies. */
+static bool fits(
+    const struct entry *entry, const ldns_rr *signature, char ret_signer[NAME_TEXT_MAX])
+{
+	const ldns_rdf *signer = ldns_rr_rdf(signature, 7);
+	if (ldns_rr_rd_count(signature) != 9 || number16(signature, 0) != entry->type ||
+	    name_from_wire(ldns_rdf_data(signer), ldns_rdf_size(signer), ret_signer) != NAME_OK ||
+	    !name_is_within(entry->owner, ret_signer))
+		return false;
+	bool is_apex = strcmp(entry->owner, ret_signer) == 0;
+	if ((entry->type == TYPE_DS && is_apex) || (entry->type == TYPE_DNSKEY && !is_apex))
+		return false;
+	unsigned labels = name_labels(entry->owner) - (strncmp(entry->owner, "*.", 2) == 0);
+	return number8(signature, 2) <= labels && number8(signature, 2) >= name_labels(ret_signer);
+}
+
+static bool entry_accept(struct entry *entry, const ldns_rr *signature, const char *signer)
+{
+	entry->signer = strdup(signer);
+	entry->labels = number8(signature, 2);
+	return entry->signer != NULL;
+}
+
+/* Each RRset is checked once. A loop of zones vouching for each other ends at BUSY. */
+static bool validate(struct dnssec *dnssec, struct entry *entry, unsigned depth)
+{
+	char signer[NAME_TEXT_MAX];
+	if (entry->state == ENTRY_GOOD)
+		return true;
+	if (entry->state != ENTRY_NEW || depth > 2 * DEPTH_MAX)
+		return false;
+	entry->state = ENTRY_BUSY;
+	bool good = false;
+	for (size_t i = 0; !good && i < ldns_rr_list_rr_count(entry->signatures); i++) {
+		const ldns_rr *signature = ldns_rr_list_rr(entry->signatures, i);
+		if (!fits(entry, signature, signer))
+			continue;
+		good = entry->type == TYPE_DNSKEY
+			   ? is_signed_by_vouched_key(dnssec, entry, signature, depth)
+			   : is_signed_by_zone(dnssec, entry, signature, signer, depth);
+		good = good && entry_accept(entry, signature, signer);
+	}
+	entry->state = good ? ENTRY_GOOD : ENTRY_BAD;
+	return good;
+}
+
+struct entry *dnssec_next_good(
+    struct dnssec *dnssec, const struct entry *after, const char *owner, unsigned type)
+{
+	struct entry *entry = after != NULL ? after->next : dnssec->entries;
+	for (; entry != NULL; entry = entry->next)
+		if (entry->type == type && (owner == NULL || strcmp(entry->owner, owner) == 0) &&
+		    validate(dnssec, entry, 0))
+			return entry;
+	return NULL;
+}
+
+bool dnssec_may_hash(struct dnssec *dnssec)
+{
+	return dnssec->hashes < HASHES_MAX && ++dnssec->hashes;
+}
+
+/* ---- answers ---- */
+
+/* Good, and if a wildcard gave it, with the proof that nothing closer exists. */
+static struct entry *find(struct dnssec *dnssec, const char *name, unsigned type)
+{
+	struct entry *entry = NULL;
+	while ((entry = dnssec_next_good(dnssec, entry, name, type)) != NULL) {
+		unsigned labels = name_labels(name) - (strncmp(name, "*.", 2) == 0);
+		if (entry->labels == labels ||
+		    denial_of_closer(dnssec, entry->signer, name, entry->labels))
+			return entry;
+	}
+	return NULL;
+}
+
+static bool has_usable_ds(const struct entry *ds)
+{
+	for (size_t i = 0; i < ldns_rr_list_rr_count(ds->rrs); i++)
+		if (is_algorithm_supported(number8(ldns_rr_list_rr(ds->rrs, i), 1)) &&
+		    is_digest_supported(number8(ldns_rr_list_rr(ds->rrs, i), 2)))
+			return true;
+	return false;
+}
+
+/* The delegation above or at the name from where on nothing is signed; NULL: not proven. Down from
+ * the root: it must be the zone that signed delegations lead to that says so. */
+static const char *unsigned_above(struct dnssec *dnssec, const char *name)
+{
+	const char *zone = ".";
+	for (unsigned labels = 1; labels <= name_labels(name); labels++) {
+		const char *cut = name_last_labels(name, labels);
+		const struct entry *ds = dnssec_next_good(dnssec, NULL, cut, TYPE_DS);
+		if (ds != NULL && has_usable_ds(ds))
+			zone = cut;
+		else if (ds != NULL || denial_unsigned_cut(dnssec, zone, cut))
+			return cut;
+	}
+	return NULL;
+}
+
+/* Where a good DNAME above the name leads (RFC 6672). The CNAME made of it is not signed. */
+static const struct entry *find_made_alias(struct dnssec *dnssec, const char *name)
+{
+	char target[NAME_TEXT_MAX], made[NAME_TEXT_MAX * 2];
+	for (const char *above = name_parent(name); above != NULL; above = name_parent(above)) {
+		const struct entry *dname = find(dnssec, above, TYPE_DNAME);
+		if (dname == NULL ||
+		    name_from_wire(dname->rdata[0].bytes, dname->rdata[0].count, target) != NAME_OK)
+			continue;
+		size_t kept =
+		    strcmp(above, ".") == 0 ? strlen(name) : strlen(name) - strlen(above) - 1;
+		snprintf(made, sizeof made, "%.*s%s%s", (int)kept, name,
+		    strcmp(target, ".") == 0 ? "" : ".", strcmp(target, ".") == 0 ? "" : target);
+		for (const struct entry *entry = dnssec->entries; entry != NULL;
+		     entry = entry->next)
+			if (entry->type == TYPE_CNAME && strcmp(entry->owner, name) == 0 &&
+			    name_from_wire(entry->rdata[0].bytes, entry->rdata[0].count, target) ==
+				NAME_OK &&
+			    strcmp(target, made) == 0)
+				return entry;
+	}
+	return NULL;
+}
+
+static struct dnssec_answer absent_or_insecure(
+    struct dnssec *dnssec, const char *name, unsigned type, bool aliased)
+{
+	struct dnssec_answer answer = {.final_name = name, .aliased = aliased};
+	enum denial denial = denial_of(dnssec, name, type);
+	answer.insecure_at = denial == DENIED_OPTOUT ? name : NULL;
+	if (answer.insecure_at == NULL && denial == DENIED_NOT)
+		answer.insecure_at = unsigned_above(dnssec, name);
+	if (answer.insecure_at != NULL) {
+		answer.proof = PROVEN_INSECURE;
+	} else if (denial == DENIED_TYPE || denial == DENIED_NAME) {
+		answer.proof = PROVEN_SECURE;
+		answer.no_such_name = denial == DENIED_NAME;
+	} else {
+		answer.why =
+		    "no chain of signatures from the root's keys, valid at that time, leads "
+		    "to these records or to their absence";
+	}
+	return answer;
+}
+
+/* The canonical target of an alias, in memory that lives as long as the store: NULL, none. */
+static const char *target_of(struct dnssec *dnssec, const struct entry *alias)
+{
+	char target[NAME_TEXT_MAX];
+	if (alias->rdata[0].count == 0 || ldns_rr_list_rr_count(alias->rrs) != 1 ||
+	    name_from_wire(alias->rdata[0].bytes, alias->rdata[0].count, target) != NAME_OK)
+		return NULL;
+	for (const struct entry *entry = dnssec->entries; entry != NULL; entry = entry->next)
+		if (strcmp(entry->owner, target) == 0)
+			return entry->owner;
+	struct entry *holder = calloc(1, sizeof *holder); /* keeps the name only */
+	if (holder == NULL)
+		return NULL;
+	holder->state = ENTRY_BAD;
+	holder->owner = strdup(target);
+	holder->rrs = ldns_rr_list_new();
+	holder->signatures = ldns_rr_list_new();
+	holder->next = dnssec->entries;
+	dnssec->entries = holder;
+	return holder->owner;
+}
+
+struct dnssec_answer dnssec_lookup(struct dnssec *dnssec, const char *name, unsigned type)
+{
+	for (unsigned i = 0; i < CHAIN_MAX; i++) {
+		const struct entry *entry = find(dnssec, name, type);
+		if (entry != NULL)
+			return (struct dnssec_answer){.proof = PROVEN_SECURE,
+			    .final_name = name,
+			    .aliased = i > 0,
+			    .exists = true,
+			    .rdata = entry->rdata,
+			    .rdata_count = ldns_rr_list_rr_count(entry->rrs)};
+		entry = find(dnssec, name, TYPE_CNAME);
+		if (entry == NULL)
+			entry = find_made_alias(dnssec, name);
+		const char *target = entry != NULL ? target_of(dnssec, entry) : NULL;
+		if (target == NULL)
+			return absent_or_insecure(dnssec, name, type, i > 0);
+		name = target;
+	}
+	return (struct dnssec_answer){
+	    .final_name = name, .why = "the chain of aliases is too long"};
+}

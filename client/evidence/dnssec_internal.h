@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Between dnssec.c, which holds the store and checks signatures, and denial.c. */
+#pragma once
+#include "client/evidence/dnssec.h"
+#include "proto/names.h"
+/* After stdbool.h: without it ldns makes bool a signed char. */
+#include <ldns/ldns.h>
+
+enum {
+	TYPE_NS = 2,
+	TYPE_CNAME = 5,
+	TYPE_SOA = 6,
+	TYPE_DNAME = 39,
+	TYPE_DS = 43,
+	TYPE_NSEC = 47,
+	TYPE_DNSKEY = 48,
+	TYPE_NSEC3 = 50,
+};
+
+enum entry_state { ENTRY_NEW, ENTRY_BUSY, ENTRY_GOOD, ENTRY_BAD };
+
+/* One RRset with its signatures. At a zone cut there may be two of one owner and type. */
+struct entry {
+	struct entry *next;
+	char *owner;
+	unsigned type;
+	ldns_rr_list *rrs, *signatures;
+	struct dnssec_rdata *rdata; /* as given, one each of rrs */
+	enum entry_state state;
+	char *signer;    /* GOOD: the zone */
+	unsigned labels; /* GOOD: of the signature; fewer than the owner's: from a wildcard */
+};
+
+/* The next entry after `after` (NULL: the first) that is signed and good. owner NULL: any. */
+struct entry *dnssec_next_good(
+    struct dnssec *dnssec, const struct entry *after, const char *owner, unsigned type);
+
+/* Counts an NSEC3 hash: false when there were too many. */
+bool dnssec_may_hash(struct dnssec *dnssec);
+
+/* Labels of a name; the root has none. */
+unsigned name_labels(const char *name);
+/* name without its first labels, so that count are left; NULL: it has fewer. */
+const char *name_last_labels(const char *name, unsigned count);
+ldns_rdf *name_rdf(const char *name); /* freed by the caller; NULL: no memory */
+
+enum denial {
+	DENIED_NOT,
+	DENIED_TYPE,   /* no such type at the name, be it by a wildcard */
+	DENIED_NAME,   /* no such name */
+	DENIED_OPTOUT, /* no signed name; an unsigned delegation may be there (RFC 5155 section 6)
+			*/
+};
+
+/* What the good NSEC and NSEC3 records of the store prove of a name that has no such records. */
+enum denial denial_of(struct dnssec *dnssec, const char *name, unsigned type);
+/* They prove that there is no such name, so that a wildcard with this many labels below the star
+ * gave the answer (RFC 4035 section 5.3.4, RFC 5155 section 8.8). */
+bool denial_of_closer(struct dnssec *dnssec, const char *zone, const char *name, unsigned labels);
+/* The zone delegates the name, and has no DS for it. */
+bool denial_unsigned_cut(struct dnssec *dnssec, const char *zone, const char *name);

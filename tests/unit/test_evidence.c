@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Evidence files of tests/vectors/evidence, made once in the signed world of the tests: they verify
+ * for good, and nothing in them can be changed. What a file with a good seal may lie about is found
+ * by resealing it with a key of the test, which is trusted here beside the real one.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "client/evidence/evidence.h"
+
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+#define FOLDER "tests/vectors/evidence/"
+#define YEAR_MS (UINT64_C(365) * 86400 * 1000)
+#define LATER (UINT64_C(2050 - 1970) * YEAR_MS)
+#define EV(name) RESOLVERD__EVIDENCE__V1__##name
+
+typedef Resolverd__Evidence__V1__Record Record;
+
+struct bytes {
+	uint8_t *at;
+	size_t count;
+};
+
+static struct {
+	uint8_t long_term[crypto_sign_SECRETKEYBYTES], long_term_public[crypto_sign_PUBLICKEYBYTES];
+	uint8_t online[crypto_sign_SECRETKEYBYTES], online_public[crypto_sign_PUBLICKEYBYTES];
+	char key_file[64]; /* the vectors' key and the test's */
+} keys;
+
+/* ---- files ---- */
+
+static struct bytes load(const char *name)
+{
+	char path[128];
+	snprintf(path, sizeof path, FOLDER "%s.evidence", name);
+	FILE *file = fopen(path, "re");
+	assert_non_null(file);
+	struct bytes bytes = {.at = malloc(65536)};
+	bytes.count = fread(bytes.at, 1, 65536, file);
+	assert_in_range(bytes.count, 1000, 65535);
+	fclose(file);
+	return bytes;
+}
+
+static int verify(struct bytes bytes, const char *key_file, uint64_t now_ms,
+    struct resolverd_evidence_report **ret_report)
+{
+	struct resolverd_evidence_trust trust = {
+	    .public_key_file = key_file, .trust_anchor_file = FOLDER "root.key", .now_ms = now_ms};
+	char error[RESOLVERD_EVIDENCE_ERROR_MAX];
+	return resolverd_evidence_verify_bytes(bytes.at, bytes.count, &trust, ret_report, error);
+}
+
+/* Of the first check with this name; 0: there is none. */
+static int result_of(const struct resolverd_evidence_report *report, const char *name)
+{
+	for (size_t i = 0; i < report->check_count; i++)
+		if (strcmp(report->checks[i].name, name) == 0)
+			return report->checks[i].result;
+	return 0;
+}
+
+static void all_passed(const struct resolverd_evidence_report *report)
+{
+	for (size_t i = 0; i < report->check_count; i++)
+		if (report->checks[i].result != RESOLVERD_CHECK_PASSED)
+			fail_msg("%s: %s", report->checks[i].name, report->checks[i].text);
+	assert_true(report->good);
+}
+
+/* ---- as they are ---- */
+
+static const char *const names[] = {"dane-ee", "insecure-mx", "plain-nsec3", "wildcard-tlsa"};
+
+static void files_of_the_past_verify_for_good(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(names); i++) {
+		struct bytes bytes = load(names[i]);
+		struct resolverd_evidence_report *report;
+		assert_int_equal(verify(bytes, FOLDER "resolverd.pub", LATER, &report), 0);
+		all_passed(report);
+		assert_true(report->check_count >= 7);
+		assert_true(report->proves_count >= 4);
+		assert_string_equal(report->member, "member-under-test");
+		resolverd_evidence_report_free(report);
+		free(bytes.at);
+	}
+}
+
+static void no_octet_can_be_changed(void **state)
+{
+	(void)state;
+	struct bytes bytes = load("dane-ee");
+	for (size_t at = 0; at < bytes.count; at++) {
+		const uint8_t changes[] = {(uint8_t)(1u << at % 8), 0xff};
+		for (size_t i = 0; i < COUNT(changes); i++) {
+			struct resolverd_evidence_report *report;
+			bytes.at[at] ^= changes[i];
+			if (verify(bytes, FOLDER "resolverd.pub", LATER, &report) == 0) {
+				if (report->good)
+					fail_msg("octet %zu ^ %02x", at, changes[i]);
+				resolverd_evidence_report_free(report);
+			}
+			bytes.at[at] ^= changes[i];
+		}
+	}
+	free(bytes.at);
+}
+
+static void nothing_may_be_cut_off_or_added(void **state)
+{
+	(void)state;
+	struct bytes bytes = load("dane-ee");
+	struct evidence_file file;
+	for (size_t count = 0; count < bytes.count; count++)
+		assert_non_null(evidence_parse(bytes.at, count, &file));
+	for (unsigned octet = 0; octet < 256; octet++) {
+		bytes.at[bytes.count] = (uint8_t)octet;
+		assert_non_null(evidence_parse(bytes.at, bytes.count + 1, &file));
+	}
+	/* an unknown field, well formed */
+	memcpy(bytes.at + bytes.count, "\x78\x01", 2);
+	assert_non_null(evidence_parse(bytes.at, bytes.count + 2, &file));
+	free(bytes.at);
+}
+
+/* ---- resealed ---- */
+
+static struct bytes pack_delegation(uint64_t not_before, uint64_t not_after)
+{
+	Resolverd__V1__Delegation delegation = RESOLVERD__V1__DELEGATION__INIT;
+	delegation.online_key =
+	    (ProtobufCBinaryData){sizeof keys.online_public, keys.online_public};
+	delegation.member = (char *)(uintptr_t) "test";
+	delegation.not_before = not_before;
+	delegation.not_after = not_after;
+	delegation.scope = RESOLVERD__V1__SCOPE__ANSWERS;
+	struct bytes bytes = {malloc(512), 0};
+	bytes.count = resolverd__v1__delegation__pack(&delegation, bytes.at);
+	return bytes;
+}
+
+struct sealing {
+	uint64_t at, not_before, not_after; /* of the seal, of the delegation */
+	const char *member;
+	bool other_record;
+};
+
+static struct bytes seal(const uint8_t *record, size_t count, const struct sealing *sealing)
+{
+	uint8_t hash[SEAL_HASH_BYTES], seal_bytes[128], ids[2][KEY_ID_BYTES];
+	uint8_t signatures[2][crypto_sign_BYTES];
+	Resolverd__V1__Seal inner = RESOLVERD__V1__SEAL__INIT;
+	Resolverd__V1__SignedSeal outer = RESOLVERD__V1__SIGNED_SEAL__INIT;
+	Resolverd__V1__SignedDelegation by = RESOLVERD__V1__SIGNED_DELEGATION__INIT;
+	crypto_generichash(hash, sizeof hash, record, count - sealing->other_record, NULL, 0);
+	inner.hash = (ProtobufCBinaryData){sizeof hash, hash};
+	inner.sealed_at = sealing->at;
+	inner.member = (char *)(uintptr_t)sealing->member;
+	outer.seal =
+	    (ProtobufCBinaryData){resolverd__v1__seal__pack(&inner, seal_bytes), seal_bytes};
+	struct bytes delegation = pack_delegation(sealing->not_before, sealing->not_after);
+	signing_sign(SIGNING_CONTEXT_SEAL, seal_bytes, outer.seal.len, keys.online, signatures[0]);
+	signing_sign(SIGNING_CONTEXT_DELEGATION, delegation.at, delegation.count, keys.long_term,
+	    signatures[1]);
+	key_id_of(keys.online_public, ids[0]);
+	key_id_of(keys.long_term_public, ids[1]);
+	by.delegation = (ProtobufCBinaryData){delegation.count, delegation.at};
+	by.signature = (ProtobufCBinaryData){crypto_sign_BYTES, signatures[1]};
+	by.key_id = (ProtobufCBinaryData){KEY_ID_BYTES, ids[1]};
+	outer.signature = (ProtobufCBinaryData){crypto_sign_BYTES, signatures[0]};
+	outer.key_id = (ProtobufCBinaryData){KEY_ID_BYTES, ids[0]};
+	outer.delegation = &by;
+	struct bytes file;
+	file.at = evidence_format(record, count, &outer, &file.count);
+	assert_non_null(file.at);
+	free(delegation.at);
+	return file;
+}
+
+/* A vector with its record changed and a seal of the test's, made a second after the record. */
+static struct bytes reseal(const char *name, void (*change)(Record *), struct sealing sealing)
+{
+	struct bytes bytes = load(name);
+	struct evidence_file file;
+	assert_null(evidence_parse(bytes.at, bytes.count, &file));
+	uint64_t made_at = file.record->made_at;
+	if (change != NULL)
+		change(file.record);
+	sealing.at += made_at + 1000;
+	sealing.not_before += made_at;
+	sealing.not_after = sealing.not_after != 0 ? made_at + sealing.not_after : UINT64_MAX;
+	if (sealing.member == NULL)
+		sealing.member = "test";
+	size_t count = resolverd__evidence__v1__record__get_packed_size(file.record);
+	uint8_t *record = malloc(count);
+	resolverd__evidence__v1__record__pack(file.record, record);
+	struct bytes sealed = seal(record, count, &sealing);
+	free(record);
+	free(bytes.at);
+	evidence_file_fini(&file);
+	return sealed;
+}
+
+static struct resolverd_evidence_report *report_on(struct bytes bytes)
+{
+	struct resolverd_evidence_report *report = NULL;
+	assert_int_equal(verify(bytes, keys.key_file, LATER, &report), 0);
+	free(bytes.at);
+	return report;
+}
+
+static void another_trusted_key_may_seal(void **state)
+{
+	(void)state;
+	struct resolverd_evidence_report *report =
+	    report_on(reseal("dane-ee", NULL, (struct sealing){0}));
+	all_passed(report);
+	assert_string_equal(report->member, "test");
+	resolverd_evidence_report_free(report);
+}
+
+static const struct seal_row {
+	const char *name;
+	struct sealing sealing; /* times from when the record was made */
+	const char *failed;
+} seal_rows[] = {
+    {"sealed before its delegation", {.not_before = 2000}, "seal"},
+    {"sealed when its delegation had ended", {.not_after = 1000}, "seal"},
+    {"sealed by another member than delegated", {.member = "other"}, "seal"},
+    {"sealed is another record", {.other_record = true}, "seal"},
+    {"sealed an hour late", {.at = 3600000}, "times"},
+    {"sealed before it was made", {.at = UINT64_MAX - 10000}, "times"},
+    {"sealed when the signatures of the DNS had expired", {.at = YEAR_MS}, "mx"},
+    {"sealed when they did not hold yet", {.at = UINT64_MAX - YEAR_MS}, "mx"},
+};
+
+static void a_seal_that_does_not_hold_is_found(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(seal_rows); i++) {
+		struct sealing sealing = seal_rows[i].sealing;
+		bool back = sealing.at > LATER;
+		sealing.not_before += back ? UINT64_MAX - 2 * YEAR_MS : 0;
+		struct resolverd_evidence_report *report =
+		    report_on(reseal("dane-ee", NULL, sealing));
+		if (report->good ||
+		    result_of(report, seal_rows[i].failed) != RESOLVERD_CHECK_FAILED)
+			fail_msg("%s", seal_rows[i].name);
+		resolverd_evidence_report_free(report);
+	}
+}
+
+/* ---- lies ---- */
+
+static void set_text(char **field, const char *text)
+{
+	if (*field != protobuf_c_empty_string)
+		free(*field);
+	*field = strdup(text);
+}
+
+static void another_host(Record *record)
+{
+	set_text(&record->attempts[0]->host, "mx.plain.net");
+}
+
+static void another_domain(Record *record)
+{
+	set_text(&record->next_hop, "plain.net");
+}
+
+static void another_port(Record *record)
+{
+	record->port = 26;
+}
+
+static void another_address(Record *record)
+{
+	record->attempts[0]->address.data[3] ^= 1;
+}
+
+static void a_changed_certificate(Record *record)
+{
+	ProtobufCBinaryData *leaf = &record->attempts[0]->chain[0];
+	leaf->data[leaf->len - 1] ^= 1; /* of its signature: 3 1 1 looks at the key alone */
+	ProtobufCBinaryData *other = &record->attempts[0]->chain[1];
+	ProtobufCBinaryData swapped = *leaf;
+	*leaf = *other;
+	*other = swapped;
+}
+
+static void a_certificate_of_garbage(Record *record)
+{
+	memset(record->attempts[0]->chain[0].data, 0x30, record->attempts[0]->chain[0].len);
+}
+
+static void no_tls(Record *record)
+{
+	set_text(&record->attempts[0]->tls_version, "");
+}
+
+static void claims_cleartext(Record *record)
+{
+	record->attempts[0]->verdict = EV(VERDICT__CLEARTEXT);
+	no_tls(record);
+}
+
+static void claims_an_unknown_verdict(Record *record)
+{
+	record->attempts[0]->verdict = (Resolverd__Evidence__V1__Verdict)99;
+}
+
+static void claims_only_the_host(Record *record)
+{
+	record->attempts[0]->verdict = EV(VERDICT__HOST_AUTHENTICATED);
+}
+
+static void claims_the_domain(Record *record)
+{
+	record->attempts[0]->verdict = EV(VERDICT__AUTHENTICATED);
+}
+
+static void a_verdict_after_the_plan_expired(Record *record)
+{
+	record->attempts[0]->verdict_at += 3600000;
+	record->made_at += 3600000;
+}
+
+static void a_verdict_before_the_plan(Record *record)
+{
+	record->attempts[0]->verdict_at -= 3600000;
+}
+
+static void a_verdict_after_the_record(Record *record)
+{
+	record->attempts[0]->verdict_at = record->made_at + 1;
+}
+
+static void a_changed_answer(Record *record)
+{
+	record->answers[1]->answer.data[record->answers[1]->answer.len - 1] ^= 1;
+}
+
+static void a_changed_record_of_the_dns(Record *record)
+{
+	record->records[0]->answer.data[record->records[0]->answer.len / 2] ^= 1;
+}
+
+static void no_delegation(Record *record)
+{
+	for (size_t i = 0; i < record->n_delegations; i++)
+		resolverd__v1__signed_delegation__free_unpacked(record->delegations[i], NULL);
+	record->n_delegations = 0;
+}
+
+static void no_records(Record *record)
+{
+	for (size_t i = 0; i < record->n_records; i++)
+		resolverd__v1__signed_answer__free_unpacked(record->records[i], NULL);
+	record->n_records = 0;
+}
+
+static const struct lie_row {
+	void (*change)(Record *);
+	const char *vector, *failed;
+} lie_rows[] = {
+    {another_host, "dane-ee", "verdict"},
+    {another_domain, "dane-ee", "answers"},
+    {another_port, "dane-ee", "answers"},
+    {another_address, "dane-ee", "verdict"},
+    {a_changed_certificate, "dane-ee", "match"},
+    {a_certificate_of_garbage, "dane-ee", "match"},
+    {no_tls, "dane-ee", "verdict"},
+    {claims_cleartext, "dane-ee", "verdict"},
+    {claims_an_unknown_verdict, "dane-ee", "verdict"},
+    {claims_only_the_host, "dane-ee", "verdict"},
+    {claims_the_domain, "insecure-mx", "verdict"},
+    {claims_the_domain, "plain-nsec3", "verdict"},
+    {a_verdict_after_the_plan_expired, "dane-ee", "answers"},
+    {a_verdict_before_the_plan, "dane-ee", "answers"},
+    {a_verdict_after_the_record, "dane-ee", "times"},
+    {a_changed_answer, "dane-ee", "answers"},
+    {a_changed_record_of_the_dns, "dane-ee", "records"},
+    {no_delegation, "dane-ee", "answers"},
+    {no_records, "dane-ee", "mx"},
+    {no_records, "dane-ee", "tlsa"},
+    {no_records, "plain-nsec3", "tlsa"},
+};
+
+static void a_sealed_lie_is_found(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(lie_rows); i++) {
+		const struct lie_row *row = &lie_rows[i];
+		struct resolverd_evidence_report *report =
+		    report_on(reseal(row->vector, row->change, (struct sealing){0}));
+		assert_int_equal(result_of(report, "seal"), RESOLVERD_CHECK_PASSED);
+		if (report->good || result_of(report, row->failed) != RESOLVERD_CHECK_FAILED)
+			fail_msg("row %zu: %s of %s did not fail", i, row->failed, row->vector);
+		resolverd_evidence_report_free(report);
+	}
+}
+
+static void write_escapes(Record *record)
+{
+	set_text(&record->program, "\x1b[2Jevil\n\xff");
+	set_text(&record->recipient_domain, "a\tb");
+}
+
+static void text_of_a_file_cannot_steer_a_terminal(void **state)
+{
+	(void)state;
+	struct resolverd_evidence_report *report =
+	    report_on(reseal("dane-ee", write_escapes, (struct sealing){0}));
+	assert_string_equal(report->program, "?[2Jevil??");
+	assert_string_equal(report->recipient_domain, "a?b");
+	resolverd_evidence_report_free(report);
+}
+
+/* ---- */
+
+static int setup(void **state)
+{
+	(void)state;
+	if (sodium_init() < 0)
+		return -1;
+	crypto_sign_keypair(keys.long_term_public, keys.long_term);
+	crypto_sign_keypair(keys.online_public, keys.online);
+	char text[KEY_BASE64_CHARS], line[256];
+	sodium_bin2base64(text, sizeof text, keys.long_term_public, sizeof keys.long_term_public,
+	    sodium_base64_VARIANT_ORIGINAL);
+	strcpy(keys.key_file, "/tmp/resolverd-test-XXXXXX");
+	int fd = mkstemp(keys.key_file);
+	FILE *to = fdopen(fd, "w"), *from = fopen(FOLDER "resolverd.pub", "re");
+	if (to == NULL || from == NULL)
+		return -1;
+	while (fgets(line, sizeof line, from) != NULL)
+		fputs(line, to);
+	fprintf(to, "%s\n", text);
+	fclose(from);
+	return fclose(to);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	return unlink(keys.key_file);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(files_of_the_past_verify_for_good),
+	    cmocka_unit_test(no_octet_can_be_changed),
+	    cmocka_unit_test(nothing_may_be_cut_off_or_added),
+	    cmocka_unit_test(another_trusted_key_may_seal),
+	    cmocka_unit_test(a_seal_that_does_not_hold_is_found),
+	    cmocka_unit_test(a_sealed_lie_is_found),
+	    cmocka_unit_test(text_of_a_file_cannot_steer_a_terminal),
+	};
+	return cmocka_run_group_tests_name("evidence", tests, setup, teardown);
+}
