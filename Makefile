@@ -30,6 +30,8 @@ DAEMON := $(call objects,resolverd/base/*.c resolverd/supervisor/*.c resolverd/s
 	resolverd/anchor/*.c)
 CLIENT := $(call objects,client/lib/*.c)
 CTL := $(call objects,client/ctl/*.c)
+SMTP := $(call objects,client/smtp/*.c)
+DANESEND := $(filter-out %/main.o,$(call objects,client/danesend/*.c))
 BENCH := $(patsubst tests/bench/%.c,$(BUILD)/bench-%,$(wildcard tests/bench/*.c))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 
@@ -68,11 +70,12 @@ $(BUILD)/libresolverd.so.0: $(CLIENT) $(WIRE) client/lib/exports.map
 	ln -sf libresolverd.so.0 $(BUILD)/libresolverd.so
 $(BUILD)/libresolverd.a: $(CLIENT) $(WIRE)
 $(BUILD)/libdaemon.a: $(DAEMON)
+$(BUILD)/libdelivery.a: $(SMTP) $(DANESEND)
 $(BUILD)/libwire.a: $(WIRE)
 $(BUILD)/%.a:
 	rm -f $@ && ar rcs $@ $^
 
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libdaemon.a $(BUILD)/libresolverd.a
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libdaemon.a $(BUILD)/libdelivery.a $(BUILD)/libresolverd.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka -ljansson $(CLIENT_LIBS) $(DAEMON_LIBS)
 $(BUILD)/bench-%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libresolverd.a
