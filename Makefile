@@ -21,7 +21,8 @@ pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
 WIRE_LIBS = $(call pkg,--libs,libprotobuf-c libsodium)
 DAEMON_LIBS = $(call pkg,--libs,libunbound libevent_core libconfuse) $(WIRE_LIBS) -lresolv
 CLIENT_LIBS = $(call pkg,--libs,libidn2) $(WIRE_LIBS)
-TOOL_LIBS = $(call pkg,--libs,jansson) $(CLIENT_LIBS)
+TLS_LIBS = $(call pkg,--libs,libssl libcrypto)
+TOOL_LIBS = $(call pkg,--libs,jansson) $(TLS_LIBS) $(CLIENT_LIBS)
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(1)))
 GENERATED := $(BUILD)/gen/resolverd.pb-c.o $(BUILD)/gen/worker.pb-c.o
@@ -29,14 +30,15 @@ WIRE := $(call objects,proto/*.c) $(GENERATED)
 DAEMON := $(call objects,resolverd/base/*.c resolverd/supervisor/*.c resolverd/server/*.c resolverd/worker/*.c \
 	resolverd/anchor/*.c)
 CLIENT := $(call objects,client/lib/*.c)
+CLIENT_TLS := $(call objects,client/openssl/*.c proto/tlsa_set.c)
 CTL := $(call objects,client/ctl/*.c)
 SMTP := $(call objects,client/smtp/*.c)
 DANESEND := $(filter-out %/main.o,$(call objects,client/danesend/*.c))
 BENCH := $(patsubst tests/bench/%.c,$(BUILD)/bench-%,$(wildcard tests/bench/*.c))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 
-PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl
-LIBRARIES := $(BUILD)/libresolverd.so.0 $(BUILD)/libresolverd.a
+PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl $(BUILD)/danesend
+LIBRARIES := $(foreach name,libresolverd libresolverd-openssl,$(BUILD)/$(name).so.0 $(BUILD)/$(name).a)
 
 .PHONY: all deps demo test unit system asan lint format bench install clean
 all: $(PROGRAMS) $(LIBRARIES)
@@ -62,22 +64,31 @@ asan:
 
 $(BUILD)/resolverd: $(BUILD)/obj/resolverd/main.o $(BUILD)/libdaemon.a $(BUILD)/libwire.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
-$(BUILD)/resolverctl: $(CTL) $(BUILD)/libresolverd.a
+$(BUILD)/resolverctl: $(CTL) $(BUILD)/libresolverd-openssl.a $(BUILD)/libresolverd.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
+$(BUILD)/danesend: $(BUILD)/obj/client/danesend/main.o $(BUILD)/libdelivery.a $(BUILD)/libresolverd-openssl.a \
+		$(BUILD)/libresolverd.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
 $(BUILD)/libresolverd.so.0: $(CLIENT) $(WIRE) client/lib/exports.map
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libresolverd.so.0 \
 		-Wl,--version-script,client/lib/exports.map -o $@ $(CLIENT) $(WIRE) $(CLIENT_LIBS)
 	ln -sf libresolverd.so.0 $(BUILD)/libresolverd.so
+$(BUILD)/libresolverd-openssl.so.0: $(CLIENT_TLS) client/openssl/exports.map
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libresolverd-openssl.so.0 \
+		-Wl,--version-script,client/openssl/exports.map -o $@ $(CLIENT_TLS) $(TLS_LIBS)
+	ln -sf libresolverd-openssl.so.0 $(BUILD)/libresolverd-openssl.so
 $(BUILD)/libresolverd.a: $(CLIENT) $(WIRE)
+$(BUILD)/libresolverd-openssl.a: $(CLIENT_TLS)
 $(BUILD)/libdaemon.a: $(DAEMON)
 $(BUILD)/libdelivery.a: $(SMTP) $(DANESEND)
 $(BUILD)/libwire.a: $(WIRE)
 $(BUILD)/%.a:
 	rm -f $@ && ar rcs $@ $^
 
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libdaemon.a $(BUILD)/libdelivery.a $(BUILD)/libresolverd.a
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libdaemon.a $(BUILD)/libdelivery.a \
+		$(BUILD)/libresolverd-openssl.a $(BUILD)/libresolverd.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka -ljansson $(CLIENT_LIBS) $(DAEMON_LIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(TOOL_LIBS) $(DAEMON_LIBS)
 $(BUILD)/bench-%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libresolverd.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CLIENT_LIBS)
 
@@ -97,7 +108,7 @@ $(BUILD)/gen/%_pb2.py: proto/%.proto
 SOURCES := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
 format:
 	clang-format -i $(SOURCES)
-lint: $(BUILD)/libresolverd.so.0 $(GENERATED)
+lint: $(LIBRARIES) $(GENERATED)
 	@command -v clang-format clang-tidy >/dev/null || { echo "lint: install clang-format and clang-tidy" >&2; exit 1; }
 	clang-format --dry-run --Werror $(SOURCES)
 	tests/lint.sh $(BUILD)
@@ -110,13 +121,16 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include \
 		$(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install -m 755 $(BUILD)/resolverd $(DESTDIR)$(PREFIX)/sbin/
-	install -m 755 $(BUILD)/resolverctl $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(BUILD)/resolverctl $(BUILD)/danesend $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 client/resolverd.h $(DESTDIR)$(PREFIX)/include/
-	install -m 644 $(BUILD)/libresolverd.a $(DESTDIR)$(PREFIX)/lib/
-	install -m 755 $(BUILD)/libresolverd.so.0 $(DESTDIR)$(PREFIX)/lib/
-	ln -sf libresolverd.so.0 $(DESTDIR)$(PREFIX)/lib/libresolverd.so
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' client/lib/libresolverd.pc.in \
-		> $(DESTDIR)$(PREFIX)/lib/pkgconfig/libresolverd.pc
+	sed 's|"client/resolverd.h"|<resolverd.h>|' client/openssl/resolverd-openssl.h \
+		> $(DESTDIR)$(PREFIX)/include/resolverd-openssl.h
+	install -m 644 $(filter %.a,$(LIBRARIES)) $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(filter %.so.0,$(LIBRARIES)) $(DESTDIR)$(PREFIX)/lib/
+	set -e; for pc in client/lib/libresolverd client/openssl/libresolverd-openssl; do name=$${pc##*/}; \
+		ln -sf $$name.so.0 $(DESTDIR)$(PREFIX)/lib/$$name.so; \
+		sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $$pc.pc.in \
+			> $(DESTDIR)$(PREFIX)/lib/pkgconfig/$$name.pc; done
 
 clean:
 	rm -rf build

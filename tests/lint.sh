@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# The rules no compiler checks: who may include whom, and which symbols the library exports.
+# The rules no compiler checks: who may include whom, and which symbols the libraries export.
 set -eu
 build=$1
 failed=0
@@ -18,6 +18,8 @@ rule() {
 }
 rule proto resolverd client
 rule client resolverd
+rule client/lib client/openssl client/ctl
+rule client/openssl client/lib client/ctl
 rule resolverd/base resolverd/supervisor resolverd/server resolverd/worker resolverd/anchor client
 rule resolverd/supervisor resolverd/server resolverd/worker resolverd/anchor client
 rule resolverd/server resolverd/supervisor resolverd/worker resolverd/anchor client
@@ -30,10 +32,20 @@ if grep -rnE '^#\s*if' --include=*.c --include=*.h resolverd proto client | grep
 	failed=1
 fi
 
-exported=$(nm -D --defined-only "$build/libresolverd.so.0" | awk '$2 == "T" {print $3}' | sed 's/@.*//' | sort)
-listed=$(grep -oE '\bresolverd_[a-z0-9_]+' client/lib/exports.map | sort)
-if [ "$exported" != "$listed" ]; then
-	echo "lint: exported symbols and client/lib/exports.map differ" >&2
+if grep -rnE '^#include <openssl/' resolverd proto client/lib client/resolverd.h; then
+	echo "lint: OpenSSL belongs in client/openssl and its callers only" >&2
 	failed=1
 fi
+
+# exports LIBRARY MAP: the library exports just what its map lists.
+exports() {
+	exported=$(nm -D --defined-only "$build/$1" | awk '$2 == "T" {print $3}' | sed 's/@.*//' | sort)
+	listed=$(grep -oE '\bresolverd_[a-z0-9_]+' "$2" | sort)
+	if [ "$exported" != "$listed" ]; then
+		echo "lint: exported symbols of $1 and $2 differ" >&2
+		failed=1
+	fi
+}
+exports libresolverd.so.0 client/lib/exports.map
+exports libresolverd-openssl.so.0 client/openssl/exports.map
 exit $failed

@@ -14,6 +14,7 @@ enum {
 	EXIT_NO_MAIL_HERE = 68,  /* no-such-domain, no-host (EX_NOHOST) */
 	EXIT_TAKES_NO_MAIL = 69, /* null MX (EX_UNAVAILABLE) */
 	EXIT_WRONG_USAGE = 64,   /* EX_USAGE */
+	EXIT_BAD_DATA = 65,      /* EX_DATAERR */
 	EXIT_NOT_NOW = 75,       /* EX_TEMPFAIL */
 	EXIT_NOT_VERIFIED = 76,  /* EX_PROTOCOL */
 };
@@ -37,6 +38,7 @@ int plan_command(struct ctl *ctl, int argc, char **argv);
 int host_command(struct ctl *ctl, int argc, char **argv);
 int lookup_command(struct ctl *ctl, int argc, char **argv);
 int status_command(struct ctl *ctl, int argc, char **argv);
+int match_command(struct ctl *ctl, int argc, char **argv);
 
 /* ---- main.c ---- */
 
@@ -44,6 +46,8 @@ int status_command(struct ctl *ctl, int argc, char **argv);
 int ctl_open(struct ctl *ctl);
 /* Reports an error of the client library: the exit status. */
 int ctl_fail(struct ctl *ctl, int error);
+/* Reports an error of input or system: status. */
+int ctl_report(const struct ctl *ctl, const char *text, int status);
 [[gnu::format(printf, 2, 3)]] int ctl_usage(struct ctl *ctl, const char *format, ...);
 /* Exactly one operand and maybe --port: 0 or an exit status. */
 int ctl_operand_and_port(

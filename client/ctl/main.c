@@ -21,6 +21,8 @@ static const struct command commands[] = {
     {"host", "NAME [--port N]", "addresses and TLSA records of one host", host_command},
     {"lookup", "NAME TYPE", "one RRset with its DNSSEC status", lookup_command},
     {"status", "", "what the daemon says about itself", status_command},
+    {"match", "--chain PEM ...", "a certificate chain against TLSA records, offline",
+	match_command},
 };
 
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)
@@ -44,7 +46,7 @@ static void print_help(void)
 	    DEFAULT_TIMEOUT_MS / 1000);
 }
 
-static int report(const struct ctl *ctl, const char *text, int status)
+int ctl_report(const struct ctl *ctl, const char *text, int status)
 {
 	fprintf(stderr, "resolverctl: %s\n", text);
 	if (ctl->json)
@@ -59,7 +61,7 @@ int ctl_usage(struct ctl *ctl, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
-	return report(ctl, text, EXIT_WRONG_USAGE);
+	return ctl_report(ctl, text, EXIT_WRONG_USAGE);
 }
 
 int ctl_fail(struct ctl *ctl, int error)
@@ -70,13 +72,13 @@ int ctl_fail(struct ctl *ctl, int error)
 	    detail[0] != '\0' ? ": " : "", detail);
 	switch (error) {
 	case RESOLVERD_ERROR_ARGUMENT:
-		return report(ctl, text, EXIT_WRONG_USAGE);
+		return ctl_report(ctl, text, EXIT_WRONG_USAGE);
 	case RESOLVERD_ERROR_PUBLIC_KEY:
 	case RESOLVERD_ERROR_VERIFY:
 	case RESOLVERD_ERROR_PROTOCOL:
-		return report(ctl, text, EXIT_NOT_VERIFIED);
+		return ctl_report(ctl, text, EXIT_NOT_VERIFIED);
 	default:
-		return report(ctl, text, EXIT_NOT_NOW);
+		return ctl_report(ctl, text, EXIT_NOT_NOW);
 	}
 }
 
@@ -207,7 +209,8 @@ int main(int argc, char **argv)
 		r = commands[i].run(&ctl, argc, argv);
 		resolverd_client_free(ctl.client);
 		if (fflush(stdout) != 0 || ferror(stdout))
-			return report(&(struct ctl){0}, "cannot write the output", EXIT_NOT_NOW);
+			return ctl_report(
+			    &(struct ctl){0}, "cannot write the output", EXIT_NOT_NOW);
 		return r;
 	}
 	return ctl_usage(&ctl, "unknown command \"%s\" (see --help)", argv[0]);
