@@ -103,7 +103,8 @@ def refuse_in_message(connection):
     connection.say("354 go ahead")
     connection.read_line()
     connection.say("552 5.2.2 that is enough")
-    raise Drop
+    while connection.socket.recv(65536):
+        pass
 
 
 @dataclasses.dataclass
