@@ -34,7 +34,7 @@ struct record {
 struct matcher {
 	struct certificate chain[CHAIN_MAX];
 	size_t chain_count;
-	STACK_OF(X509) * others; /* the chain without the leaf and copies of it; borrows */
+	STACK_OF(X509) * others; /* the chain without the leaf; borrows */
 	struct tlsa_record *records;
 	struct record *decoded; /* what Full(0) records hold */
 	size_t record_count;
@@ -113,8 +113,7 @@ static int take_chain(struct matcher *matcher, const STACK_OF(X509) * chain)
 		if (r != 0)
 			return r;
 		matcher->chain_count++;
-		if (i > 0 && !certificate_equals(certificate, &matcher->chain[0]) &&
-		    sk_X509_push(matcher->others, certificate->x509) == 0)
+		if (i > 0 && sk_X509_push(matcher->others, certificate->x509) == 0)
 			return RESOLVERD_ERROR_MEMORY;
 	}
 	return 0;

@@ -51,7 +51,8 @@ struct resolverd_match_result {
 /* What the peer showed against the TLSA set: usable records are picked and digest agility is
  * applied here again, so that raw RRsets may be given, too. chain: as sent, leaf first, at most 32
  * used. names: reference names for usage 2; the first is the TLSA base domain. now: seconds since
- * the epoch. Fails with ARGUMENT (empty chain) or MEMORY. Does not block. */
+ * the epoch. Fails with ARGUMENT (empty chain) or MEMORY. Does not block; at most 64 paths are
+ * tried. docs/DELIVERY.md says how a chain is matched. */
 RESOLVERD_API RESOLVERD_CHECK int resolverd_match_chain(const STACK_OF(X509) * chain,
     const struct resolverd_tlsa *tlsa, size_t tlsa_count, const char *const *names,
     size_t name_count, time_t now, struct resolverd_match_result *ret_result);
@@ -73,13 +74,14 @@ RESOLVERD_API SSL_CTX *resolverd_tls_context_new(bool legacy);
 /* Before SSL_connect: SNI, versions and suites for this host's policy (RFC 7672 section 8.1, cases
  * L01 to L07). Under any policy the handshake itself never fails for the certificate's sake: the
  * verdict is taken afterwards. plan may be NULL for a host asked alone. Fails with ARGUMENT when
- * policy is unreachable, or MEMORY. */
+ * policy is unreachable or the SNI it needs is missing, or MEMORY. */
 RESOLVERD_API RESOLVERD_CHECK int resolverd_tls_prepare(
     SSL *ssl, const struct resolverd_plan *plan, const struct resolverd_host *host);
 
 struct resolverd_tls_verdict {
-	/* The mail may go over this connection. False only under policy dane (or an unreachable
-	 * host). */
+	/* The mail may go over this connection. False under policy dane without a match, for an
+	 * unreachable host, and once the plan has expired. Under dane with nothing usable, as only
+	 * X.509 may show: true, as for tls-no-auth, unless DANE is mandatory. */
 	bool may_deliver;
 	bool authenticated; /* policy dane and the chain matched */
 	/* authenticated, by a securely found MX, hence for the domain; false with an insecure MX:
@@ -91,8 +93,10 @@ struct resolverd_tls_verdict {
 };
 
 /* After the handshake; again for every resumed session, since what was matched then may not match
- * now (case L08): a session whose ticket does not carry the chain is refused under dane. now:
- * seconds since the epoch; also fails closed when the plan has expired by then. */
+ * now (case L08): a session that has lost the chain is refused under dane where usage 2 would need
+ * it; and for every further domain, with its own plan (case L09). now: seconds since the epoch.
+ * When the plan has expired by then, ask for a new one and call again. Fails with ARGUMENT while
+ * the handshake is not finished, or MEMORY; *ret_verdict then forbids everything. */
 RESOLVERD_API RESOLVERD_CHECK int resolverd_tls_verdict(SSL *ssl, const struct resolverd_plan *plan,
     const struct resolverd_host *host, time_t now, struct resolverd_tls_verdict *ret_verdict);
 

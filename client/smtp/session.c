@@ -110,7 +110,8 @@ void session_say(struct smtp_session *session, enum step step, const char *forma
 		session_fail(session, SMTP_LOCAL, "a command of %d octets is too long", length);
 		return;
 	}
-	memcpy(line + length, "\r\n", 2);
+	line[length] = '\r';
+	line[length + 1] = '\n';
 	if (!stream_queue(&session->stream, line, (size_t)length + 2)) {
 		session_fail(session, SMTP_LOCAL, "no room for a command");
 		return;

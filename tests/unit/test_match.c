@@ -134,6 +134,7 @@ static const struct recipe recipes[] = {
 #define TOWER_9 "t9 t8 t7 t6 t5 t4 t3 t2 t1"
 
 static struct identity identities[COUNT(recipes)];
+static SSL_CTX *oracle; /* OpenSSL with its own DANE engine */
 
 static size_t index_of(const char *name)
 {
@@ -147,6 +148,8 @@ static size_t index_of(const char *name)
 static int make_identities(void **state)
 {
 	(void)state;
+	oracle = SSL_CTX_new(TLS_client_method());
+	assert_int_equal(SSL_CTX_dane_enable(oracle), 1);
 	for (size_t i = 0; i < COUNT(recipes); i++) {
 		const struct recipe *recipe = &recipes[i];
 		EVP_PKEY *key = recipe->key != NULL && recipe->key[0] == '='
@@ -161,6 +164,7 @@ static int make_identities(void **state)
 static int free_identities(void **state)
 {
 	(void)state;
+	SSL_CTX_free(oracle);
 	for (size_t i = 0; i < COUNT(recipes); i++)
 		identity_free(&identities[i]);
 	return 0;
@@ -543,12 +547,10 @@ static struct set set_of(const char *text)
 static enum resolverd_match openssl_match(
     STACK_OF(X509) * chain, const struct set *set, const struct words *names)
 {
-	SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
 	X509_STORE *store = X509_STORE_new();
 	X509_STORE_CTX *context = X509_STORE_CTX_new();
 	bool usable = false;
-	SSL_CTX_dane_enable(tls);
-	SSL *ssl = SSL_new(tls);
+	SSL *ssl = SSL_new(oracle);
 	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 	SSL_dane_enable(ssl, names->count > 0 ? names->at[0] : NULL);
 	SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
@@ -571,7 +573,6 @@ static enum resolverd_match openssl_match(
 	X509_STORE_CTX_free(context);
 	X509_STORE_free(store);
 	SSL_free(ssl);
-	SSL_CTX_free(tls);
 	return !usable ? RESOLVERD_UNUSABLE : matches ? RESOLVERD_MATCH : RESOLVERD_NO_MATCH;
 }
 
@@ -786,6 +787,32 @@ static void ber_is_refused(void **state)
 	free(leaf.bytes);
 }
 
+/* No octet of a certificate is without meaning: change one, and neither usage matches. */
+static void every_changed_octet_is_found(void **state)
+{
+	struct der leaf = der_of("leaf"), issuer = der_of("int");
+	struct set set = set_of("3 0 1 leaf; 2 0 1 int");
+	const uint8_t *chain[] = {leaf.bytes, issuer.bytes};
+	size_t counts[] = {leaf.count, issuer.count};
+	const char *names[] = {"mx.example.com"};
+	unsigned parsed = 0;
+	(void)state;
+	for (size_t i = 0; i < 8 * leaf.count; i++) {
+		struct resolverd_match_result got;
+		leaf.bytes[i / 8] ^= (uint8_t)(1 << i % 8);
+		int r = resolverd_match_der(
+		    chain, counts, 2, set.tlsa, set.count, names, 1, CERTS_NOW, &got);
+		leaf.bytes[i / 8] ^= (uint8_t)(1 << i % 8);
+		assert_true(r == RESOLVERD_OK || r == RESOLVERD_ERROR_ARGUMENT);
+		assert_true(r != RESOLVERD_OK || got.verdict == RESOLVERD_NO_MATCH);
+		parsed += r == RESOLVERD_OK;
+	}
+	assert_true(parsed > leaf.count);
+	set_free(&set);
+	free(leaf.bytes);
+	free(issuer.bytes);
+}
+
 static void an_empty_chain_is_an_argument_error(void **state)
 {
 	STACK_OF(X509) *chain = sk_X509_new_null();
@@ -847,10 +874,11 @@ static void a_peer_cannot_keep_the_matcher_busy(void **state)
 #name, name, NULL, NULL, NULL                                                      \
 	}
 
-static struct CMUnitTest tests[COUNT(rows) + 7] = {
+static struct CMUnitTest tests[COUNT(rows) + 8] = {
     TEST(der_is_matched_as_it_was_sent),
     TEST(der_with_an_octet_more_or_less_is_refused),
     TEST(ber_is_refused),
+    TEST(every_changed_octet_is_found),
     TEST(an_empty_chain_is_an_argument_error),
     TEST(openssl_error_queue_is_left_as_it_was),
     TEST(a_peer_cannot_keep_the_matcher_busy),
