@@ -377,14 +377,15 @@ class Server(Listener):
         self.host, self.port = host, port
         self.behaviour = BEHAVIOURS[behaviour] if isinstance(behaviour, str) else behaviour
         self.addresses = addresses or addresses_of(host)
-        self.log, self.log_file = [], log_file
+        self.log, self.log_file, self.connections = [], log_file, 0
         self._lock = threading.Lock()
 
     def __enter__(self):
         return self.listen_all(self.addresses, self.port)
 
     def serve(self, sock, _address):
-        self.start(Connection(self, len(self.sockets), sock).run)
+        self.connections += 1
+        self.start(Connection(self, self.connections, sock).run)
 
     def record(self, record):
         with self._lock:
