@@ -24,10 +24,10 @@
 #include "client/smtp/reply.h"
 
 enum smtp_tls {
-	SMTP_TLS_ANY,       /* when offered; who answers does not matter (RFC 8689 section 5) */
 	SMTP_TLS_BY_POLICY, /* dane, tls-no-auth: required, and the verdict decides; else if offered
 			     */
 	SMTP_TLS_REQUIRETLS, /* authenticated for the domain, and REQUIRETLS offered (RFC 8689) */
+	SMTP_TLS_ANY,        /* when offered; who answers does not matter (RFC 8689 section 5) */
 };
 
 /* What ended a session early. The words of smtp_failure_text are in docs/DANESEND.md. */

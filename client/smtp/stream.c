@@ -20,6 +20,9 @@ void stream_init(struct stream *stream)
 
 void stream_fini(struct stream *stream)
 {
+	/* One close_notify, without waiting for the peer's (RFC 8446 section 6.1). */
+	if (stream->ssl != NULL && SSL_is_init_finished(stream->ssl))
+		SSL_shutdown(stream->ssl);
 	SSL_free(stream->ssl);
 	if (stream->fd >= 0)
 		close(stream->fd);

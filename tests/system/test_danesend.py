@@ -320,6 +320,13 @@ def test_421_greeting_of_an_opportunistic_host(daemon):
     assert (code, result["dsn"], result["reply"]) == (75, "4.3.2", "421 4.3.2 too busy")
 
 
+def test_554_greeting_of_an_opportunistic_host(daemon):
+    """Where nobody can tell who speaks, the only host's word counts, as it always did."""
+    with Server(mx(PLAIN), "greeting-554"):
+        code, [result] = send(daemon, f"user@{PLAIN}")
+    assert (code, result["status"], result["dsn"]) == (69, "failed", "5.3.2")
+
+
 # ---- what the DNS decides ----
 
 @pytest.mark.parametrize("domain, code, status, dsn", [
