@@ -135,7 +135,7 @@ lint: $(LIBRARIES) $(GENERATED)
 	@command -v clang-format clang-tidy >/dev/null || { echo "lint: install clang-format and clang-tidy" >&2; exit 1; }
 	clang-format --dry-run --Werror $(SOURCES)
 	tests/lint.sh $(BUILD)
-	clang-tidy --quiet $(filter %.c,$(filter-out tests/%,$(SOURCES))) -- $(CPPFLAGS) -std=gnu2x 2>/dev/null
+	clang-tidy --quiet $(filter %.c,$(filter-out tests/%,$(SOURCES))) -- $(CPPFLAGS) -Iclient -Iclient/openssl -std=gnu2x 2>/dev/null
 
 bench: all $(BENCH) $(BUILD)/gen/resolverd_pb2.py
 	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py --bulk 2000 -- $(PYTHON) tests/bench/bench.py

@@ -11,9 +11,9 @@
 #define OPTIONS (SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION)
 #define SNI_CHARACTERS_MAX 255u
 
-/* What the handshake itself insists on. The default, 2 at Debian, would end it over a 1024 bit key
- * that DANE-EE(3) vouches for, or that an opportunistic sender could only answer with cleartext;
- * the matcher judges certificates. OpenSSL 3 needs 0 for TLS 1.0 and 1.1. */
+/* What the handshake itself insists on. The default, 2 at Debian, would end it over a group of 1536
+ * bits, and an opportunistic sender could then only go on in clear; the matcher judges
+ * certificates. OpenSSL 3 needs 0 for TLS 1.0 and 1.1. */
 enum { SECURITY_LEVEL = 1, SECURITY_LEVEL_LEGACY = 0 };
 
 SSL_CTX *resolverd_tls_context_new(bool legacy)

@@ -265,6 +265,11 @@ static const struct row {
 	"it doesn't ask how a bare key signed"},
     {"h10_bare_key_of_an_unknown_algorithm", "leaf int", "2 1 0 unknown-leaf", NULL, UNTRUSTED,
 	"it takes a key it can't decode for a fault of the caller"},
+    {"h10_eight_bare_keys_are_not_too_many", "leaf int root",
+	"2 1 0 other; 2 1 0 other; 2 1 0 other; 2 1 0 other; 2 1 0 other; 2 1 0 other; 2 1 0 "
+	"other; "
+	"2 1 0 other; 2 0 1 root",
+	NULL, MATCHES(8, 2), NULL},
     /* usage 2: what is no anchor */
     {"h11_ta_shown_did_not_issue", "other-leaf root", "2 0 1 root", NULL, UNTRUSTED, NULL},
     {"h11_ta_shown_beside_a_complete_chain", "other-leaf other root", "2 0 1 root", NULL, UNTRUSTED,

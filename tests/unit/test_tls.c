@@ -301,6 +301,24 @@ static void l05_no_anonymous_suites(void **state)
 	peers_fini(&peers);
 }
 
+/* At the security level of old versions nothing but the list keeps them out. */
+static void l05_no_anonymous_suites_with_old_versions(void **state)
+{
+	struct peers peers;
+	struct scene scene;
+	(void)state;
+	peers_init(&peers, LEAF, TLS1_2_VERSION);
+	peers_hang_up(&peers);
+	SSL_CTX_set_min_proto_version(peers.client_context, TLS1_VERSION);
+	SSL_CTX_set_cipher_list(peers.client_context, "ALL:COMPLEMENTOFALL:@SECLEVEL=0");
+	peers_connect(&peers);
+	assert_true(offers_anonymous(peers.client));
+	scene_init(&scene, 2, ROOT)->host.policy = RESOLVERD_OPPORTUNISTIC;
+	assert_true(prepare_and_connect(&peers, &scene));
+	assert_false(offers_anonymous(peers.client));
+	peers_fini(&peers);
+}
+
 static bool connects(int version, bool legacy, enum resolverd_policy policy)
 {
 	struct peers peers;
@@ -351,6 +369,37 @@ static void h02_the_handshake_never_fails_for_the_certificate(void **state)
 			peers_fini(&peers);
 		}
 	}
+}
+
+static EVP_PKEY *weak_group(void)
+{
+	EVP_PKEY *made = NULL;
+	EVP_PKEY_CTX *maker = EVP_PKEY_CTX_new_from_name(NULL, "DH", NULL);
+	assert_int_equal(EVP_PKEY_keygen_init(maker), 1);
+	assert_int_equal(EVP_PKEY_CTX_set_group_name(maker, "modp_1536"), 1);
+	assert_int_equal(EVP_PKEY_keygen(maker, &made), 1);
+	EVP_PKEY_CTX_free(maker);
+	return made;
+}
+
+/* Nor with a context of the caller's that verifies and is strict, nor for a weak group. */
+static void h02_the_handshake_is_not_the_judge(void **state)
+{
+	struct peers peers;
+	struct scene scene;
+	(void)state;
+	peers_init(&peers, FAULTY, TLS1_2_VERSION);
+	peers_hang_up(&peers);
+	SSL_CTX_free(peers.client_context);
+	peers.client_context = SSL_CTX_new(TLS_client_method());
+	SSL_CTX_set_verify(peers.client_context, SSL_VERIFY_PEER, NULL);
+	SSL_CTX_set_security_level(peers.client_context, 2);
+	SSL_CTX_set_cipher_list(peers.server_context, "DHE:@SECLEVEL=0");
+	SSL_CTX_set0_tmp_dh_pkey(peers.server_context, weak_group());
+	peers_connect(&peers);
+	assert_true(prepare_and_connect(&peers, scene_init(&scene, 3, FAULTY)));
+	assert_true(verdict_of(&peers, &scene).authenticated);
+	peers_fini(&peers);
 }
 
 /* A pre-shared key of the caller's instead of a certificate. */
@@ -638,7 +687,7 @@ static void l09_a_second_domain_over_the_same_connection(void **state)
 #name, name, NULL, NULL, NULL                                                      \
 	}
 
-static struct CMUnitTest tests[COUNT(rows) + 17] = {
+static struct CMUnitTest tests[COUNT(rows) + 19] = {
     TEST(h06_authenticated_by_a_trust_anchor),
     TEST(i02_d02_a_mismatch_gets_no_mail),
     TEST(l01_l02_l03_sni_is_the_base_domain),
@@ -646,8 +695,10 @@ static struct CMUnitTest tests[COUNT(rows) + 17] = {
     TEST(l01_no_address_in_sni),
     TEST(l01_no_base_domain_no_dane),
     TEST(l05_no_anonymous_suites),
+    TEST(l05_no_anonymous_suites_with_old_versions),
     TEST(l06_versions),
     TEST(h02_the_handshake_never_fails_for_the_certificate),
+    TEST(h02_the_handshake_is_not_the_judge),
     TEST(l07_a_peer_without_a_certificate_gets_no_mail),
     TEST(m02_audit_of_a_host_that_is_let_through),
     TEST(m04_unreachable_is_not_prepared),
