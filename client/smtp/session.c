@@ -283,8 +283,6 @@ static void timed_out(struct smtp_session *session)
 
 static void say_hello(struct smtp_session *session)
 {
-	/* What was offered before TLS may be forged (RFC 3207 section 4.2). */
-	session->capabilities = (struct smtp_capabilities){0};
 	session_say(session, STEP_EHLO, "EHLO %s", session->options.helo);
 }
 
@@ -307,6 +305,8 @@ static void on_ehlo(struct smtp_session *session)
 			session_refused(session);
 		return;
 	}
+	/* In place of all that was offered before TLS, which may be forged (RFC 3207 section 4.2).
+	 */
 	smtp_reply_capabilities(&session->reply, &session->capabilities);
 	if (!in_clear || (session->options.in_clear && !needs_tls(session)))
 		transfer_begin(session);
