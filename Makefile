@@ -37,6 +37,8 @@ CLIENT := $(call objects,client/lib/*.c)
 CLIENT_TLS := $(call objects,client/openssl/*.c proto/tlsa_set.c)
 EVIDENCE := $(call objects,client/evidence/*.c) $(BUILD)/gen/evidence.pb-c.o
 CTL := $(call objects,client/ctl/*.c)
+SMTP := $(call objects,client/smtp/*.c)
+DANESEND := $(filter-out %/main.o,$(call objects,client/danesend/*.c))
 BENCH := $(patsubst tests/bench/%.c,$(BUILD)/bench-%,$(wildcard tests/bench/*.c))
 RESULTS := $(BUILD)/results# of the tests, for conformance
 EXAMPLES := $(patsubst docs/examples/%.c,$(BUILD)/examples/%,$(wildcard docs/examples/*.c))
@@ -46,7 +48,7 @@ CLIENT_ARCHIVES := $(foreach name,-evidence -openssl,$(BUILD)/libresolverd$(name
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TIME ?= 60
 
-PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl
+PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl $(BUILD)/danesend
 LIBRARIES := $(foreach name,libresolverd libresolverd-openssl,$(BUILD)/$(name).so.0 $(BUILD)/$(name).a) \
 	$(BUILD)/libresolverd-evidence.a
 
@@ -98,7 +100,9 @@ run-fuzzers: $(FUZZERS)
 
 $(BUILD)/resolverd: $(BUILD)/obj/resolverd/main.o $(BUILD)/libdaemon.a $(BUILD)/libwire.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
-$(BUILD)/resolverctl: $(CTL) $(CLIENT_ARCHIVES)
+$(BUILD)/resolverctl: $(CTL) $(BUILD)/libdelivery.a $(CLIENT_ARCHIVES)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
+$(BUILD)/danesend: $(BUILD)/obj/client/danesend/main.o $(BUILD)/libdelivery.a $(CLIENT_ARCHIVES)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
 $(BUILD)/libresolverd.so.0: $(CLIENT) $(WIRE) client/lib/exports.map
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libresolverd.so.0 \
@@ -112,17 +116,18 @@ $(BUILD)/libresolverd.a: $(CLIENT) $(WIRE)
 $(BUILD)/libresolverd-openssl.a: $(CLIENT_TLS)
 $(BUILD)/libresolverd-evidence.a: $(EVIDENCE)
 $(BUILD)/libdaemon.a: $(DAEMON)
+$(BUILD)/libdelivery.a: $(SMTP) $(DANESEND)
 $(BUILD)/libwire.a: $(WIRE)
 $(BUILD)/%.a:
 	rm -f $@ && ar rcs $@ $^
 
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libdaemon.a $(CLIENT_ARCHIVES)
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libdaemon.a $(BUILD)/libdelivery.a $(CLIENT_ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(TOOL_LIBS) $(DAEMON_LIBS)
 $(BUILD)/tests/record-delivery: $(BUILD)/obj/tests/system/record_delivery.o $(CLIENT_ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
-$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/libdaemon.a $(CLIENT_ARCHIVES)
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/libdaemon.a $(BUILD)/libdelivery.a $(CLIENT_ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(TOOL_LIBS) $(DAEMON_LIBS)
 # As after an installation: by the names of the installed headers and libraries.
@@ -153,7 +158,7 @@ lint: $(LIBRARIES) $(GENERATED)
 	@command -v clang-format clang-tidy >/dev/null || { echo "lint: install clang-format and clang-tidy" >&2; exit 1; }
 	clang-format --dry-run --Werror $(SOURCES)
 	tests/lint.sh $(BUILD)
-	clang-tidy --quiet $(filter %.c,$(filter-out tests/%,$(SOURCES))) -- $(CPPFLAGS) -std=gnu2x 2>/dev/null
+	clang-tidy --quiet $(filter %.c,$(filter-out tests/%,$(SOURCES))) -- $(CPPFLAGS) -Iclient -Iclient/openssl -std=gnu2x 2>/dev/null
 
 bench: all $(BENCH) $(BUILD)/gen/resolverd_pb2.py
 	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py --bulk 2000 -- $(PYTHON) tests/bench/bench.py
@@ -162,7 +167,7 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include \
 		$(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install -m 755 $(BUILD)/resolverd $(DESTDIR)$(PREFIX)/sbin/
-	install -m 755 $(BUILD)/resolverctl $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(BUILD)/resolverctl $(BUILD)/danesend $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 client/resolverd.h $(DESTDIR)$(PREFIX)/include/
 	set -e; for header in client/openssl/resolverd-openssl.h client/evidence/resolverd-evidence.h; do \
 		sed 's|"client/resolverd.h"|<resolverd.h>|' $$header > $(DESTDIR)$(PREFIX)/include/$${header##*/}; done

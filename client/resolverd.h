@@ -219,7 +219,7 @@ struct resolverd_plan {
 	uint64_t expires_in_s;    /* at the time of the check, rounded down */
 	const struct resolverd_insecure_zone *insecure_zones; /* of all answers used */
 	size_t insecure_zone_count;
-	struct resolverd_memory *memory; /* of the library */
+	struct resolverd_memory *memory;        /* of the library */
 	const struct resolverd_signed *answers; /* those used: the route, then its hosts */
 	size_t answer_count;
 	const struct resolverd_signed *delegations; /* of the keys in key_ids, in that order */
@@ -259,6 +259,8 @@ struct resolverd_records {
 	const struct resolverd_insecure_zone *insecure_zones;
 	size_t insecure_zone_count;
 	struct resolverd_memory *memory; /* of the library; NULL inside an explanation */
+	struct resolverd_signed signed_answer;
+	struct resolverd_signed delegation; /* of key_id */
 };
 
 /* ---- explanation ---- */
@@ -317,8 +319,6 @@ struct resolverd_explanation {
 	const struct resolverd_difference *differences;
 	size_t difference_count;
 	struct resolverd_memory *memory; /* of the library */
-	struct resolverd_signed signed_answer;
-	struct resolverd_signed delegation; /* of key_id */
 };
 
 /* The daemon's word that the record with this hash existed then (docs/EVIDENCE.md). */

@@ -62,6 +62,8 @@ int view_records(const struct verifier *verifier, const struct asked *asked,
 	    .expires_at_ms = answer->expires_at,
 	    .expires_in_s = life_left_s(answer->expires_at, verifier->now_ms),
 	    .key_id = verified.key_id,
+	    .signed_answer = verified.signed_answer,
+	    .delegation = verify_keep_delegation(verifier->arena, verified.key),
 	    .memory = verifier->arena};
 	view_zones(verifier->arena, answer->insecure_zones, answer->n_insecure_zones,
 	    &records->insecure_zones, &records->insecure_zone_count);

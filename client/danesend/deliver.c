@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One next hop after the other: its plan, its hosts in order, their addresses in order. */
+#include <errno.h>
+#include <poll.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "client/danesend/danesend.h"
+
+#define PLAN_TIMEOUT_MS 30000
+#define PLANS_MAX 8u /* for one next hop: each is asked for when the one before has expired */
+#define TRIED_MAX 64u
+
+/* Recipients of one next hop, and how far their delivery has come. */
+struct group {
+	struct run *run;
+	struct resolverd_client *client;
+	SSL_CTX *tls;
+	const char *next_hop;
+	struct recipient **recipients;
+	struct smtp_mail mail;
+	char tried[TRIED_MAX][256]; /* names of hosts */
+	size_t tried_count;
+};
+
+static uint64_t wall_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static int64_t monotonic_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static bool has_open(const struct group *group)
+{
+	for (size_t i = 0; i < group->mail.recipient_count; i++)
+		if (group->recipients[i]->smtp.fate == SMTP_OPEN)
+			return true;
+	return false;
+}
+
+/* Tells all that are open why; what an earlier host said for now outlasts what is final here. */
+static void note_open(
+    struct group *group, enum smtp_failure failure, const char *status, const char *reason)
+{
+	for (size_t i = 0; i < group->mail.recipient_count; i++) {
+		struct smtp_recipient *recipient = &group->recipients[i]->smtp;
+		if (recipient->fate != SMTP_OPEN ||
+		    (recipient->status[0] == '4' && status[0] == '5'))
+			continue;
+		recipient->failure = failure;
+		recipient->reply[0] = '\0';
+		snprintf(recipient->status, sizeof recipient->status, "%s", status);
+		snprintf(recipient->reason, sizeof recipient->reason, "%s: %.700s", group->next_hop,
+		    reason);
+	}
+}
+
+/* ---- one session ---- */
+
+static void remember_host(
+    struct last_host *last, const struct smtp_options *options, const struct smtp_tls_info *tls)
+{
+	*last = (struct last_host){.policy = options->host->policy, .has_tls = tls != NULL};
+	snprintf(last->name, sizeof last->name, "%s", options->host->name);
+	snprintf(last->address, sizeof last->address, "%s", options->address->text);
+	if (tls == NULL)
+		return;
+	snprintf(last->tls_version, sizeof last->tls_version, "%s", tls->version);
+	snprintf(last->tls_cipher, sizeof last->tls_cipher, "%s", tls->cipher);
+	last->authenticated = tls->verdict.authenticated;
+	last->for_domain = tls->verdict.for_domain;
+	last->would_refuse = tls->verdict.would_refuse;
+	snprintf(last->verdict_reason, sizeof last->verdict_reason, "%s", tls->verdict.reason);
+}
+
+/* Everything there is to know about an attempt is at hand here: plan, host and address in the
+ * options, the peer's chain, suite and verdict in the session. */
+static void attempt_finished(struct group *group, const struct smtp_options *options,
+    const struct smtp_session *session, const bool *was_open)
+{
+	for (size_t i = 0; i < group->mail.recipient_count; i++)
+		if (was_open[i])
+			remember_host(
+			    &group->recipients[i]->host, options, smtp_session_tls(session));
+}
+
+static void drive(struct smtp_session *session)
+{
+	while (smtp_session_step(session, monotonic_ms())) {
+		int64_t left_ms = smtp_session_deadline_ms(session) - monotonic_ms();
+		struct pollfd fd = {
+		    .fd = smtp_session_fd(session), .events = smtp_session_events(session)};
+		poll(&fd, 1, left_ms < 0 ? 0 : (int)left_ms);
+	}
+}
+
+static int run_session(
+    struct group *group, const struct smtp_options *options, enum smtp_failure *ret_failure)
+{
+	struct smtp_session *session;
+	bool *was_open = calloc(group->mail.recipient_count, sizeof *was_open);
+	if (was_open == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < group->mail.recipient_count; i++)
+		was_open[i] = group->recipients[i]->smtp.fate == SMTP_OPEN;
+	int r = smtp_session_new(options, monotonic_ms(), &session);
+	if (r == 0) {
+		drive(session);
+		*ret_failure = smtp_session_failure(session);
+		attempt_finished(group, options, session, was_open);
+		smtp_session_free(session);
+	}
+	free(was_open);
+	return r;
+}
+
+/* ---- hosts ---- */
+
+static enum smtp_tls tls_of(const struct run *run)
+{
+	if (run->requiretls) /* TLS-Required: No is then ignored (RFC 8689 section 4.1) */
+		return SMTP_TLS_REQUIRETLS;
+	return run->message.tls_not_required ? SMTP_TLS_ANY : SMTP_TLS_BY_POLICY;
+}
+
+static bool may_go_in_clear(enum smtp_tls tls, const struct resolverd_host *host)
+{
+	return tls == SMTP_TLS_ANY ||
+	       (tls == SMTP_TLS_BY_POLICY && host->policy == RESOLVERD_OPPORTUNISTIC);
+}
+
+static int try_address(struct group *group, const struct resolverd_plan *plan,
+    const struct resolverd_host *host, const struct resolverd_address *address)
+{
+	enum smtp_failure failure = SMTP_OK;
+	struct smtp_options options = {
+	    .helo = group->run->helo,
+	    .plan = plan,
+	    .host = host,
+	    .address = address,
+	    .tls = tls_of(group->run),
+	    .tls_context = group->tls,
+	    .mail = &group->mail,
+	    .step_limit_ms = group->run->step_limit_ms,
+	};
+	int r = run_session(group, &options, &failure);
+	if (r != 0 || failure != SMTP_HANDSHAKE || !may_go_in_clear(options.tls, host))
+		return r;
+	options.in_clear = true; /* case D09 */
+	return run_session(group, &options, &failure);
+}
+
+static bool was_tried(const struct group *group, const char *name)
+{
+	for (size_t i = 0; i < group->tried_count; i++)
+		if (strcmp(group->tried[i], name) == 0)
+			return true;
+	return false;
+}
+
+static void remember_tried(struct group *group, const char *name)
+{
+	if (group->tried_count < TRIED_MAX)
+		snprintf(group->tried[group->tried_count++], sizeof *group->tried, "%s", name);
+}
+
+/* Whether this host is to be connected to at all; says why not. */
+static bool is_worth_trying(struct group *group, const struct resolverd_host *host)
+{
+	char reason[700];
+	if (host->policy == RESOLVERD_UNREACHABLE) {
+		snprintf(reason, sizeof reason, "%.200s: %.400s", host->name, host->reason_text);
+		note_open(group, SMTP_CONNECT, "4.4.3", reason);
+		return false;
+	}
+	if (group->run->requiretls && host->policy != RESOLVERD_DANE) {
+		snprintf(reason, sizeof reason,
+		    "%.200s: nothing in the DNS authenticates it, which REQUIRETLS demands",
+		    host->name);
+		note_open(group, SMTP_NO_REQUIRETLS, "5.7.30", reason);
+		return false;
+	}
+	return true;
+}
+
+static bool is_current(const struct resolverd_plan *plan)
+{
+	return wall_ms() < plan->expires_at_ms;
+}
+
+static int try_host(
+    struct group *group, const struct resolverd_plan *plan, const struct resolverd_host *host)
+{
+	int r = 0;
+	if (!is_worth_trying(group, host))
+		return 0;
+	for (size_t i = 0; i < host->address_count && r == 0 && has_open(group); i++) {
+		if (i > 0 && !is_current(plan))
+			break;
+		r = try_address(group, plan, host, &host->addresses[i]);
+	}
+	return r;
+}
+
+/* The hosts in the order of the plan, those of one preference in random order (RFC 5321
+ * section 5.1). */
+static void shuffle(const struct resolverd_plan *plan, const struct resolverd_host **ret_hosts)
+{
+	for (size_t i = 0; i < plan->host_count; i++)
+		ret_hosts[i] = &plan->hosts[i];
+	for (size_t begin = 0, end; begin < plan->host_count; begin = end) {
+		for (end = begin + 1; end < plan->host_count; end++)
+			if (ret_hosts[end]->preference != ret_hosts[begin]->preference)
+				break;
+		for (size_t left = end - begin; left > 1; left--) {
+			size_t pick = begin + randombytes_uniform((uint32_t)left);
+			const struct resolverd_host *last = ret_hosts[begin + left - 1];
+			ret_hosts[begin + left - 1] = ret_hosts[pick];
+			ret_hosts[pick] = last;
+		}
+	}
+}
+
+/* Sets ret_expired when the plan went out of date before all of its hosts were tried. */
+static int try_hosts(struct group *group, const struct resolverd_plan *plan, bool *ret_expired)
+{
+	const struct resolverd_host **hosts = calloc(plan->host_count, sizeof(void *));
+	if (hosts == NULL)
+		return -ENOMEM;
+	shuffle(plan, hosts);
+	int r = 0;
+	for (size_t i = 0; i < plan->host_count && r == 0 && has_open(group); i++) {
+		if (was_tried(group, hosts[i]->name))
+			continue;
+		if (!is_current(plan)) {
+			*ret_expired = true;
+			break;
+		}
+		r = try_host(group, plan, hosts[i]);
+		remember_tried(group, hosts[i]->name);
+	}
+	free(hosts);
+	return r;
+}
+
+/* ---- plans ---- */
+
+static void fail_all(struct group *group, const char *status, const char *reason, bool no_such_host)
+{
+	note_open(group, SMTP_REFUSED, status, reason);
+	for (size_t i = 0; i < group->mail.recipient_count; i++) {
+		struct recipient *recipient = group->recipients[i];
+		if (recipient->smtp.fate == SMTP_OPEN && recipient->smtp.status[0] == '5') {
+			recipient->smtp.fate = SMTP_FAILED;
+			recipient->no_such_host = no_such_host;
+		}
+	}
+}
+
+static int follow(struct group *group, const struct resolverd_plan *plan, bool *ret_expired)
+{
+	*ret_expired = false;
+	switch (plan->outcome) {
+	case RESOLVERD_DELIVER:
+		return try_hosts(group, plan, ret_expired);
+	case RESOLVERD_NO_MAIL: /* RFC 7505 section 3 */
+		fail_all(group, "5.1.10", plan->reason, false);
+		return 0;
+	case RESOLVERD_NO_SUCH_DOMAIN:
+		fail_all(group, "5.1.2", plan->reason, true);
+		return 0;
+	case RESOLVERD_NO_HOST:
+		fail_all(group, "5.4.4", plan->reason, true);
+		return 0;
+	case RESOLVERD_DELAY:
+		break;
+	}
+	note_open(group, SMTP_CONNECT, "4.4.3", plan->reason);
+	return 0;
+}
+
+static int ask(struct group *group, struct resolverd_plan **ret_plan)
+{
+	const struct run *run = group->run;
+	int timeout_ms = PLAN_TIMEOUT_MS;
+	if (run->step_limit_ms != 0 && run->step_limit_ms < PLAN_TIMEOUT_MS)
+		timeout_ms = (int)run->step_limit_ms;
+	int r = resolverd_plan(group->client, group->next_hop, run->port, timeout_ms, ret_plan);
+	if (r == 0)
+		return 0;
+	char reason[700];
+	const char *detail = resolverd_last_error(group->client);
+	snprintf(reason, sizeof reason, "%s%s%.500s", resolverd_strerror(r),
+	    detail[0] != '\0' ? ": " : "", detail);
+	note_open(group, SMTP_LOCAL, "4.3.0", reason);
+	if (r == RESOLVERD_ERROR_VERIFY || r == RESOLVERD_ERROR_PUBLIC_KEY ||
+	    r == RESOLVERD_ERROR_PROTOCOL)
+		group->run->not_verified = true;
+	return r;
+}
+
+/* Where every host failed for good, the mail has failed for good. */
+static void close_group(struct group *group)
+{
+	for (size_t i = 0; i < group->mail.recipient_count; i++) {
+		struct smtp_recipient *recipient = &group->recipients[i]->smtp;
+		if (recipient->status[0] == '\0')
+			note_open(group, SMTP_CONNECT, "4.4.3", "no host could be tried in time");
+		if (recipient->fate == SMTP_OPEN && recipient->status[0] == '5')
+			recipient->fate = SMTP_FAILED;
+	}
+}
+
+static int deliver_group(struct group *group)
+{
+	bool expired = true;
+	int r = 0;
+	for (unsigned i = 0; i < PLANS_MAX && r == 0 && expired && has_open(group); i++) {
+		struct resolverd_plan *plan;
+		if (ask(group, &plan) != 0)
+			break;
+		r = follow(group, plan, &expired);
+		resolverd_plan_free(plan);
+	}
+	close_group(group);
+	return r;
+}
+
+/* ---- groups ---- */
+
+/* Those whose address needs SMTPUTF8 go apart: a host without it still gets the others. */
+static int compare(const struct recipient *a, const struct recipient *b)
+{
+	int order = strcmp(a->next_hop, b->next_hop);
+	return order != 0 ? order : a->address.utf8 - b->address.utf8;
+}
+
+static int by_group(const void *left, const void *right)
+{
+	const struct recipient *a = *(struct recipient *const *)left;
+	const struct recipient *b = *(struct recipient *const *)right;
+	int order = compare(a, b);
+	return order != 0 ? order : (a > b) - (a < b); /* else as they were given */
+}
+
+static int deliver_sorted(struct group *group, struct recipient **recipients,
+    struct smtp_recipient **smtp_recipients, size_t count)
+{
+	const struct run *run = group->run;
+	int r = 0;
+	for (size_t begin = 0, end; begin < count && r == 0; begin = end) {
+		for (end = begin; end < count; end++) {
+			if (compare(recipients[end], recipients[begin]) != 0)
+				break;
+			smtp_recipients[end] = &recipients[end]->smtp;
+		}
+		group->next_hop = recipients[begin]->next_hop;
+		group->recipients = recipients + begin;
+		group->tried_count = 0;
+		group->mail = (struct smtp_mail){
+		    .from = run->from.text,
+		    .recipients = smtp_recipients + begin,
+		    .recipient_count = end - begin,
+		    .fd = run->message.fd,
+		    .bytes = run->message.bytes,
+		    .eight_bit = run->message.eight_bit,
+		    .utf8_name = run->from.utf8 || recipients[begin]->address.utf8,
+		    .utf8_header = run->message.utf8_header,
+		};
+		r = deliver_group(group);
+	}
+	return r;
+}
+
+int deliver(struct run *run)
+{
+	size_t count = run->recipient_count;
+	struct group *group = calloc(1, sizeof *group);
+	struct recipient **recipients = calloc(count, sizeof(void *));
+	struct smtp_recipient **smtp_recipients = calloc(count, sizeof(void *));
+	int r = -ENOMEM;
+	if (group == NULL || recipients == NULL || smtp_recipients == NULL)
+		goto out;
+	group->run = run;
+	group->tls = resolverd_tls_context_new(true);
+	if (group->tls == NULL)
+		goto out;
+	if (resolverd_client_new(&run->daemon, &group->client) == RESOLVERD_ERROR_ARGUMENT)
+		r = -EINVAL;
+	if (group->client == NULL)
+		goto out;
+	for (size_t i = 0; i < count; i++)
+		recipients[i] = &run->recipients[i];
+	qsort(recipients, count, sizeof(void *), by_group);
+	r = deliver_sorted(group, recipients, smtp_recipients, count);
+out:
+	if (group != NULL) {
+		resolverd_client_free(group->client);
+		SSL_CTX_free(group->tls);
+	}
+	free(smtp_recipients);
+	free(recipients);
+	free(group);
+	return r;
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A session without a mail, and its deadlines, against a scripted peer in this very thread, with a
+ * clock of the test's own. What needs TLS is in tests/system/test_danesend.py.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "client/smtp/session.h"
+
+#define NOW_MS 1000000
+#define MINUTE_MS 60000
+
+/* Answers each line with the next answer of the script; an empty one, and the end: silence. */
+struct peer {
+	int listener, fd;
+	const char *const *script;
+	char heard[1024];
+	size_t heard_bytes;
+	size_t answered;
+};
+
+static struct resolverd_address address = {
+    .ip = {127, 0, 0, 1}, .ip_bytes = 4, .text = "127.0.0.1"};
+static struct resolverd_host host = {
+    .name = "mx.example.org", .addresses = &address, .address_count = 1};
+
+static void peer_start(struct peer *peer, const char *const *script)
+{
+	struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t bytes = sizeof any;
+	*peer = (struct peer){.fd = -1, .script = script};
+	peer->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	assert_true(peer->listener >= 0);
+	assert_int_equal(bind(peer->listener, (struct sockaddr *)&any, sizeof any), 0);
+	assert_int_equal(listen(peer->listener, 1), 0);
+	assert_int_equal(getsockname(peer->listener, (struct sockaddr *)&any, &bytes), 0);
+	host.port = ntohs(any.sin_port);
+}
+
+static void peer_answer(struct peer *peer)
+{
+	const char *answer = peer->script[peer->answered];
+	if (answer == NULL)
+		return;
+	peer->answered++;
+	assert_int_equal(send(peer->fd, answer, strlen(answer), MSG_NOSIGNAL), strlen(answer));
+}
+
+static void peer_step(struct peer *peer)
+{
+	if (peer->fd < 0) {
+		peer->fd = accept4(peer->listener, NULL, NULL, SOCK_NONBLOCK);
+		if (peer->fd >= 0)
+			peer_answer(peer);
+		return;
+	}
+	ssize_t n = recv(peer->fd, peer->heard + peer->heard_bytes,
+	    sizeof peer->heard - 1 - peer->heard_bytes, 0);
+	for (ssize_t i = 0; i < n; i++)
+		if (peer->heard[peer->heard_bytes++] == '\n')
+			peer_answer(peer);
+}
+
+static void peer_stop(struct peer *peer)
+{
+	if (peer->fd >= 0)
+		close(peer->fd);
+	close(peer->listener);
+}
+
+/* Runs the session until nothing moves any more; whether it is still going on. */
+static bool run(struct smtp_session *session, struct peer *peer, int64_t now_ms)
+{
+	bool goes_on = true;
+	for (int i = 0; i < 40 && goes_on; i++) {
+		goes_on = smtp_session_step(session, now_ms);
+		peer_step(peer);
+		poll(NULL, 0, 1);
+	}
+	return goes_on;
+}
+
+static struct smtp_session *start(struct peer *peer, const char *const *script,
+    enum resolverd_policy policy, struct smtp_options options)
+{
+	struct smtp_session *session;
+	peer_start(peer, script);
+	host.policy = policy;
+	options.helo = "me";
+	options.host = &host;
+	options.address = &address;
+	assert_int_equal(smtp_session_new(&options, NOW_MS, &session), 0);
+	return session;
+}
+
+static const char *const plain[] = {
+    "220 mx\r\n", "250-mx\r\n250 SIZE 1000\r\n", "221 bye\r\n", NULL};
+
+static const struct smtp_options by_policy = {.tls = SMTP_TLS_BY_POLICY};
+static const struct smtp_options in_clear = {.tls = SMTP_TLS_BY_POLICY, .in_clear = true};
+
+static void without_a_mail_it_says_quit(void **state)
+{
+	(void)state;
+	struct peer peer;
+	struct smtp_session *session = start(&peer, plain, RESOLVERD_OPPORTUNISTIC, by_policy);
+	assert_false(run(session, &peer, NOW_MS));
+	assert_int_equal(smtp_session_failure(session), SMTP_OK);
+	assert_string_equal(smtp_session_reason(session), "");
+	assert_string_equal(smtp_session_step_name(session), "EHLO");
+	assert_int_equal(smtp_session_capabilities(session)->size_max, 1000);
+	assert_int_equal(smtp_session_reply(session)->code, 221);
+	assert_null(smtp_session_tls(session));
+	assert_string_equal(peer.heard, "EHLO me\r\nQUIT\r\n");
+	smtp_session_free(session);
+	peer_stop(&peer);
+}
+
+/* Whatever the caller asks for: a host held to TLS is not spoken to in clear. */
+static void D03_in_clear_means_nothing_under_dane(void **state)
+{
+	(void)state;
+	static const enum resolverd_policy policies[] = {RESOLVERD_DANE, RESOLVERD_TLS_NO_AUTH};
+	for (size_t i = 0; i < 2; i++) {
+		struct peer peer;
+		struct smtp_session *session = start(&peer, plain, policies[i], in_clear);
+		assert_false(run(session, &peer, NOW_MS));
+		assert_int_equal(smtp_session_failure(session), SMTP_NO_STARTTLS);
+		assert_string_equal(peer.heard, "EHLO me\r\nQUIT\r\n");
+		smtp_session_free(session);
+		peer_stop(&peer);
+	}
+}
+
+static void M04_no_session_with_an_unreachable_host(void **state)
+{
+	(void)state;
+	struct smtp_session *session = NULL;
+	host.policy = RESOLVERD_UNREACHABLE;
+	struct smtp_options options = {.helo = "me", .host = &host, .address = &address};
+	assert_int_equal(smtp_session_new(&options, NOW_MS, &session), -EINVAL);
+	assert_null(session);
+}
+
+static void helo_where_ehlo_is_unknown(void **state)
+{
+	(void)state;
+	static const char *const script[] = {
+	    "220 mx\r\n", "500 what?\r\n", "250 mx\r\n", "221 bye\r\n", NULL};
+	struct peer peer;
+	struct smtp_session *session = start(&peer, script, RESOLVERD_OPPORTUNISTIC, by_policy);
+	assert_false(run(session, &peer, NOW_MS));
+	assert_int_equal(smtp_session_failure(session), SMTP_OK);
+	assert_string_equal(peer.heard, "EHLO me\r\nHELO me\r\nQUIT\r\n");
+	smtp_session_free(session);
+	peer_stop(&peer);
+}
+
+/* RFC 5321 section 4.5.3.2: each wait has its time, counted from where it began, however many
+ * octets trickle in. */
+static void waits_are_bounded(void **state)
+{
+	(void)state;
+	static const char *const silent[] = {NULL};
+	static const char *const trickle[] = {"220", NULL};
+	static const char *const no_ehlo[] = {"220 mx\r\n", NULL};
+	static const struct {
+		const char *const *script;
+		unsigned limit_ms;
+		int64_t lasts_ms;
+		const char *step;
+	} rows[] = {
+	    {silent, 0, (int64_t)5 * MINUTE_MS, "greeting"},
+	    {trickle, 0, (int64_t)5 * MINUTE_MS, "greeting"},
+	    {no_ehlo, 0, (int64_t)5 * MINUTE_MS, "EHLO"},
+	    {no_ehlo, 2000, 2000, "EHLO"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct peer peer;
+		struct smtp_options options = by_policy;
+		options.step_limit_ms = rows[i].limit_ms;
+		struct smtp_session *session =
+		    start(&peer, rows[i].script, RESOLVERD_OPPORTUNISTIC, options);
+		assert_true(run(session, &peer, NOW_MS));
+		assert_int_equal(smtp_session_deadline_ms(session), NOW_MS + rows[i].lasts_ms);
+		assert_true(run(session, &peer, NOW_MS + rows[i].lasts_ms - 1));
+		assert_false(run(session, &peer, NOW_MS + rows[i].lasts_ms));
+		assert_int_equal(smtp_session_failure(session), SMTP_TIMEOUT);
+		assert_string_equal(smtp_session_step_name(session), rows[i].step);
+		smtp_session_free(session);
+		peer_stop(&peer);
+	}
+}
+
+static void nobody_listens(void **state)
+{
+	(void)state;
+	struct peer peer;
+	struct smtp_session *session = start(&peer, plain, RESOLVERD_DANE, by_policy);
+	smtp_session_free(session);
+	peer_stop(&peer);
+	struct smtp_options options = {.helo = "me", .host = &host, .address = &address};
+	assert_int_equal(smtp_session_new(&options, NOW_MS, &session), 0);
+	for (int i = 0; i < 40 && smtp_session_step(session, NOW_MS); i++)
+		poll(NULL, 0, 1);
+	assert_int_equal(smtp_session_failure(session), SMTP_CONNECT);
+	assert_string_equal(smtp_session_reason(session),
+	    "mx.example.org[127.0.0.1]: connect: cannot connect: Connection refused");
+	smtp_session_free(session);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(without_a_mail_it_says_quit),
+	    cmocka_unit_test(D03_in_clear_means_nothing_under_dane),
+	    cmocka_unit_test(M04_no_session_with_an_unreachable_host),
+	    cmocka_unit_test(helo_where_ehlo_is_unknown),
+	    cmocka_unit_test(waits_are_bounded),
+	    cmocka_unit_test(nobody_listens),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
