@@ -35,6 +35,7 @@ struct command {
 	int (*run)(struct ctl *ctl, int argc, char **argv);
 };
 
+int check_command(struct ctl *ctl, int argc, char **argv);
 int plan_command(struct ctl *ctl, int argc, char **argv);
 int explain_command(struct ctl *ctl, int argc, char **argv);
 int host_command(struct ctl *ctl, int argc, char **argv);

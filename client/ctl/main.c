@@ -18,6 +18,8 @@
 
 static const struct command commands[] = {
     {"plan", "NEXTHOP [--port N]", "how mail may be delivered to a domain or [host]", plan_command},
+    {"check", "NEXTHOP [--port N]", "what a mail would get at its hosts; sends none",
+	check_command},
     {"explain", "NEXTHOP [--port N]", "how that comes about, and who can mend what",
 	explain_command},
     {"host", "NAME [--port N]", "addresses and TLSA records of one host", host_command},
@@ -36,24 +38,28 @@ static void print_help(void)
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		printf("  %-7s %-20s %s\n", commands[i].name, commands[i].arguments,
 		    commands[i].summary);
-	printf("\nOptions:\n"
-	       "  --socket PATH          socket of the daemon (" RESOLVERD_DEFAULT_SOCKET ")\n"
-	       "  --control-socket PATH  its control socket, which explain asks\n"
-	       "                         (" RESOLVERD_DEFAULT_CONTROL_SOCKET ")\n"
-	       "  --public-key FILE      keys to trust (" RESOLVERD_DEFAULT_PUBLIC_KEY ")\n"
-	       "  --timeout SECONDS      how long to wait (%d)\n"
-	       "  --json                 print one JSON object (docs/JSON.md)\n"
-	       "  --help, --version\n\n"
-	       "explain makes the plan anew, past the cache: it shows every lookup in order, the\n"
-	       "clause that decided each verdict, what the other side or you may mend, and how\n"
-	       "the result differs from what clients are served from the cache. It needs the\n"
-	       "rights to the control socket, which as a rule only root has.\n\n"
-	       "A NEXTHOP is a domain, [host.name] without the MX step, or [address].\n"
-	       "RESOLVERD_SOCKET, RESOLVERD_CONTROL_SOCKET and RESOLVERD_PUBLIC_KEY change the\n"
-	       "defaults.\n\n"
-	       "Exit status: plan and explain 0 deliver, 75 delay, 68 no such domain or no host,\n"
-	       "69 no mail; host and lookup 0 secure or insecure, 75 bogus or error; for all\n"
-	       "64 usage, 75 no daemon or no answer in time, 76 an answer that does not verify.\n",
+	printf(
+	    "\nOptions:\n"
+	    "  --socket PATH          socket of the daemon (" RESOLVERD_DEFAULT_SOCKET ")\n"
+	    "  --control-socket PATH  its control socket, which explain asks\n"
+	    "                         (" RESOLVERD_DEFAULT_CONTROL_SOCKET ")\n"
+	    "  --public-key FILE      keys to trust (" RESOLVERD_DEFAULT_PUBLIC_KEY ")\n"
+	    "  --timeout SECONDS      how long to wait (%d)\n"
+	    "  --json                 print one JSON object (docs/JSON.md)\n"
+	    "  --help, --version\n\n"
+	    "explain makes the plan anew, past the cache: it shows every lookup in order, the\n"
+	    "clause that decided each verdict, what the other side or you may mend, and how\n"
+	    "the result differs from what clients are served from the cache. It needs the\n"
+	    "rights to the control socket, which as a rule only root has.\n\n"
+	    "check connects to every host, all at once, up to the end of the TLS handshake.\n"
+	    "--host NAME: to that one only; --insecure-ok: as for a mail that says\n"
+	    "TLS-Required: No; --evidence FILE: keeps what it saw, for verify.\n\n"
+	    "A NEXTHOP is a domain, [host.name] without the MX step, or [address].\n"
+	    "RESOLVERD_SOCKET, RESOLVERD_CONTROL_SOCKET and RESOLVERD_PUBLIC_KEY change the\n"
+	    "defaults.\n\n"
+	    "Exit status: plan, check and explain 0 deliver, 75 delay, 68 no such domain or no\n"
+	    "host, 69 no mail; host and lookup 0 secure or insecure, 75 bogus or error; for all\n"
+	    "64 usage, 75 no daemon or no answer in time, 76 an answer that does not verify.\n",
 	    DEFAULT_TIMEOUT_MS / 1000);
 }
 

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +15,7 @@
 
 #include "client/danesend/danesend.h"
 #include "client/lib/idn.h"
+#include "client/smtp/helo.h"
 
 #define DEFAULT_MAX_BYTES (UINT64_C(1) << 30)
 #define MAX_TIMEOUT_S 3600.0
@@ -203,16 +203,6 @@ static int take_option(struct arguments *arguments, int option, const char *valu
 	}
 }
 
-/* The name of this system, where it is one to greet with. */
-static void default_helo(struct run *run)
-{
-	char name[HOST_NAME_MAX + 1] = "", detail[DETAIL_MAX];
-	gethostname(name, sizeof name - 1);
-	if (idn_name(name, run->helo, detail) != 0 ||
-	    run->helo[strspn(run->helo, "abcdefghijklmnopqrstuvwxyz0123456789-.")] != '\0')
-		snprintf(run->helo, sizeof run->helo, "localhost");
-}
-
 /* -1: go on; else an exit status. */
 static int parse_arguments(struct arguments *arguments, int argc, char **argv)
 {
@@ -233,7 +223,7 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv)
 	if (!arguments->has_from || arguments->run.recipient_count == 0)
 		return complain(EXIT_WRONG_USAGE, "--from and --to are needed (see --help)");
 	if (arguments->run.helo[0] == '\0')
-		default_helo(&arguments->run);
+		smtp_default_helo(arguments->run.helo);
 	return -1;
 }
 
