@@ -123,7 +123,7 @@ class Behaviour:
     offered: tuple = OFFERED
     clear: tuple = ("STARTTLS",)  # offered beside, in clear only
     tls: tuple = ()  # offered beside, under TLS only
-    certificate: object = None  # a host whose certificate is shown, or "expired"
+    certificate: object = None  # a host whose certificate is shown, or a number of days: how long it is still good
     versions: tuple = ()  # (lowest, highest)
 
 
@@ -140,7 +140,8 @@ BEHAVIOURS = {
     "no-8bitmime": Behaviour(offered=("PIPELINING",)),
     "small": Behaviour(offered=("SIZE 1000", "PIPELINING", "8BITMIME")),
     "other-certificate": Behaviour(certificate="mx.dane-ta.com"),
-    "expired": Behaviour(certificate="expired"),
+    "expired": Behaviour(certificate=-1),
+    "expires-soon": Behaviour(certificate=3),
     "no-starttls": Behaviour(clear=()),
     "no-starttls-requiretls": Behaviour(clear=REQUIRETLS),
     "starttls-454": Behaviour(starttls="454 4.7.0 not just now"),
@@ -400,7 +401,7 @@ class Server(Listener):
             context.minimum_version, context.maximum_version = self.behaviour.versions
         what = self.behaviour.certificate or self.host
         with contextlib.ExitStack() as stack:
-            file = stack.enter_context(expired_certificate(self.directory, self.host)) if what == "expired" \
+            file = stack.enter_context(dated_certificate(self.directory, self.host, what)) if isinstance(what, int) \
                 else self.directory / "tls" / f"{what}.pem"
             context.load_cert_chain(file)
 
@@ -438,8 +439,8 @@ def addresses_of(host):
 
 
 @contextlib.contextmanager
-def expired_certificate(directory, host):
-    """A file with a certificate of the world's CA for this host that was good until yesterday."""
+def dated_certificate(directory, host, days):
+    """A file with a certificate of the world's CA for this host, with a key of its own, that is good for so many days from now."""
     authority = x509.load_pem_x509_certificate((directory / "tls" / "ca.pem").read_bytes())
     authority_key = serialization.load_pem_private_key((directory / "tls" / "ca.key").read_bytes(), None)
     key = ec.generate_private_key(ec.SECP256R1())
@@ -451,7 +452,7 @@ def expired_certificate(directory, host):
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=30))
-        .not_valid_after(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=days, hours=1))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
