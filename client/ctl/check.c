@@ -264,6 +264,8 @@ static int run(struct check *check)
 {
 	struct ctl *ctl = check->ctl;
 	int r = try_it(check);
+	if (r == 0 && check->evidence_file != NULL)
+		r = check_keep_evidence(check);
 	if (r != 0)
 		return r;
 	if (ctl->json)

@@ -72,6 +72,11 @@ uint64_t check_wall_ms(void);
 /* What will break soon at a host. Asks the daemon for signatures. */
 void check_warn(struct check *check, struct host_check *host);
 
+/* ---- check_evidence.c ---- */
+
+/* 0 or an exit status. */
+int check_keep_evidence(struct check *check);
+
 /* ---- check_report.c ---- */
 
 void check_print_json(const struct check *check);

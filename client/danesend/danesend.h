@@ -37,13 +37,15 @@ struct recipient {
 	    smtp; /* after the run: DELIVERED, FAILED, OPEN (delayed), SUSPENDED */
 	struct mail_address address;
 	const char *next_hop;
+	char *evidence;    /* the file, of the run; NULL: none was written */
 	bool no_such_host; /* failed by the DNS: no such domain, or no host */
 	struct last_host host;
 };
 
 struct run {
 	struct resolverd_options daemon;
-	const char *next_hop; /* for all; NULL: the domain of each recipient */
+	const char *evidence_file; /* NULL: none */
+	const char *next_hop;      /* for all; NULL: the domain of each recipient */
 	unsigned port;
 	bool requiretls;
 	unsigned step_limit_ms; /* 0: RFC 5321's */

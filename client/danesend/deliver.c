@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "client/danesend/danesend.h"
+#include "client/danesend/evidence.h"
 
 #define PLAN_TIMEOUT_MS 30000
 #define PLANS_MAX 8u /* for one next hop: each is asked for when the one before has expired */
@@ -20,6 +21,8 @@ struct group {
 	struct resolverd_client *client;
 	SSL_CTX *tls;
 	const char *next_hop;
+	unsigned number; /* of the group, from 1 */
+	struct evidence_log log;
 	struct recipient **recipients;
 	struct smtp_mail mail;
 	char tried[TRIED_MAX][256]; /* names of hosts */
@@ -85,13 +88,16 @@ static void remember_host(
 
 /* Everything there is to know about an attempt is at hand here: plan, host and address in the
  * options, the peer's chain, suite and verdict in the session. */
-static void attempt_finished(struct group *group, const struct smtp_options *options,
-    const struct smtp_session *session, const bool *was_open)
+static int attempt_finished(struct group *group, const struct smtp_options *options,
+    const struct smtp_session *session, uint64_t begun_at_ms, const bool *was_open)
 {
 	for (size_t i = 0; i < group->mail.recipient_count; i++)
 		if (was_open[i])
 			remember_host(
 			    &group->recipients[i]->host, options, smtp_session_tls(session));
+	if (group->run->evidence_file == NULL)
+		return 0;
+	return evidence_add(&group->log, options, session, begun_at_ms);
 }
 
 static void drive(struct smtp_session *session)
@@ -113,11 +119,12 @@ static int run_session(
 		return -ENOMEM;
 	for (size_t i = 0; i < group->mail.recipient_count; i++)
 		was_open[i] = group->recipients[i]->smtp.fate == SMTP_OPEN;
+	uint64_t begun_at_ms = wall_ms();
 	int r = smtp_session_new(options, monotonic_ms(), &session);
 	if (r == 0) {
 		drive(session);
 		*ret_failure = smtp_session_failure(session);
-		attempt_finished(group, options, session, was_open);
+		r = attempt_finished(group, options, session, begun_at_ms, was_open);
 		smtp_session_free(session);
 	}
 	free(was_open);
@@ -321,6 +328,54 @@ static void close_group(struct group *group)
 	}
 }
 
+/* ---- evidence ---- */
+
+/* The domain the recipients share, else the next hop. */
+static const char *recipient_domain(const struct group *group)
+{
+	const char *first = group->recipients[0]->address.next_hop;
+	for (size_t i = 1; i < group->mail.recipient_count; i++)
+		if (strcmp(group->recipients[i]->address.next_hop, first) != 0)
+			return group->next_hop;
+	return first;
+}
+
+/* FILE, FILE.2, FILE.3, ... The caller frees it. */
+static char *evidence_path(const struct group *group)
+{
+	char *path = NULL;
+	int length = group->number == 1
+			 ? asprintf(&path, "%s", group->run->evidence_file)
+			 : asprintf(&path, "%s.%u", group->run->evidence_file, group->number);
+	return length >= 0 ? path : NULL;
+}
+
+static void note_evidence(struct group *group, const char *path)
+{
+	for (size_t i = 0; i < group->mail.recipient_count; i++) {
+		free(group->recipients[i]->evidence);
+		group->recipients[i]->evidence = strdup(path);
+	}
+}
+
+/* That there is none must not hide what became of the mail: it is said on stderr alone. */
+static void keep_evidence(struct group *group, const struct resolverd_plan *plan)
+{
+	char error[RESOLVERD_EVIDENCE_ERROR_MAX] = "out of memory";
+	if (group->run->evidence_file == NULL)
+		return;
+	char *path = evidence_path(group);
+	int r = path == NULL ? -ENOMEM
+			     : evidence_keep(&group->log, group->client, plan,
+				   recipient_domain(group), path, error);
+	if (r == 0)
+		note_evidence(group, path);
+	else
+		fprintf(stderr, "danesend: no evidence for %s: %s\n", group->next_hop, error);
+	evidence_clear(&group->log);
+	free(path);
+}
+
 static int deliver_group(struct group *group)
 {
 	bool expired = true;
@@ -330,6 +385,7 @@ static int deliver_group(struct group *group)
 		if (ask(group, &plan) != 0)
 			break;
 		r = follow(group, plan, &expired);
+		keep_evidence(group, plan);
 		resolverd_plan_free(plan);
 	}
 	close_group(group);
@@ -366,6 +422,7 @@ static int deliver_sorted(struct group *group, struct recipient **recipients,
 		}
 		group->next_hop = recipients[begin]->next_hop;
 		group->recipients = recipients + begin;
+		group->number++;
 		group->tried_count = 0;
 		group->mail = (struct smtp_mail){
 		    .from = run->from.text,

@@ -41,6 +41,7 @@ static const char help[] =
     "  --timeout SECONDS   for each wait; else the times of RFC 5321\n"
     "  --max-size OCTETS   refuse a longer message (1073741824)\n"
     "  --helo NAME         name to greet with; else the host's\n"
+    "  --evidence FILE     keep what was seen, for resolverctl verify\n"
     "  --json              one JSON object for each recipient\n"
     "  --socket PATH       socket of the daemon (" RESOLVERD_DEFAULT_SOCKET ")\n"
     "  --public-key FILE   keys to trust (" RESOLVERD_DEFAULT_PUBLIC_KEY ")\n"
@@ -140,6 +141,7 @@ enum {
 	OPTION_TIMEOUT,
 	OPTION_MAX_SIZE,
 	OPTION_HELO,
+	OPTION_EVIDENCE,
 	OPTION_JSON,
 	OPTION_SOCKET,
 	OPTION_PUBLIC_KEY,
@@ -156,6 +158,7 @@ static const struct option options[] = {
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
     {"max-size", required_argument, NULL, OPTION_MAX_SIZE},
     {"helo", required_argument, NULL, OPTION_HELO},
+    {"evidence", required_argument, NULL, OPTION_EVIDENCE},
     {"json", no_argument, NULL, OPTION_JSON},
     {"socket", required_argument, NULL, OPTION_SOCKET},
     {"public-key", required_argument, NULL, OPTION_PUBLIC_KEY},
@@ -189,6 +192,9 @@ static int take_option(struct arguments *arguments, int option, const char *valu
 		return take_number(value, 1, INT64_MAX, &arguments->max_bytes);
 	case OPTION_HELO:
 		return take_helo(run, value);
+	case OPTION_EVIDENCE:
+		run->evidence_file = value;
+		return 0;
 	case OPTION_JSON:
 		arguments->json = true;
 		return 0;
@@ -294,6 +300,8 @@ int main(int argc, char **argv)
 	if (r == 0)
 		r = send_it(&arguments);
 	message_fini(&arguments.run.message);
+	for (size_t i = 0; i < arguments.run.recipient_count; i++)
+		free(arguments.run.recipients[i].evidence);
 	free(arguments.run.recipients);
 	return r;
 }

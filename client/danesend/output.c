@@ -86,14 +86,15 @@ static json_t *recipient_object(const struct recipient *recipient)
 	if (dsn == NULL)
 		return NULL;
 	json_t *object = json_pack(
-	    "{s:s, s:s, s:s, s:s, s:s?, s:b, s:s, s:s?, s:s?, s:s?, s:s?, s:o, s:s}", "recipient",
-	    recipient->address.text, "status", fates[smtp->fate].word, "dsn", smtp->status,
-	    "reason", smtp->reason, "failure",
+	    "{s:s, s:s, s:s, s:s, s:s?, s:b, s:s, s:s?, s:s?, s:s?, s:s?, s:o, s:s?, s:s}",
+	    "recipient", recipient->address.text, "status", fates[smtp->fate].word, "dsn",
+	    smtp->status, "reason", smtp->reason, "failure",
 	    smtp->fate == SMTP_DELIVERED ? NULL : smtp_failure_text(smtp->failure), "in_doubt",
 	    smtp->fate == SMTP_SUSPENDED, "next_hop", recipient->next_hop, "host",
 	    has_host ? host->name : NULL, "address", has_host ? host->address : NULL, "policy",
 	    has_host ? resolverd_policy_text(host->policy) : NULL, "reply",
-	    smtp->reply[0] != '\0' ? smtp->reply : NULL, "tls", tls_object(host), "dsn_text", dsn);
+	    smtp->reply[0] != '\0' ? smtp->reply : NULL, "tls", tls_object(host), "evidence",
+	    recipient->evidence, "dsn_text", dsn);
 	free(dsn);
 	return object;
 }

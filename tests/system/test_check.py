@@ -2,6 +2,7 @@
 """resolverctl check against live SMTP servers: what a sender would get, and, by the servers' logs, that no mail is begun."""
 
 import contextlib
+import json
 import subprocess
 import time
 
@@ -220,3 +221,84 @@ def test_text(daemon):
     for part in ("delivery refused: a sender gives it nothing", "delivery authenticated", "(matches)",
                  f"Delivery: authenticated at {TWO[1]}"):
         assert part in done.stdout, done.stdout
+
+
+# ---- evidence ----
+
+def verified(daemon, path):
+    code, report = daemon.ctl("verify", "--trust-anchor", WORLD / "root.key", path)
+    assert code == 0 and report["verified"], report
+    assert {each["result"] for each in report["checks"]} == {"passed"}, report
+    return {(each["about"], each["check"]): each["text"] for each in report["checks"]}, report
+
+
+@pytest.mark.parametrize("domain, behaviour, code, verdict", [
+    (DANE, "good", 0, "authenticated under policy dane, TLSv1.3"),
+    (TA, "good", 0, "authenticated under policy dane, TLSv1.3"),
+    (MISMATCH, "good", 75, "refused under policy dane, TLSv1.3"),
+    (DANE, "no-starttls", 75, "refused under policy dane"),
+    (DANE, "handshake-alert", 75, "refused under policy dane"),
+    (PLAIN, "good", 0, "encrypted under policy opportunistic, TLSv1.3"),
+    (PLAIN, "no-starttls", 0, "cleartext under policy opportunistic"),
+    (NO_AUTH, "good", 0, "encrypted under policy tls-no-auth, TLSv1.3"),
+])
+def test_evidence_verifies(daemon, tmp_path, domain, behaviour, code, verdict):
+    path = tmp_path / "evidence"
+    with server(mx(domain), behaviour):
+        assert check(daemon, domain, "--evidence", path)[0] == code
+    texts, report = verified(daemon, path)
+    assert texts[mx(domain), "verdict"] == verdict
+    assert report["recipient_domain"] is None and report["program"].startswith("resolverctl check ")
+
+
+def test_evidence_holds_the_hosts_up_to_the_one_that_takes_the_mail(daemon, tmp_path):
+    path = tmp_path / "evidence"
+    with server(TWO[0], "no-starttls"), server(TWO[1]):
+        check(daemon, "two-hosts.org", "--evidence", path)
+    texts, _ = verified(daemon, path)
+    assert texts[TWO[0], "verdict"].startswith("refused") and texts[TWO[1], "verdict"].startswith("authenticated")
+
+
+def test_evidence_that_cannot_be_written_is_an_error(daemon, tmp_path):
+    with server(mx(DANE)):
+        code, told = check(daemon, DANE, "--evidence", tmp_path / "missing" / "evidence")
+    assert code == 75 and "missing" in told["error"]
+
+
+# ---- danesend ----
+
+def send(daemon, recipients, path):
+    command = [str(BUILD / "danesend"), "--socket", daemon.socket, "--public-key", daemon.public_key, "--from", "a@example.org", "--json",
+               "--evidence", str(path), "--timeout", "2", *(f"--to={recipient}" for recipient in recipients)]
+    done = subprocess.run(command, input=b"Subject: hello\n\nGood day.\n", capture_output=True, timeout=60)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr.decode()
+
+
+@pytest.mark.parametrize("domain, behaviour, code, verdict", [
+    (DANE, "good", 0, "authenticated"), (DANE, "no-starttls", 75, "refused"), (DANE, "other-certificate", 75, "refused"),
+    (DANE, "mail-550", 69, "authenticated"), (PLAIN, "handshake-alert", 0, "cleartext"), (PLAIN, "good", 0, "encrypted")])
+def test_danesend_keeps_evidence(daemon, tmp_path, domain, behaviour, code, verdict):
+    path = tmp_path / "evidence"
+    with Server(mx(domain), behaviour):
+        got, [result], errors = send(daemon, [f"user@{domain}"], path)
+    assert (got, errors, result["evidence"]) == (code, "", str(path))
+    report = verified(daemon, path)[1]
+    verdicts = [each["text"] for each in report["checks"] if each["check"] == "verdict"]
+    assert verdicts[-1].startswith(verdict), verdicts
+    assert report["recipient_domain"] == domain and report["program"].startswith("danesend ")
+
+
+def test_danesend_keeps_a_file_for_each_next_hop(daemon, tmp_path):
+    with Server(mx(DANE)), Server(mx(TA)):
+        code, results, _ = send(daemon, [f"a@{TA}", f"b@{DANE}", f"c@{TA}"], tmp_path / "evidence")
+    assert code == 0
+    of_ta, of_ee, also_ta = (result["evidence"] for result in results)
+    assert of_ta == also_ta and {of_ta, of_ee} == {str(tmp_path / "evidence"), str(tmp_path / "evidence.2")}
+    assert verified(daemon, of_ta)[1]["next_hop"] == TA and verified(daemon, of_ee)[1]["next_hop"] == DANE
+
+
+def test_danesend_without_evidence_has_sent_the_mail_all_the_same(daemon, tmp_path):
+    with Server(mx(DANE)) as it:
+        code, [result], errors = send(daemon, [f"user@{DANE}"], tmp_path / "missing" / "evidence")
+    assert (code, result["status"], result["evidence"], len(it.messages(tls=True))) == (0, "delivered", None, 1)
+    assert f"no evidence for {DANE}" in errors
