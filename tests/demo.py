@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The main job, shown: a domain, its signed DNS, the verified plan, and what a mail would do.
+"""The main job, shown: domains, their signed DNS, the verified plans, what a mail would do; then mails, attacks, and evidence.
 
 Usage (inside tests/world/run.py): demo.py BUILD_DIR [DOMAIN]
 """
@@ -13,6 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "world"))
+from smtp import Server  # noqa: E402
 
 WORLD = pathlib.Path(os.environ["WORLD_DIR"])
 SHOWN = ("dane-ee", "dane-ta", "mixed-policy", "insecure-optout", "insecure-mx", "wrong-ds", "expired",
@@ -29,6 +32,19 @@ DELIVERY = {
     "tls-no-auth": "to {} over TLS only, whose certificate can't be checked: it has signed TLSA records, but none usable",
     "opportunistic": "to {}, encrypted if the host offers it, to whoever answers there: {}",
 }
+# (what is shown, domain, its mail host, how that behaves, what danesend reports, verdict in the evidence)
+MAILS = (
+    ("A good host: its certificate is the one its TLSA record names.", "dane-ee.org", "mx.dane-ee.org", "good", "delivered",
+     "authenticated"),
+    ("A good host: its certificate is issued by the CA its TLSA record names.", "dane-ta.com", "mx.dane-ta.com", "good", "delivered",
+     "authenticated"),
+    ("A good host behind unsigned MX records.", "insecure-mx.org", "mx1.provider.net", "good", "delivered", "host-authenticated"),
+    ("An attack: STARTTLS is stripped, so that the mail would go in clear.", "dane-ee.org", "mx.dane-ee.org", "no-starttls", "delayed",
+     "refused"),
+    ("An attack: somebody else answers, with a certificate of the same CA.", "dane-ee.org", "mx.dane-ee.org", "other-certificate",
+     "delayed", "refused"),
+)
+MESSAGE = b"From: sender@example.org\nTo: user\nSubject: hello\n\nGood day.\n"
 INTERNET = """
 Every answer above came from DNS that resolverd validated itself, and resolverctl verified its signature.
 
@@ -114,6 +130,32 @@ class Demo:
         print(f"  → {meaning(plan)}", flush=True)
         return plan.get("outcome", "no plan")
 
+    def send(self, domain, host, behaviour, evidence):
+        """Sends a mail to a live server; returns what danesend says and all that the server was given of the mail."""
+        command = [self.build / "danesend", "--socket", self.socket, "--public-key", self.key, "--from", "sender@example.org",
+                   "--to", f"user@{domain}", "--timeout", "5", "--evidence", evidence, "--json"]
+        with Server(host, behaviour) as server:
+            done = subprocess.run(command, input=MESSAGE, capture_output=True, check=False)
+        return json.loads(done.stdout), server.gave()
+
+    def deliver(self, title, domain, host, behaviour, evidence):
+        """Shows a delivery and its evidence; returns (what danesend says, verdict in the evidence)."""
+        result, given = self.send(domain, host, behaviour, evidence)
+        print(f"\n{bold(title)}\n  user@{domain}: {bold(result['status'])}\n  {result['reason']}")
+        messages = [each for each in given if isinstance(each, dict)]
+        got = f"the whole mail, {messages[0]['octets']} octets" if messages else "a part of the mail" if given \
+            else "nothing of the mail, not even its sender"
+        print(f"  the server's own log: it got {got}")
+        command = ["--json", "verify", "--trust-anchor", WORLD / "root.key", evidence]
+        report = json.loads(self.ctl(*command, capture_output=True, text=True).stdout)
+        verdict = next((check["text"] for check in reversed(report["checks"]) if check["check"] == "verdict"), "none")
+        passed = sum(check["result"] == "passed" for check in report["checks"])
+        good = report["verified"] and passed == len(report["checks"])
+        print(f"  evidence: {verdict}; {evidence.stat().st_size} octets, sealed, "
+              f"{passed} of {len(report['checks'])} checks passed", flush=True)
+        is_told_truly = bool(messages) == (result["status"] == "delivered") and (bool(given) == bool(messages))
+        return result["status"], verdict.split()[0] if good and is_told_truly else "not borne out"
+
     def stop(self):
         self.daemon.send_signal(signal.SIGTERM)
         self.daemon.wait(timeout=10)
@@ -128,21 +170,40 @@ def chosen(scenarios, domain):
     return [by_name[name] for name in SHOWN]
 
 
+def show_plans(demo, scenarios):
+    """What was not as expected."""
+    wrong = []
+    for scenario in scenarios:
+        outcome = demo.show(scenario["about"], scenario["domain"], scenario.get("port", 25))
+        expected = scenario["expect"]["outcome"] if scenario["expect"] else "a plan"
+        if expected == "a plan" and outcome != "no plan":
+            continue
+        if outcome not in (expected if isinstance(expected, list) else [expected]):
+            wrong.append(f"{scenario['domain']}: {outcome}, expected {expected}")
+    return wrong
+
+
+def show_deliveries(demo, directory):
+    """What was not as expected."""
+    wrong = []
+    print(f"\n\n{bold('Now mails, sent by danesend to live servers')}: each delivery leaves evidence, which resolverctl verify checks.")
+    for number, (title, domain, host, behaviour, *expected) in enumerate(MAILS):
+        got = demo.deliver(title, domain, host, behaviour, directory / f"mail-{number}.evidence")
+        if list(got) != expected:
+            wrong.append(f"{title} {got}, expected {expected}")
+    return wrong
+
+
 def main():
     build, domain = pathlib.Path(sys.argv[1]).resolve(), (sys.argv[2:] + [""])[0]
     scenarios = json.loads((WORLD / "world.json").read_text())["scenarios"]
-    wrong = []
     with tempfile.TemporaryDirectory(prefix="resolverd-demo-") as directory:
         demo = Demo(build, directory)
         try:
             demo.wait()
-            for scenario in chosen(scenarios, domain):
-                outcome = demo.show(scenario["about"], scenario["domain"], scenario.get("port", 25))
-                expected = scenario["expect"]["outcome"] if scenario["expect"] else "a plan"
-                if expected == "a plan" and outcome != "no plan":
-                    continue
-                if outcome not in (expected if isinstance(expected, list) else [expected]):
-                    wrong.append(f"{scenario['domain']}: {outcome}, expected {expected}")
+            wrong = show_plans(demo, chosen(scenarios, domain))
+            if not domain:
+                wrong += show_deliveries(demo, pathlib.Path(directory))
         finally:
             demo.stop()
     print(INTERNET)
