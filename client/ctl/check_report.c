@@ -161,8 +161,7 @@ static const char *meaning(enum resolverd_verdict verdict)
 {
 	static const char *const meanings[] = {
 	    [RESOLVERD_AUTHENTICATED] = "a mail would go to the right host, over TLS",
-	    [RESOLVERD_HOST_AUTHENTICATED] = "a mail would go over TLS to this very host; that it "
-					     "is the domain's, unsigned MX cannot prove",
+	    [RESOLVERD_HOST_AUTHENTICATED] = "a mail would go to this host, over TLS; MX unsigned",
 	    [RESOLVERD_ENCRYPTED] = "a mail would go over TLS to whoever answers there",
 	    [RESOLVERD_CLEARTEXT] = "a mail would go in clear to whoever answers there",
 	    [RESOLVERD_REFUSED] = "a sender gives it nothing",

@@ -3,6 +3,8 @@
 
 import contextlib
 import json
+import os
+import pty
 import subprocess
 import time
 
@@ -221,6 +223,17 @@ def test_text(daemon):
     for part in ("delivery refused: a sender gives it nothing", "delivery authenticated", "(matches)",
                  f"Delivery: authenticated at {TWO[1]}"):
         assert part in done.stdout, done.stdout
+
+
+def test_progress_on_a_terminal(daemon):
+    terminal, its_end = pty.openpty()
+    with server(mx(DANE), "silent"):
+        subprocess.run([str(BUILD / "resolverctl"), "--socket", daemon.socket, "--public-key", daemon.public_key, "--timeout", "2", "check",
+                        DANE], stdout=subprocess.DEVNULL, stderr=its_end, timeout=30)
+    shown = os.read(terminal, 65536).decode()
+    os.close(terminal)
+    os.close(its_end)
+    assert f"waiting for {mx(DANE)}[127." in shown and ": greeting, 1 s" in shown and shown.endswith("\r\033[K")
 
 
 # ---- evidence ----
