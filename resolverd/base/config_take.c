@@ -345,7 +345,7 @@ static int take_unbound(struct taker *taker)
 	size_t count = 0;
 	while (unbound_allowed[count] != NULL)
 		count++;
-	config->unbound = calloc(count, sizeof *config->unbound);
+	config->unbound = calloc(count + 1, sizeof *config->unbound);
 	if (config->unbound == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
