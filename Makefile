@@ -40,7 +40,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/t
 PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl
 LIBRARIES := $(BUILD)/libresolverd.so.0 $(BUILD)/libresolverd.a
 
-.PHONY: all deps demo test unit system conformance mutants asan lint format bench install clean
+.PHONY: all deps demo test unit system conformance mutants asan lint format bench queries install clean
 all: $(PROGRAMS) $(LIBRARIES)
 
 deps:
@@ -121,6 +121,10 @@ lint: $(BUILD)/libresolverd.so.0 $(GENERATED)
 
 bench: all $(BENCH) $(BUILD)/gen/resolverd_pb2.py
 	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py --bulk 2000 -- $(PYTHON) tests/bench/bench.py
+
+# Queries of a cold plan against the fewest, and with one setting of libunbound changed at a time.
+queries: all $(BUILD)/gen/resolverd_pb2.py
+	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py -- $(PYTHON) tests/bench/queries.py --settings
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include \
