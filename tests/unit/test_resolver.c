@@ -46,7 +46,7 @@ static struct ub_ctx *resolver_of(
 	error[0] = '\0';
 	if (config_parse(&source, error, 400, &config) != 0)
 		fail_msg("%s", error);
-	if (resolver_new(base, &config, error, 400, &ctx) != 0)
+	if (resolver_new(base, &config, 0, error, 400, &ctx) != 0)
 		ctx = NULL;
 	config_fini(&config);
 	return ctx;
