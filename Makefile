@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# make · make demo · make test · make unit · make conformance · make mutants · make lint · make asan · make fuzz
-# make format · make bench · make install
+# make · make demo · make test · make unit · make conformance · make mutants · make fuzz-world · make lint · make asan
+# make fuzz · make format · make bench · make queries · make install
 MODE ?= release
 BUILD := build/$(MODE)
 PREFIX ?= /usr/local
@@ -52,7 +52,7 @@ PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl $(BUILD)/danesend
 LIBRARIES := $(foreach name,libresolverd libresolverd-openssl,$(BUILD)/$(name).so.0 $(BUILD)/$(name).a) \
 	$(BUILD)/libresolverd-evidence.a
 
-.PHONY: all deps demo test unit system conformance mutants asan fuzz run-fuzzers lint format bench install clean
+.PHONY: all deps demo test unit system conformance mutants fuzz-world asan fuzz run-fuzzers lint format bench queries install clean
 all: $(PROGRAMS) $(LIBRARIES)
 
 deps:
@@ -74,6 +74,7 @@ system: all $(EXAMPLES) $(BUILD)/gen/resolverd_pb2.py $(BUILD)/gen/evidence_pb2.
 	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/system.xml
 	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py -- $(PYTHON) -m pytest -q -p no:cacheprovider \
 		--junitxml=$(RESULTS)/system.xml tests/system tests/world tests/conformance
+	@$(MAKE) --no-print-directory fuzz-world SEED=2 COUNT=150
 
 # The cases of docs/CONFORMANCE.md, each with what its tests said; WRITE=1 writes that file anew.
 conformance:
@@ -85,6 +86,17 @@ mutants: export MUTANT_LINK = $(CC) $(CFLAGS) $(LDFLAGS)
 mutants: export MUTANT_LIBS = -lcmocka -ljansson $(CLIENT_LIBS) $(DAEMON_LIBS)
 mutants: $(UNIT_TESTS)
 	@$(PYTHON) tests/conformance/mutants.py $(BUILD) $(MUTANT)
+
+# A random world and every verdict in it against a reference. ORACLE=1: the reference's lookups against unbound, too.
+COUNT ?= 400
+ifndef SEED
+SEED := $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
+endif
+fuzz-world: all $(BUILD)/gen/resolverd_pb2.py
+	@echo "make fuzz-world SEED=$(SEED) COUNT=$(COUNT)"
+	@$(PYTHON) tests/fuzz-world/generate.py --seed $(SEED) --count $(COUNT) > $(BUILD)/fuzz-world.json
+	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py --data $(BUILD)/fuzz-world.json -- \
+		$(PYTHON) tests/fuzz-world/compare.py $(if $(ORACLE),--oracle) $(BUILD)/fuzz-world.json
 
 asan:
 	@$(MAKE) --no-print-directory MODE=asan unit system
@@ -162,6 +174,10 @@ lint: $(LIBRARIES) $(GENERATED)
 
 bench: all $(BENCH) $(BUILD)/gen/resolverd_pb2.py
 	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py --bulk 2000 -- $(PYTHON) tests/bench/bench.py
+
+# Queries of a cold plan against the fewest, and with one setting of libunbound changed at a time.
+queries: all $(BUILD)/gen/resolverd_pb2.py
+	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py -- $(PYTHON) tests/bench/queries.py --settings
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include \

@@ -21,7 +21,9 @@ static const struct option fixed_options[] = {
     {"harden-dnssec-stripped:", "yes"},
     {"harden-algo-downgrade:", "no"}, /* RFC 6840 section 5.11: one good algorithm is enough */
     {"harden-glue:", "yes"},
-    {"harden-below-nxdomain:", "yes"},
+    /* The absence of a name must not hide a zone below it that the operator gave servers for
+     * (CVE-2026-44687). */
+    {"harden-below-nxdomain:", "no"},
     {"harden-referral-path:", "no"},
     /* Synthesised wildcards all hash alike (1.17.1): each costs more than the one before. And what
      * was denied to others must not hide a name that was never asked for. */
@@ -83,11 +85,11 @@ static int guard_loopback(
 	for (size_t i = 0; i < config->zone_count; i++)
 		wanted |= names_loopback(config->zones[i].forward) ||
 			  names_loopback(config->zones[i].stub);
-	return unbound_set(ctx, "do-not-query-localhost:", wanted ? "no" : "yes", error, error_bytes);
+	return unbound_set(
+	    ctx, "do-not-query-localhost:", wanted ? "no" : "yes", error, error_bytes);
 }
 
-int unbound_apply(
-    struct ub_ctx *ctx, const struct config *config, char *error, size_t error_bytes)
+int unbound_apply(struct ub_ctx *ctx, const struct config *config, char *error, size_t error_bytes)
 {
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < sizeof fixed_options / sizeof *fixed_options; i++)

@@ -62,13 +62,18 @@ void anchor_tell(struct supervisor *supervisor)
 		log_error("cannot tell the server about the trust anchor");
 }
 
+static bool has_anchor_file(const struct supervisor *supervisor)
+{
+	return faccessat(supervisor->state_fd, ANCHOR_FILE, R_OK, 0) == 0;
+}
+
 void anchor_start(struct supervisor *supervisor)
 {
 	struct anchor_check *check = &supervisor->anchor;
 	const struct spawn_fd fds[] = {{supervisor->config_fd, ROLE_FD_CONFIG}};
 	if (supervisor->stopping || check->pid != 0)
 		return;
-	check->replaces_file = faccessat(supervisor->state_fd, ANCHOR_FILE, R_OK, 0) == 0;
+	check->replaces_file = has_anchor_file(supervisor);
 	check->pid = start_role(supervisor, ANCHOR_ROLE, fds, 1);
 	if (check->pid < 0) {
 		check->pid = 0;
@@ -97,7 +102,8 @@ void anchor_ended(struct supervisor *supervisor, int status)
 	/* The first file says what the configured one said, which the workers started with. */
 	if (code == ANCHOR_CHANGED && check->replaces_file) {
 		log_notice("the root's trust anchor changed: the workers are replaced");
-		renew_workers(supervisor, false);
+		/* Where keys were withdrawn no worker goes on with them until another validates. */
+		renew_workers(supervisor, !has_anchor_file(supervisor));
 	}
 }
 

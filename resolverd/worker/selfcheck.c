@@ -3,6 +3,7 @@
 
 #include <arpa/nameser.h>
 #include <event2/event.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <unbound-event.h>
 
@@ -27,6 +28,16 @@ static void report(struct selfcheck *check)
 	check->report(check->arg, &message);
 }
 
+/* A failure that libunbound remembers comes without an error, as a message with that code, and like
+ * unsigned data it is neither secure nor bogus. */
+static bool is_answer(int rcode, const uint8_t *packet, int packet_bytes)
+{
+	if (rcode != ns_r_noerror || packet == NULL || packet_bytes < NS_HFIXEDSZ)
+		return false;
+	int said = packet[3] & 15;
+	return said == ns_r_noerror || said == ns_r_nxdomain;
+}
+
 /* ---- canaries ---- */
 
 static void on_canary(
@@ -34,7 +45,7 @@ static void on_canary(
 {
 	struct selfcheck_canary *canary = arg;
 	(void)was_ratelimited;
-	bool answered = rcode == 0 && packet != NULL && packet_bytes > 0;
+	bool answered = is_answer(rcode, packet, packet_bytes);
 	canary->asking = false;
 	canary->message.seen =
 	    answered || sec == 1 ? selfcheck_status_of(sec) : RESOLVERD__V1__STATUS__ERROR;
@@ -82,7 +93,7 @@ static void on_root_keys(
     void *arg, int rcode, void *packet, int packet_bytes, int sec, char *why, int was_ratelimited)
 {
 	(void)was_ratelimited;
-	bool answered = rcode == 0 && packet != NULL && packet_bytes > 0;
+	bool answered = is_answer(rcode, packet, packet_bytes);
 	Resolverd__V1__Status status =
 	    answered || sec == 1 ? selfcheck_status_of(sec) : RESOLVERD__V1__STATUS__ERROR;
 	root_seen(arg, status,

@@ -47,8 +47,8 @@ UNBOUND_ADDRESS = "127.53.8.9"
 TYPES = ("MX", "A", "AAAA", "TLSA", "DNSKEY", "DS", "NS", "CNAME")
 CHANGES = [
     ("qname-minimisation", "no"), ("qname-minimisation-strict", "yes"), ("aggressive-nsec", "yes"), ("harden-referral-path", "yes"),
-    ("harden-dnssec-stripped", "no"), ("harden-below-nxdomain", "no"), ("harden-algo-downgrade", "yes"), ("prefetch-key", "yes"),
-    ("trust-anchor-signaling", "no"), ("use-caps-for-id", "yes"), ("target-fetch-policy", "0 0 0 0 0"), ("val-max-restart", "1"),
+    ("harden-dnssec-stripped", "no"), ("harden-below-nxdomain", "yes"), ("harden-algo-downgrade", "yes"), ("prefetch-key", "yes"),
+    ("trust-anchor-signaling", "no"), ("use-caps-for-id", "yes"), ("target-fetch-policy", "3 2 1 0 0"), ("val-max-restart", "1"),
     ("minimal-responses", "yes"), ("edns-buffer-size", "512"),
 ]
 

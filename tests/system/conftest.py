@@ -92,7 +92,10 @@ class Daemon:
         """{role: [pid, …]} of the daemon's children."""
         pid, found = self.process.pid, {}
         for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            arguments = pathlib.Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+            try:
+                arguments = pathlib.Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+            except FileNotFoundError:
+                continue  # it has ended since
             role = arguments[arguments.index(b"--role") + 1].decode() if b"--role" in arguments else "starting"
             found.setdefault(role.split(":")[0], []).append(int(child))
         return found

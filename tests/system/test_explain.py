@@ -65,7 +65,11 @@ def check_step(step):
         assert lookup["rrsig_expires_at"] is None or lookup["rrsig_expires_at"] > time.time() * 1000
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s["name"])
+# Each takes both deadlines, plan's and explain's; `silent` stands for them.
+SLOW = {"mx-timeout", "tlsa-timeout", "unreachable-servers", "ttl-zero-beside-timeout"}
+
+
+@pytest.mark.parametrize("scenario", [s for s in SCENARIOS if s["name"] not in SLOW], ids=lambda s: s["name"])
 def test_explain_agrees_with_plan(daemon, scenario):
     next_hop, port = scenario["domain"], scenario.get("port", 25)
     code, explanation = explain(daemon, next_hop, "--port", port)

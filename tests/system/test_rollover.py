@@ -5,6 +5,7 @@ Days are counted from the first run; the hold-down is the real one of 30 days, a
 """
 
 import resource
+import signal
 import subprocess
 import time
 
@@ -236,6 +237,15 @@ def test_a_key_taken_out_of_the_configured_file_is_trusted_no_more(anchor, root,
     assert str(anchor.configured) in anchor.log and "install the current dns-root-data" in anchor.log
     root.publish([old, new], signed_by=[old, new])
     assert anchor.run(3) == CHANGED and anchor.trusted() == {new.tag}
+
+
+def test_a_daemon_delivers_nothing_by_a_key_that_was_taken_out(anchor, root, old, make_daemon):
+    daemon = make_daemon(resolver__root_hints=str(root.hints), resolver__trust_anchor_file=str(anchor.configured))
+    wait_for(lambda: "root keys trusted" in daemon.log(), 10, daemon.log)
+    anchor.configured.write_text(RootKey().anchor())
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: not daemon.status()["ready"], 15, daemon.log)
+    assert daemon.ctl("plan", "dane-ta.com")[1]["outcome"] == "delay"
 
 
 @pytest.mark.parametrize("text", ["", "; nothing\n", "this is no anchor\n", "org. IN DS 1 13 2 " + "AB" * 32 + "\n",

@@ -80,7 +80,7 @@ static void no_worker_is_red(void **state)
 	assert_red(scene, "workers", "0 of 2");
 }
 
-static void a_root_that_does_not_validate_is_red(void **state)
+static void a03_a_root_that_does_not_validate_is_red(void **state)
 {
 	struct scene *scene = *state;
 	scene->pool.workers[0].root_secure = false;
@@ -155,7 +155,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    HEALTH_TEST(all_good_is_ready),
 	    HEALTH_TEST(no_worker_is_red),
-	    HEALTH_TEST(a_root_that_does_not_validate_is_red),
+	    HEALTH_TEST(a03_a_root_that_does_not_validate_is_red),
 	    HEALTH_TEST(a_canary_of_another_status_is_red),
 	    HEALTH_TEST(canaries_are_taken_by_name),
 	    HEALTH_TEST(m07_a_clock_before_build_or_file_time_is_red_and_holds_all_jobs),

@@ -41,7 +41,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void the_closest_override_in_force_is_found(void **state)
+static void m01_m02_the_closest_override_in_force_is_found(void **state)
 {
 	static const struct {
 		const char *next_hop;
@@ -115,7 +115,7 @@ static void without_an_override_the_requirement_is_normal_and_nothing_is_left(vo
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(the_closest_override_in_force_is_found),
+	    cmocka_unit_test(m01_m02_the_closest_override_in_force_is_found),
 	    cmocka_unit_test(m01_the_route_says_who_set_its_requirement_and_until_when),
 	    cmocka_unit_test(without_an_override_the_requirement_is_normal_and_nothing_is_left),
 	};

@@ -173,10 +173,11 @@ class SignedZone:
             self._add(name, NSEC, self.negative_ttl, f"{following} {bitmap}")
 
     def _chain_nsec3(self, types):
-        names = set()
+        names = {self.name}
         for name in types:
             if self.mode == "optout" and self._is_delegation(name, types) and DS not in types[name]:
-                continue
+                # RFC 5155 section 7.1 needs none above it either, but NSD 4.6.1 then proves the absence of DS there badly.
+                name = name.parent()
             while name not in names:
                 names.add(name)
                 if name != self.name:
