@@ -125,7 +125,7 @@ H16 derived   usage 4 to 255, selector 2 to 255, matching type 3 to 255 → unus
 H17 derived   wrong length, empty, undecodable Full(0) → unusable
 H19 MUST      SHA2-256 → supported
 """),
-    ("H. Matching a certificate (RFC 7672 section 3.1)", LATER, """
+    ("H. Matching a certificate (RFC 7672 section 3.1)", WANTED, """
 H01 MUST      3 1 1 matches, name does not → authenticated
 H02 MUST      3 1 1 matches, certificate out of its time → authenticated
 H03 def       3 1 1 matches, self-signed or chain incomplete → authenticated
@@ -150,7 +150,7 @@ I08 MUST      no MX, base is the expanded next hop → the original is a second 
 I09 MUST      the example of section 3.2.2
 I15 derived   case, trailing dots, escapes, U-labels → one name
 """),
-    ("I. Comparing names with a certificate (RFC 7672 section 3.2)", LATER, """
+    ("I. Comparing names with a certificate (RFC 7672 section 3.2)", WANTED, """
 I01 MUST      usable TLSA → authenticates; no PKIX instead
 I02 MUST NOT  authentication failed → nothing delivered there
 I03 MUST NOT  usage 3 → no name check
