@@ -92,6 +92,18 @@ static char *read_config(struct arguments *arguments)
 	return text;
 }
 
+/* What only libunbound knows to be wrong. Files may come later, but not for a reload. */
+static int check_for_workers(const struct config *config, bool files_may_lack)
+{
+	char error[400];
+	int r = worker_check(config, error, sizeof error);
+	if (r == -ENOENT && files_may_lack)
+		log_warning("%s", error);
+	else if (r != 0)
+		log_error("%s", error);
+	return r == 0 || (r == -ENOENT && files_may_lack) ? EX_OK : EX_CONFIG;
+}
+
 static int run_role(const char *role, struct config *config, const struct config_source *source)
 {
 	unsigned index;
@@ -99,6 +111,8 @@ static int run_role(const char *role, struct config *config, const struct config
 		return server_main(config, source);
 	if (strcmp(role, ANCHOR_ROLE) == 0)
 		return anchor_main(config);
+	if (strcmp(role, "check") == 0)
+		return check_for_workers(config, false);
 	if (sscanf(role, "worker:%u", &index) == 1)
 		return worker_main(config, index);
 	log_error("there is no role '%s'", role);
@@ -132,7 +146,7 @@ int main(int argc, char **argv)
 		if (arguments.role != NULL)
 			exit_code = run_role(arguments.role, &config, &source);
 		else if (arguments.check_only)
-			exit_code = EX_OK;
+			exit_code = check_for_workers(&config, true);
 		else
 			exit_code = supervisor_main(&(struct supervisor_start){.config = &config,
 			    .config_file = arguments.config_file,

@@ -27,6 +27,7 @@ struct anchor {
 	char *state_path, *anchor_path, *work_path;
 	char *configured; /* text of resolver.trust-anchor-file */
 	char origin[sizeof ORIGIN_MARK + 2 * HASH_BYTES + 1];
+	bool silent;            /* the root gave no answer */
 	bool configured_is_new; /* the state on disk began with other contents */
 	struct tracked tracked;
 };
@@ -137,6 +138,7 @@ static int check(struct anchor *anchor, const char *start, const char *hold_down
 		return no_state(anchor->work_path, -r);
 	enum probe_result result =
 	    probe_root(anchor->config, anchor->work_path, hold_down, why, sizeof why);
+	anchor->silent = result == PROBE_SILENT;
 	tracked_fini(&anchor->tracked);
 	r = file_read(anchor->work_path, FILE_MAX_BYTES, &text);
 	if (r == 0) {
@@ -234,7 +236,9 @@ static int track(struct anchor *anchor)
 	free(state);
 	if (code == 0)
 		return keep_anchors(anchor);
-	return code == ANCHOR_FAILED && anchor->configured_is_new ? forget(anchor) : code;
+	return code == ANCHOR_FAILED && anchor->configured_is_new && !anchor->silent
+		   ? forget(anchor)
+		   : code;
 }
 
 static int make_paths(struct anchor *anchor)

@@ -47,7 +47,9 @@ static void on_root_keys(
 	bool has_answer = rcode == ns_r_noerror && packet != NULL && packet_bytes > 0;
 	(void)was_ratelimited;
 	probe->answered = true;
-	probe->result = has_answer && sec == 2 ? PROBE_SECURE : PROBE_FAILED;
+	probe->result = has_answer && sec == 2   ? PROBE_SECURE
+			: has_answer || sec == 1 ? PROBE_FAILED
+						 : PROBE_SILENT;
 	snprintf(probe->why, probe->why_bytes, "%s",
 	    why != NULL  ? why
 	    : has_answer ? "there is no usable key to check them by"
@@ -79,7 +81,7 @@ enum probe_result probe_root(const struct config *config, const char *file, cons
     char *why, size_t why_bytes)
 {
 	struct probe probe = {
-	    .base = event_base_new(), .result = PROBE_FAILED, .why = why, .why_bytes = why_bytes};
+	    .base = event_base_new(), .result = PROBE_SILENT, .why = why, .why_bytes = why_bytes};
 	struct ub_ctx *ctx = probe.base != NULL ? ub_ctx_create_event(probe.base) : NULL;
 	snprintf(why, why_bytes, "out of memory");
 	if (ctx != NULL && set_all(ctx, config, file, hold_down, why, why_bytes) != 0)

@@ -13,7 +13,8 @@
 enum probe_result {
 	PROBE_SECURE,
 	PROBE_REFUSED, /* libunbound doesn't start with this file or configuration */
-	PROBE_FAILED,  /* no answer, not one that these keys sign, or no usable key among them */
+	PROBE_SILENT,  /* no answer: nothing is known of the keys */
+	PROBE_FAILED,  /* an answer that these keys do not sign, or no usable key among them */
 };
 
 /* hold_down: of new keys. On anything but PROBE_SECURE writes what went wrong to why. Blocks for at

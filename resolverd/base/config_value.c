@@ -87,23 +87,42 @@ const char *value_server_problem(const char *text)
 	return "is no server; write an IP address, or ADDRESS@PORT";
 }
 
+/* Those that libunbound on nettle verifies. It would ignore an anchor of another one, and take the
+ * zone for insecure, which is not what the operator asked for. */
+static bool is_known_algorithm(unsigned algorithm)
+{
+	static const uint8_t known[] = {5, 7, 8, 10, 13, 14, 15};
+	for (size_t i = 0; i < sizeof known; i++)
+		if (known[i] == algorithm)
+			return true;
+	return false;
+}
+
 const char *value_trust_anchor_problem(const char *text)
 {
+	static const char unknown[] =
+	    "has an algorithm or digest type that cannot be verified here; "
+	    "algorithms are 5, 7, 8, 10, 13, 14, 15, digests 1, 2, 4";
+	static const size_t digest_digits[] = {0, 40, 64, 0, 96};
 	static const char wrong[] = "is no trust anchor; write \"DS 12345 13 2 HEX\" or "
 				    "\"DNSKEY 257 3 13 BASE64\"";
-	unsigned first, second, third;
+	unsigned first, algorithm, third;
 	int at = 0;
-	if (sscanf(text, "DS %5u %3u %3u %n", &first, &second, &third, &at) == 3 && at > 0) {
+	if (sscanf(text, "DS %5u %3u %3u %n", &first, &algorithm, &third, &at) == 3 && at > 0) {
 		size_t digits = strspn(text + at, "0123456789abcdefABCDEF");
-		return digits >= 40 && digits % 2 == 0 && text[(size_t)at + digits] == '\0' ? NULL
-											    : wrong;
+		if (first > UINT16_MAX || text[(size_t)at + digits] != '\0')
+			return wrong;
+		if (!is_known_algorithm(algorithm) || third > 4 || digest_digits[third] == 0)
+			return unknown;
+		return digits == digest_digits[third] ? NULL : wrong;
 	}
-	if (sscanf(text, "DNSKEY %5u %3u %3u %n", &first, &second, &third, &at) == 3 && at > 0) {
+	if (sscanf(text, "DNSKEY %5u %3u %3u %n", &first, &third, &algorithm, &at) == 3 && at > 0) {
 		for (const char *c = text + at; *c != '\0'; c++)
 			if (!isalnum((unsigned char)*c) && strchr("+/= ", *c) == NULL)
 				return wrong;
-		return second == 3 && (first & 0x100u) != 0 && strlen(text + at) > 16 ? NULL
-										      : wrong;
+		if (!is_known_algorithm(algorithm))
+			return unknown;
+		return third == 3 && (first & 0x100u) != 0 && strlen(text + at) > 16 ? NULL : wrong;
 	}
 	return wrong;
 }

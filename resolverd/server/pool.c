@@ -83,7 +83,7 @@ static void finish(struct pool *pool, struct pool_job *job, void *answer)
 
 static void fail(struct pool *pool, struct pool_job *job, const char *reason)
 {
-	finish(pool, job, pool->on_failure(pool->arg, &job->question, reason));
+	finish(pool, job, pool->on_failure(pool->arg, &job->question, reason, job->trace));
 }
 
 /* ---- handing out ---- */
@@ -368,6 +368,10 @@ static void on_malformed(struct conn *conn, const char *what)
 /* It was in flight when a worker ended unasked, and may be why. */
 static void rerun_suspect(struct pool *pool, struct pool_job *job)
 {
+	if (job->trace) { /* no other worker runs it */
+		fail(pool, job, "the worker died while explaining it");
+		return;
+	}
 	if (++job->deaths < 2) {
 		pool->rerun_count++;
 		TAILQ_INSERT_TAIL(&pool->suspects, job, link);

@@ -61,7 +61,8 @@ struct pool {
 	 * reference that the pool hands back through release. */
 	void *(*on_facts)(void *arg, Resolverd__Worker__Facts *facts, bool traced);
 	void (*on_self_check)(void *arg, const Resolverd__Worker__SelfCheck *check);
-	void *(*on_failure)(void *arg, Resolverd__V1__Question *question, const char *reason);
+	void *(*on_failure)(
+	    void *arg, Resolverd__V1__Question *question, const char *reason, bool traced);
 	void (*release)(void *arg, void *answer);
 	/* End this process: it is stuck, or (retired) replaced as planned. */
 	void (*on_gone)(void *arg, uint32_t index, int32_t pid, bool retired);

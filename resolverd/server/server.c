@@ -68,12 +68,14 @@ static void keep(
 		cache_put(&server->cache, &key, answer);
 }
 
-static void *on_failure(void *arg, Resolverd__V1__Question *question, const char *reason)
+static void *on_failure(
+    void *arg, Resolverd__V1__Question *question, const char *reason, bool traced)
 {
 	struct server *server = arg;
 	struct answer *answer =
 	    signer_failure(&server->signer, question, reason, true, clock_wall_ms());
-	keep(server, question, answer);
+	if (!traced)
+		keep(server, question, answer);
 	return answer;
 }
 
@@ -83,8 +85,8 @@ static void *on_facts(void *arg, Resolverd__Worker__Facts *facts, bool traced)
 	struct answer *answer = signer_answer(&server->signer, facts, clock_wall_ms());
 	if (answer == NULL) {
 		log_error("'%s': the facts do not fit the question", facts->question->name);
-		return on_failure(
-		    arg, facts->question, "internal error: the facts do not fit the question");
+		return on_failure(arg, facts->question,
+		    "internal error: the facts do not fit the question", traced);
 	}
 	if (!traced) /* explain changes nothing */
 		keep(server, facts->question, answer);
@@ -186,13 +188,18 @@ static void reload(struct server *server, int fd)
 	}
 	free(config_text);
 	config_keep_fixed(&next, server->config, text, sizeof text);
-	if (strcmp(next.worker_text, server->config->worker_text) != 0)
-		forget_all(server); /* found in another way than from now on */
+	bool for_workers = strcmp(next.worker_text, server->config->worker_text) != 0;
+	if (for_workers || signer_is_worn(&server->signer))
+		forget_all(server);
+	if (for_workers) {
+		/* What they are finding is found in another way than from now on. */
+		pool_renew(&server->pool, true);
+		health_forget_canaries(&server->health);
+	}
 	config_fini(server->config);
 	*server->config = next;
 	server->pool.deadline_ms = next.resolver.deadline_ms;
 	signer_set_config(&server->signer, server->config);
-	health_forget_canaries(&server->health);
 	say_configuration(server);
 	server_resume_accepting(server);
 }
@@ -215,6 +222,8 @@ static void take_message(struct server *server, const struct link_message *messa
 		reload(server, fd);
 		return;
 	}
+	if (message->type == LINK_RENEW && message->index != 0)
+		forget_all(server); /* of all that was found until now nothing counts */
 	if (message->type == LINK_RENEW)
 		pool_renew(&server->pool, message->index != 0);
 	if (message->type == LINK_ANCHOR && message->bytes_count == sizeof server->health.anchor)

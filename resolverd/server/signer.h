@@ -38,6 +38,11 @@ void signer_set_config(struct signer *signer, const struct config *config);
 
 /* What was found until now no longer counts: other zones, another clock. */
 void signer_forget_facts(struct signer *signer);
+/* So many reloads since the facts were forgotten last that the generations would soon wrap. */
+static inline bool signer_is_worn(const struct signer *signer)
+{
+	return (uint16_t)(signer->policy_generation - signer->facts_generation) > INT16_MAX - 2;
+}
 static inline bool signer_counts(const struct signer *signer, const struct answer *answer)
 {
 	return (int16_t)(answer->policy_generation - signer->facts_generation) >= 0;

@@ -71,6 +71,7 @@ void anchor_start(struct supervisor *supervisor)
 {
 	struct anchor_check *check = &supervisor->anchor;
 	const struct spawn_fd fds[] = {{supervisor->config_fd, ROLE_FD_CONFIG}};
+	check->wanted = check->pid != 0; /* it may have read what has changed since */
 	if (supervisor->stopping || check->pid != 0)
 		return;
 	check->replaces_file = has_anchor_file(supervisor);
@@ -105,6 +106,12 @@ void anchor_ended(struct supervisor *supervisor, int status)
 		/* Where keys were withdrawn no worker goes on with them until another validates. */
 		renew_workers(supervisor, !has_anchor_file(supervisor));
 	}
+	/* Without the file there is something to track anew; else the configured keys do not work.
+	 */
+	if (code == ANCHOR_CHANGED && !has_anchor_file(supervisor))
+		evtimer_add(&check->again, &(struct timeval){.tv_sec = ANCHOR_RETRY_S});
+	if (check->wanted)
+		anchor_start(supervisor);
 }
 
 void anchor_init(struct supervisor *supervisor)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "resolverd/base/clock.h"
@@ -26,24 +27,26 @@ int hold_config(const char *text)
 	return r == 0 ? fd : r;
 }
 
+#define ZONE_LOOK_MS 60000 /* not asleep longer: the clock may be set meanwhile, either way */
+
 static void on_zone_lapses(evutil_socket_t fd, short what, void *arg);
 
 /* Validation comes back at a zone's insecure-until: with new workers. */
 void watch_zones(struct supervisor *supervisor)
 {
 	const struct config *config = supervisor->start->config;
-	int64_t now_ms = clock_wall_ms(), next_ms = INT64_MAX;
+	int64_t now_ms = clock_wall_ms(), sleep_ms = ZONE_LOOK_MS;
+	bool any = false;
 	for (size_t i = 0; i < config->zone_count; i++) {
 		int64_t until_ms = config->zones[i].insecure_until_ms;
-		if (until_ms > now_ms && until_ms < next_ms)
-			next_ms = until_ms;
+		any |= until_ms != 0;
+		if (until_ms > now_ms && until_ms - now_ms < sleep_ms)
+			sleep_ms = until_ms - now_ms;
 	}
+	supervisor->zones_seen_at_ms = now_ms;
 	evtimer_del(&supervisor->zone_lapses);
-	if (next_ms == INT64_MAX)
+	if (!any)
 		return;
-	/* Not asleep too long, so that a clock that is set later counts. */
-	int64_t sleep_ms = next_ms - now_ms < 60000 ? next_ms - now_ms : 60000;
-	supervisor->next_lapse_ms = next_ms;
 	struct timeval after = {.tv_sec = sleep_ms / 1000, .tv_usec = sleep_ms % 1000 * 1000};
 	evtimer_add(&supervisor->zone_lapses, &after);
 }
@@ -51,8 +54,14 @@ void watch_zones(struct supervisor *supervisor)
 static void on_zone_lapses(evutil_socket_t fd, short what, void *arg)
 {
 	struct supervisor *supervisor = arg;
+	const struct config *config = supervisor->start->config;
+	int64_t now_ms = clock_wall_ms();
+	bool lapsed = false;
 	(void)fd, (void)what;
-	if (clock_wall_ms() >= supervisor->next_lapse_ms) {
+	for (size_t i = 0; i < config->zone_count; i++)
+		lapsed |= config->zones[i].insecure_until_ms > supervisor->zones_seen_at_ms &&
+			  config->zones[i].insecure_until_ms <= now_ms;
+	if (lapsed) {
 		log_notice("a zone's insecure-until has passed: it is validated from now on");
 		renew_workers(supervisor, true);
 	}
@@ -83,6 +92,18 @@ static int parse_again(struct supervisor *supervisor, struct config *next, int *
 	return 0;
 }
 
+/* A worker is made of it on trial, since libunbound alone knows what it takes. It says itself what
+ * is wrong; this waits for it, some milliseconds. */
+static bool works(struct supervisor *supervisor, int config_fd)
+{
+	const struct spawn_fd fds[] = {{config_fd, ROLE_FD_CONFIG}};
+	int status = -1;
+	pid_t pid = start_role(supervisor, "check", fds, 1);
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 void reload(struct supervisor *supervisor)
 {
 	struct config *current = supervisor->start->config, next;
@@ -92,6 +113,12 @@ void reload(struct supervisor *supervisor)
 		return;
 	if (parse_again(supervisor, &next, &config_fd, text, sizeof text) != 0) {
 		log_error("reload: %s; the configuration in force stays", text);
+		return;
+	}
+	if (!works(supervisor, config_fd)) {
+		log_error("reload: no worker can start with it; the configuration in force stays");
+		config_fini(&next);
+		close(config_fd);
 		return;
 	}
 	config_keep_fixed(&next, current, text, sizeof text);

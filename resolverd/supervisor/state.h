@@ -34,6 +34,7 @@ struct child {
 struct anchor_check {
 	pid_t pid;          /* 0: not running */
 	bool replaces_file; /* ANCHOR_FILE was there when it started */
+	bool wanted;        /* once more, as soon as this one has ended */
 	struct event again;
 };
 
@@ -42,12 +43,14 @@ struct supervisor {
 	struct event_base *base;
 	struct longterm_key key;
 	int state_fd, config_fd, listen_fd, control_fd;
-	int channel;          /* to the server; -1: none */
+	int channel;     /* to the server; -1: none */
+	char **role_set; /* --set of the roles: ours, and the keys that a reload does not change */
 	unsigned child_count; /* the last place is the tracer's, whom the server asks for */
 	struct child children[CHILDREN_MAX];
 	struct anchor_check anchor;
 	struct event on_child, on_term, on_int, on_hup, from_server, patience, zone_lapses;
-	int64_t next_lapse_ms; /* wall: of a zone's insecure-until */
+	int64_t
+	    zones_seen_at_ms; /* wall; when it was looked whether an insecure-until has passed */
 	bool stopping;
 	int64_t started_at_ms;
 	int exit_code;

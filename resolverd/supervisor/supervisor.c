@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -25,7 +26,7 @@ pid_t start_role(
 {
 	return spawn_role(&(struct spawn){.role = role,
 	    .config_file = supervisor->start->config_file,
-	    .set = supervisor->start->set,
+	    .set = (const char *const *)supervisor->role_set,
 	    .fds = fds,
 	    .fd_count = fd_count});
 }
@@ -182,6 +183,33 @@ static void watch(struct supervisor *supervisor)
 	reload_init(supervisor);
 }
 
+/* Roles that start after a reload read its text: pinned, what it can't change stays as it is. */
+static int pin_fixed(struct supervisor *supervisor)
+{
+	const struct config *config = supervisor->start->config;
+	const char *const *set = supervisor->start->set;
+	size_t count = 2, n = 0;
+	for (const char *c = config->fixed_text; *c != '\0'; c++)
+		count += *c == '\n';
+	for (size_t i = 0; set != NULL && set[i] != NULL; i++)
+		count++;
+	supervisor->role_set = calloc(count, sizeof *supervisor->role_set);
+	if (supervisor->role_set == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; set != NULL && set[i] != NULL; i++)
+		supervisor->role_set[n++] = strdup(set[i]);
+	for (const char *line = config->fixed_text; *line != '\0';) {
+		size_t bytes = strcspn(line, "\n");
+		if (bytes > 0 && line[bytes - 1] != '=')
+			supervisor->role_set[n++] = strndup(line, bytes);
+		line += bytes + 1;
+	}
+	/* By default the host's name, which may change. */
+	if (asprintf(&supervisor->role_set[n], "signing.member=%s", config->signing.member) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
 int supervisor_main(const struct supervisor_start *start)
 {
 	struct supervisor supervisor = {.start = start,
@@ -194,7 +222,8 @@ int supervisor_main(const struct supervisor_start *start)
 	    .exit_code = EX_OK};
 	char error[700];
 	log_open("supervisor");
-	if (open_all(&supervisor, error, sizeof error) != 0) {
+	snprintf(error, sizeof error, "out of memory");
+	if (pin_fixed(&supervisor) != 0 || open_all(&supervisor, error, sizeof error) != 0) {
 		log_fatal("%s", error);
 		return EX_OSERR;
 	}
@@ -210,6 +239,9 @@ int supervisor_main(const struct supervisor_start *start)
 	anchor_start(&supervisor);
 	event_base_dispatch(supervisor.base);
 	remove_sockets(&supervisor);
+	for (char **set = supervisor.role_set; *set != NULL; set++)
+		free(*set);
+	free(supervisor.role_set);
 	longterm_fini(&supervisor.key);
 	event_base_free(supervisor.base);
 	close(supervisor.listen_fd);

@@ -202,3 +202,34 @@ int worker_main(const struct config *config, unsigned index)
 	/* The process ends here: libunbound's lookups in flight end with it. */
 	_exit(0);
 }
+
+static void on_nothing(
+    void *arg, int rcode, void *packet, int packet_bytes, int sec, char *why, int was_ratelimited)
+{
+	(void)arg, (void)rcode, (void)packet, (void)packet_bytes, (void)sec, (void)why;
+	(void)was_ratelimited;
+}
+
+int worker_check(const struct config *config, char *error, size_t error_bytes)
+{
+	struct event_base *base = event_base_new();
+	struct ub_ctx *resolver = NULL;
+	snprintf(error, error_bytes, "out of memory");
+	int r = base == NULL
+		    ? -ENOMEM
+		    : resolver_new(base, config, clock_wall_ms(), error, error_bytes, &resolver);
+	if (r ==
+	    0) { /* the first lookup shows what libunbound makes of it all; it is not waited for */
+		int refused =
+		    ub_resolve_event(resolver, ".", ns_t_ns, ns_c_in, NULL, on_nothing, NULL);
+		if (refused != 0)
+			snprintf(error, error_bytes,
+			    "libunbound does not start with this configuration: %s",
+			    ub_strerror(refused));
+		r = refused != 0 ? -EINVAL : 0;
+		ub_ctx_delete(resolver);
+	}
+	if (base != NULL)
+		event_base_free(base);
+	return r;
+}

@@ -28,7 +28,7 @@ static void write_zone(FILE *out, const struct config_zone *zone, int64_t now_ms
 	/* libunbound answers some names by itself (RFC 6303, RFC 6761): not where we are told who
 	 * has them. */
 	if (zone->forward[0] != NULL || zone->stub[0] != NULL)
-		fprintf(out, " local-zone: \"%s\" nodefault\n", zone->name);
+		fprintf(out, " local-zone: \"%s\" transparent\n", zone->name);
 	for (char **anchor = zone->trust_anchor; *anchor != NULL; anchor++)
 		fprintf(out, " trust-anchor: \"%s. %s\"\n", zone->name, *anchor);
 	write_servers(out, "forward", zone, zone->forward);

@@ -2,6 +2,8 @@
 """Local policy: overrides per next hop and how they lapse, zone sections, and both across a reload."""
 
 import json
+import os
+import signal
 import time
 
 import dns.message
@@ -161,9 +163,38 @@ def test_a_bad_file_changes_nothing_and_the_log_says_why(make_daemon):
     assert 'resolverd.conf:1: override "plain.net": requirement = "of" must be' in log and "stays" in log
     assert daemon.ctl("plan", "plain.net")[1]["requirement"] == "mandatory"
     daemon.config_path.unlink()
-    daemon.process.send_signal(1)
+    daemon.process.send_signal(signal.SIGHUP)
     wait_for(lambda: "cannot read the configuration" in daemon.log(), 5)
     assert daemon.ctl("plan", "plain.net")[1]["requirement"] == "mandatory"
+
+
+@pytest.mark.parametrize("text, word", [
+    ('unbound { outgoing-range = "many" }', "outgoing-range"),
+    ('resolver { root-hints = "/nonexistent" }', "/nonexistent"),
+])
+def test_a_file_that_only_libunbound_refuses_changes_nothing(make_daemon, text, word):
+    daemon = make_daemon(start=False)
+    daemon.keys.pop("resolver.root-hints")
+    hints = f'resolver {{ root-hints = "{WORLD}/root.hints" }}\n'
+    daemon.config_path.write_text(hints)
+    daemon.start()
+    pids = daemon.roles()["worker"]
+    log = daemon.reload(text if "hints" in text else hints + text)
+    assert "no worker can start with it" in log and word in log
+    assert daemon.roles()["worker"] == pids
+    assert daemon.ctl("plan", "dane-ee.org")[0] == 0
+
+
+def test_a_server_that_dies_after_a_reload_keeps_what_the_reload_could_not_change(make_daemon):
+    daemon = make_daemon(start=False)
+    del daemon.keys["signing.member"]
+    daemon.config_path.write_text('signing { member = "one" }')
+    daemon.start()
+    daemon.reload('signing { member = "two" }')
+    os.kill(daemon.roles()["server"][0], signal.SIGKILL)
+    code, plan = wait_for(lambda: (r := daemon.ctl("plan", "dane-ee.org", timeout=3))[0] in (0, 76) and r, 15)
+    assert code == 0 and plan["signatures"]["verified"], plan
+    assert daemon.status()["member"] == "one"
 
 
 def test_a_reload_names_what_needs_a_restart(make_daemon):
@@ -247,14 +278,16 @@ INTERNAL = """
 """
 
 
-def test_a_stub_zone_of_an_internal_relay(make_daemon, tmp_path):
-    """The public root proves that there is no `example`: only insecure-until lets the internal zone in."""
-    with unbound(tmp_path / "internal", "127.53.8.21", INTERNAL):
-        zone = 'zone "corp.example" {{ stub = {{"127.53.8.21"}} {} }}'
+@pytest.mark.parametrize("name, outcome", [("corp.example", "delay"), ("corp.test", "delay")])
+def test_a_stub_zone_of_an_internal_relay(make_daemon, tmp_path, name, outcome):
+    """The public root proves that there is no such TLD: only insecure-until lets the internal zone in. `test` is
+    also one of those that libunbound answers by itself (RFC 6761)."""
+    with unbound(tmp_path / "internal", "127.53.8.21", INTERNAL.replace("corp.example", name)):
+        zone = f'zone "{name}" {{{{ stub = {{{{"127.53.8.21"}}}} {{}} }}}}'
         daemon = make_daemon(config=zone.format(""))
-        assert daemon.ctl("plan", "corp.example")[1]["outcome"] == "delay"
+        assert daemon.ctl("plan", name)[1]["outcome"] == outcome
         daemon.reload(zone.format(f"insecure-until = {at(3600)}"))
-        plan = wait_for(lambda: (p := daemon.ctl("plan", "corp.example")[1])["outcome"] == "deliver" and p, 10)
+        plan = wait_for(lambda: (p := daemon.ctl("plan", name)[1])["outcome"] == "deliver" and p, 10)
     assert plan["hosts"][0]["addresses"] == [{"ip": "127.25.99.1", "status": "insecure"}]
     assert plan["hosts"][0]["policy"] == "opportunistic"
 

@@ -321,6 +321,15 @@ static const struct row {
 	{"a.org", "stub", "ns.a.org"}},
     {"zone_with_a_bad_anchor", "zone \"a.org\" {\n trust-anchor = {\"DS x\"}\n}\n", NULL,
 	{"a.org", "trust-anchor", "DS x"}},
+    {"zone_with_an_anchor_that_libunbound_would_ignore",
+	"zone \"a.org\" {\n trust-anchor = {\"DS 12345 16 2 "
+	"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"}\n}\n",
+	NULL, {"a.org", "trust-anchor", "algorithm"}},
+    {"zone_with_a_digest_of_another_length",
+	"zone \"a.org\" {\n trust-anchor = {\"DS 12345 13 2 "
+	"00112233445566778899aabbccddeeff00112233\"}\n"
+	"}\n",
+	NULL, {"a.org", "trust-anchor", "DS 12345"}},
     {"unbound_stub_zone_points_to_ours", "unbound {\n stub-zone = x\n}\n", NULL,
 	{"unbound.stub-zone", "zone section"}},
     {"j05_no_digest", "resolver {\n digests = {}\n}\n", NULL, {"resolver.digests", "empty"}},

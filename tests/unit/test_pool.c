@@ -64,9 +64,11 @@ static void on_tracer_wanted(void *arg)
 	scene->tracers_wanted++;
 }
 
-static void *on_failure(void *arg, Resolverd__V1__Question *question, const char *reason)
+static void *on_failure(
+    void *arg, Resolverd__V1__Question *question, const char *reason, bool traced)
 {
 	struct scene *scene = arg;
+	(void)traced;
 	snprintf(scene->answer, sizeof scene->answer, "%s: %s", question->name, reason);
 	return scene->answer;
 }
@@ -529,6 +531,21 @@ static void a_trace_runs_in_a_worker_of_its_own_that_ends_with_it(void **state)
 	pool_forget(&traced.waiter);
 }
 
+static void a_trace_whose_worker_dies_fails_and_runs_nowhere_else(void **state)
+{
+	struct scene *scene = *state;
+	struct asker traced = {0};
+	good_worker_up(scene, 0);
+	ask_for(scene, &traced, "a.example", true);
+	good_worker_up(scene, TRACER);
+	assert_true(has_job(scene, TRACER));
+	kill_worker(scene, TRACER);
+	assert_int_equal(traced.answers, 1);
+	assert_non_null(strstr(traced.reason, "died"));
+	assert_false(has_job(scene, 0));
+	assert_int_equal(scene->pool.rerun_count, 0);
+}
+
 static void the_tracer_takes_no_other_jobs(void **state)
 {
 	struct scene *scene = *state;
@@ -554,6 +571,7 @@ int main(void)
 	    POOL_TEST(m07_while_the_clock_is_wrong_jobs_wait),
 	    POOL_TEST(a_trace_runs_in_a_worker_of_its_own_that_ends_with_it),
 	    POOL_TEST(the_tracer_takes_no_other_jobs),
+	    POOL_TEST(a_trace_whose_worker_dies_fails_and_runs_nowhere_else),
 	    POOL_TEST(a03_no_job_goes_to_a_worker_whose_root_is_not_secure),
 	    POOL_TEST(a03_worker_whose_root_is_secure_no_more_gets_no_more_jobs),
 	    POOL_TEST(equal_questions_are_one_job_and_all_get_its_answer),
