@@ -51,7 +51,7 @@ void host_give_up(struct inquiry *inquiry, Resolverd__V1__Status status, const c
 	bool tlsa_step = inquiry->host.step == HOST_TLSA;
 	if (tlsa_step)
 		host->tlsa_status = V1(TLSA_STATUS__TLSA_ERROR);
-	else
+	else if (inquiry->host.step == HOST_ADDRESSES)
 		host->address_status = status;
 	host->n_tlsa = 0;
 	fail(inquiry, tlsa_step ? V1(HOST_REASON__TLSA_FAILED) : V1(HOST_REASON__NOT_READY), reason,

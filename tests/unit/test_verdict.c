@@ -814,6 +814,25 @@ static void f04_a_family_without_addresses_waits_for_the_other(void **state)
 	}
 }
 
+static void b04_host_given_up_at_the_alias_step_keeps_what_it_knows(void **state)
+{
+	struct dns dns;
+	(void)state;
+	inquiry_start(&dns, INSECURE_ALIAS MX " CNAME error", V1(KIND__HOST), MX);
+	for (unsigned slot = 0; slot < 2; slot++) {
+		struct reply reply = reply_of(&dns.inquiry.arena, dns.queue[slot].line);
+		dns.queued--;
+		assert_false(inquiry_reply(&dns.inquiry, slot, &reply));
+	}
+	inquiry_give_up(&dns.inquiry, V1(STATUS__ERROR), "late");
+	const Resolverd__V1__Host *host = dns.inquiry.facts.host;
+	assert_int_equal(host->policy, V1(POLICY__UNREACHABLE));
+	assert_int_equal(host->reason, V1(HOST_REASON__NOT_READY));
+	assert_int_equal(host->address_status, V1(STATUS__INSECURE));
+	assert_int_equal(host->n_addresses, 1);
+	inquiry_fini(&dns.inquiry);
+}
+
 static void b01_route_given_up_is_failed(void **state)
 {
 	struct dns dns;
@@ -881,6 +900,7 @@ int main(void)
 	ADD_TEST(host_given_up_at_the_address_step_is_not_ready);
 	ADD_TEST(f14_a_family_that_does_not_answer_in_time_is_not_waited_for);
 	ADD_TEST(f04_a_family_without_addresses_waits_for_the_other);
+	ADD_TEST(b04_host_given_up_at_the_alias_step_keeps_what_it_knows);
 	ADD_TEST(b01_route_given_up_is_failed);
 	ADD_TEST(records_given_up_are_an_error);
 	ADD_TEST(unknown_kind_is_refused);
