@@ -29,7 +29,7 @@ struct pending {
 	unsigned slot_count, missing;
 	bool is_plan, explain, renewed;
 	uint16_t port;
-	struct answer *superseded;    /* a route under an earlier policy, or NULL */
+	struct answer *superseded;    /* an earlier route that the hosts' names are in, or NULL */
 	char name[NEXT_HOP_TEXT_MAX]; /* of slot 0; hosts' names are in the route's answer */
 	struct slot slots[];
 };
@@ -95,6 +95,34 @@ static void send_explained(struct pending *pending, unsigned count)
 	explain_send(pending->session, pending->id, explained, count);
 }
 
+static const char *host_names(const struct answer *route)
+{
+	return (const char *)route->data + route->blob_bytes;
+}
+
+static void slot_empty(struct slot *slot)
+{
+	pool_forget(&slot->waiter);
+	answer_unref(slot->answer);
+	answer_unref(slot->cached);
+	slot->answer = slot->cached = NULL;
+}
+
+/* The route was asked for again and is there. Its hosts stay if it names the same ones. */
+static void take_renewed_route(struct pending *pending)
+{
+	struct answer *old = pending->superseded, *route = pending->slots[0].answer;
+	const char *name = host_names(route);
+	if (route->hosts_bytes != old->hosts_bytes ||
+	    memcmp(name, host_names(old), old->hosts_bytes) != 0)
+		while (pending->slot_count > 1)
+			slot_empty(&pending->slots[--pending->slot_count]);
+	for (unsigned i = 1; i < pending->slot_count; i++, name += strlen(name) + 1)
+		pending->slots[i].question.name = (char *)(uintptr_t)name;
+	pending->superseded = NULL;
+	answer_unref(old);
+}
+
 /* A reload may have come since the route was there. */
 static void take_policy_of_now(struct pending *pending, int64_t now_ms)
 {
@@ -111,6 +139,8 @@ static void take_policy_of_now(struct pending *pending, int64_t now_ms)
 static void respond(struct pending *pending)
 {
 	int64_t now_ms = clock_wall_ms();
+	if (pending->superseded != NULL && pending->slots[0].answer != NULL)
+		take_renewed_route(pending);
 	take_policy_of_now(pending, now_ms);
 	struct answer *answers[PLAN_SLOTS], *route = pending->slots[0].answer;
 	unsigned count = 0;
@@ -177,7 +207,7 @@ static int slot_fill(
 static int fill_hosts(struct pending *pending)
 {
 	struct answer *route = pending->slots[0].answer;
-	const char *name = (const char *)route->data + route->blob_bytes;
+	const char *name = host_names(route);
 	int r = 0;
 	for (unsigned i = 0; r == 0 && i < route->host_count; i++, name += strlen(name) + 1)
 		r = slot_fill(pending, &pending->slots[pending->slot_count++], V1(KIND__HOST), name,
@@ -185,46 +215,42 @@ static int fill_hosts(struct pending *pending)
 	return r;
 }
 
-static void slot_empty(struct slot *slot)
-{
-	answer_unref(slot->answer);
-	answer_unref(slot->cached);
-	slot->answer = slot->cached = NULL;
-}
-
-/* What expired while the others were looked up is asked for once more, while there is time. With
- * the route go its hosts, since it may name others now. */
+/* What expired while the others were looked up is asked for once more, while there is time. */
 static int renew_expired(struct pending *pending)
 {
 	int64_t now_ms = clock_wall_ms();
 	int r = 0;
 	pending->renewed = true;
-	if (has_expired(&pending->slots[0], now_ms)) {
-		while (pending->slot_count > 1)
-			slot_empty(&pending->slots[--pending->slot_count]);
-		slot_empty(&pending->slots[0]);
-		return slot_fill(pending, &pending->slots[0], V1(KIND__ROUTE), pending->name, 0);
-	}
-	for (unsigned i = 1; r == 0 && i < pending->slot_count; i++) {
+	for (unsigned i = 0; r == 0 && i < pending->slot_count; i++) {
 		struct slot *slot = &pending->slots[i];
 		if (!has_expired(slot, now_ms))
 			continue;
+		if (i == 0)
+			pending->superseded = answer_ref(slot->answer);
 		slot_empty(slot);
-		r = slot_fill(pending, slot, V1(KIND__HOST), slot->question.name, pending->port);
+		r = slot_fill(pending, slot, i == 0 ? V1(KIND__ROUTE) : V1(KIND__HOST),
+		    slot->question.name, i == 0 ? 0 : pending->port);
 	}
 	return r;
 }
 
-static void advance(struct pending *pending)
+/* A plan with nothing missing: what is its next step? */
+static int plan_step(struct pending *pending)
 {
 	int r = 0;
-	if (pending->missing == 0 && pending->is_plan && pending->slot_count == 1)
+	if (pending->superseded != NULL)
+		take_renewed_route(pending);
+	if (pending->slot_count == 1)
 		r = fill_hosts(pending);
-	if (r == 0 && pending->missing == 0 && pending->is_plan && !pending->renewed) {
-		r = renew_expired(pending);
-		if (r == 0 && pending->slot_count == 1 && pending->missing == 0)
-			r = fill_hosts(pending);
-	}
+	if (r != 0 || pending->missing > 0 || pending->renewed)
+		return r;
+	r = renew_expired(pending);
+	return r == 0 && pending->missing == 0 ? plan_step(pending) : r;
+}
+
+static void advance(struct pending *pending)
+{
+	int r = pending->is_plan && pending->missing == 0 ? plan_step(pending) : 0;
 	if (r == -EBUSY)
 		fail_pending(
 		    pending, V1(ERROR_CODE__BUSY), "too many lookups are waiting; ask again later");

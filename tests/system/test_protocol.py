@@ -213,7 +213,7 @@ def test_a_route_that_expires_before_its_hosts_are_known_is_asked_for_again(make
     with Client(daemon.socket, trusted_keys(daemon)) as client:
         client.learn_delegations()
         route, hosts = client.plan("tlsa-timeout.org")
-    assert route.route.kind == pb.MX and [host.host.policy for host in hosts] == [pb.UNREACHABLE]
+    assert route.route.kind == pb.MX and [host.host.reason for host in hosts] == [pb.TLSA_FAILED]
     assert daemon.ctl("plan", "tlsa-timeout.org")[1]["outcome"] == "delay"
 
 
