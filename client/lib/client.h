@@ -25,6 +25,7 @@ struct request {
 	bool internal;    /* our own status request: refreshes the keyring, has no result */
 	bool resubmitted; /* after a lost connection; happens once */
 	bool held_before; /* its key was unknown once already */
+	bool asked_again; /* its answer had expired on the way; happens once */
 	struct asked asked;
 	uint8_t *frame; /* as sent */
 	size_t frame_bytes;

@@ -237,6 +237,16 @@ static const char *why_unknown_key(const struct resolverd_client *client, char d
 	return detail;
 }
 
+static int ask_again(struct resolverd_client *client, struct request *request)
+{
+	request->asked_again = true;
+	request->state = REQUEST_SENT;
+	drop_response(request);
+	return buffer_append(&client->out, request->frame, request->frame_bytes)
+		   ? 0
+		   : RESOLVERD_ERROR_MEMORY;
+}
+
 /* Tries to make a result of the response; holds it when its key may still become known. */
 static int settle(struct resolverd_client *client, struct request *request)
 {
@@ -247,12 +257,14 @@ static int settle(struct resolverd_client *client, struct request *request)
 		request->held_before = true;
 		return client->status_in_flight > 0 ? 0 : submit_own_status(client);
 	}
+	if (r == VERIFY_EXPIRED && !request->asked_again)
+		return ask_again(client, request);
 	if (r == VERIFY_UNKNOWN_KEY) {
 		request_fail(
 		    client, request, RESOLVERD_ERROR_VERIFY, why_unknown_key(client, detail));
 	} else if (r != 0) {
 		snprintf(detail, sizeof detail, "%s", request->detail);
-		request_fail(client, request, r,
+		request_fail(client, request, r == VERIFY_EXPIRED ? RESOLVERD_ERROR_VERIFY : r,
 		    r == RESOLVERD_ERROR_MEMORY ? resolverd_strerror(r) : detail);
 	} else {
 		finish(client, request);

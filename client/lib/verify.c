@@ -61,10 +61,11 @@ static int check_content(const struct verifier *verifier, const Resolverd__V1__A
 	if (!data_matches(answer))
 		return refuse(verifier, "the answer about %.200s holds data of another kind",
 		    answer->question->name);
-	if (verifier->now_ms >= answer->expires_at)
-		return refuse(verifier, "the answer about %.200s has expired (is the clock right?)",
-		    answer->question->name);
-	return 0;
+	if (verifier->now_ms < answer->expires_at)
+		return 0;
+	(void)refuse(verifier, "the answer about %.200s has expired (is the clock right?)",
+	    answer->question->name);
+	return VERIFY_EXPIRED;
 }
 
 static const char *check_seal(const struct trusted_keys *trusted,

@@ -9,6 +9,8 @@
 
 /* Not an error to the caller yet: ask for the status once more, then try again. */
 #define VERIFY_UNKNOWN_KEY 1
+/* Nor this: good when it was sent, over when it was checked. Ask for it once more. */
+#define VERIFY_EXPIRED 2
 
 struct verifier {
 	const struct keyring *keyring;
@@ -46,7 +48,8 @@ const char *verify_seal(const struct trusted_keys *trusted, const Resolverd__V1_
 struct resolverd_signed verify_keep_delegation(
     struct resolverd_memory *arena, const struct online_key *key);
 
-/* 0, VERIFY_UNKNOWN_KEY, RESOLVERD_ERROR_VERIFY or _MEMORY. The answer lives in the arena. */
+/* 0, VERIFY_UNKNOWN_KEY, VERIFY_EXPIRED, RESOLVERD_ERROR_VERIFY or _MEMORY. The answer lives in the
+ * arena. */
 [[nodiscard]] int verify_answer(const struct verifier *verifier,
     const Resolverd__V1__SignedAnswer *signed_answer, const struct question *question,
     struct verified *ret_verified);

@@ -38,7 +38,7 @@ void view_host_policy(struct resolverd_host *host, int policy, int reason);
 void view_host_alone(const struct verifier *verifier, const struct verified *verified,
     struct resolverd_host *ret_host);
 
-/* Each makes a result of a whole response: 0, VERIFY_UNKNOWN_KEY, or an error with detail. */
+/* Each makes a result of a whole response: 0, a VERIFY_ code, or an error with detail. */
 [[nodiscard]] int view_plan(const struct verifier *verifier, const struct asked *asked,
     const Resolverd__V1__Response *response, struct resolverd_plan **ret_plan);
 [[nodiscard]] int view_host_response(const struct verifier *verifier, const struct asked *asked,

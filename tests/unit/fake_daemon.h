@@ -22,6 +22,7 @@ struct fake_daemon {
 	int listener, fd;
 	struct buffer in, out;
 	Resolverd__V1__Response *status, *answer;
+	Resolverd__V1__Response *later; /* from the second answer on; NULL: the same */
 	bool answers_first; /* holds back status responses until something else was answered */
 	bool close_after;   /* closes the connection when an answer is out */
 	size_t out_at_once; /* bytes a step, 0: all */
@@ -109,7 +110,9 @@ static inline void fake_handle(struct fake_daemon *daemon, const Resolverd__V1__
 		return;
 	}
 	daemon->answered++;
-	fake_reply(daemon, daemon->answer, request->id, true);
+	fake_reply(daemon,
+	    daemon->answered > 1 && daemon->later != NULL ? daemon->later : daemon->answer,
+	    request->id, true);
 	if (daemon->held_status != 0)
 		fake_reply(daemon, daemon->status, daemon->held_status, false);
 	daemon->held_status = 0;

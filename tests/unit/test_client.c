@@ -258,9 +258,34 @@ static void what_cannot_be_asked_is_refused_before_it_is_sent(void **state)
 	scene_fini(&scene);
 }
 
+static void an_answer_that_expired_on_its_way_is_asked_for_once_more(void **state)
+{
+	struct scene scene;
+	struct resolverd_plan *plan;
+	(void)state;
+	scene_init(&scene);
+	uint64_t good_until = scene.host->expires_at;
+	scene.host->expires_at = NOW_MS;
+	scene_sign(&scene);
+	Resolverd__V1__Response *expired = scene.daemon.answer;
+	scene.host->expires_at = good_until;
+	scene_sign(&scene);
+	scene.daemon.later = scene.daemon.answer;
+	scene.daemon.answer = expired;
+	assert_int_equal(ask_plan(&scene, "example.org", &plan), 0);
+	assert_int_equal(plan->outcome, RESOLVERD_DELIVER);
+	assert_int_equal(scene.daemon.answered, 2);
+	resolverd_plan_free(plan);
+	scene.daemon.later = expired; /* always: then it is no accident, and nothing is used */
+	assert_int_equal(ask_plan(&scene, "example.org", &plan), RESOLVERD_ERROR_VERIFY);
+	assert_int_equal(scene.daemon.answered, 4);
+	scene_fini(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(an_answer_that_expired_on_its_way_is_asked_for_once_more),
 	    cmocka_unit_test(a_good_answer_makes_a_plan),
 	    cmocka_unit_test(a_good_answer_makes_a_plan_byte_by_byte),
 	    cmocka_unit_test(an_answer_may_come_before_its_key),
