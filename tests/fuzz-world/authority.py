@@ -25,6 +25,7 @@ class Answer:
     rdtype: int = 0  # of the RRset that was found
     records: tuple = ()  # "data": the RRset
     target: dns.name.Name = None  # "alias": where it leads
+    dname: dns.name.Name = None  # "alias": the owner of the DNAME that it was made of
     wildcard: bool = False  # made from a wildcard
 
 
@@ -102,7 +103,7 @@ class Zone:
             owner = name.split(depth)[1]
             if (owner, DNAME) in self.rrsets:
                 (dname,) = self.rrsets[owner, DNAME]
-                return Answer("alias", DNAME, target=name.relativize(owner).derelativize(dname.target))
+                return Answer("alias", DNAME, target=name.relativize(owner).derelativize(dname.target), dname=owner)
         if name in self.names:
             return self._at(name, rdtype, wildcard=False)
         encloser = name.parent()

@@ -168,7 +168,7 @@ def report(validator, zones, next_hop, port, plan):
 def ask_all(daemon, questions):
     begin = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
-        plans = list(pool.map(lambda question: daemon.ctl("plan", question[0], "--port", question[1], timeout=60)[1], questions))
+        plans = list(pool.map(lambda question: daemon.ctl("plan", "--port", question[1], "--", question[0], timeout=60)[1], questions))
     print(f"{len(plans)} plans in {time.monotonic() - begin:.1f} s", file=sys.stderr)
     return plans
 

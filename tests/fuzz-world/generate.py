@@ -28,7 +28,7 @@ ADDRESS_HOSTS = ["192.0.2.1.", "127.25.9.9.", "1.", r"2001:db8::1."]
 FAULT_TYPES = {"MX": 1, "A": 2, "AAAA": 2, "TLSA": 4, "CNAME": 1, "*": 2}
 QUICK_FAULTS = {
     "servfail": 6, "refused": 3, "notimp": 2, "formerr": 2, "malformed": 2, "tc": 3, "tc-no-tcp": 1, "strip-rrsig": 4, "strip-denial": 4,
-    "delay:80": 2,
+    "delay:80": 2, "set-ad": 2,
 }
 SIGNED_TYPES = {"*": 2, "MX": 3, "A": 3, "AAAA": 3, "TLSA": 4, "CNAME": 4, "DNAME": 1, "NSEC": 2, "NSEC3": 2, "DNSKEY": 1, "DS": 1}
 SIGNATURES = {"expired": 4, "future": 2, "forged": 3, "1800s": 3}
@@ -194,9 +194,12 @@ class Generator:
         """A zone with a mail domain in it, and the question for that domain."""
         zone, port = f"d{number}.{self.tld()}", self.pick(PORTS)
         at, records = "@", []
-        shape = self.pick({"apex": 16, "alias": 4, "alias-home": 1, "wildcard": 1, "dname": 1, "gone": 1, "host": 3, "address": 0.3})
+        shape = self.pick({"apex": 16, "alias": 4, "alias-home": 1, "wildcard": 1, "dname": 1, "gone": 1, "odd": 1, "host": 3,
+                           "address": 0.3})
         if shape == "wildcard":
             at = "*.w"
+        if shape == "odd":
+            at = self.pick(ODD_LABELS)
         if shape == "alias-home":
             at = "home"
             records.append("mail CNAME home")
@@ -212,7 +215,7 @@ class Generator:
             self.zone(f"{subzone}.{zone}", below, signed=0.6, may_fault=False)
         self.zone(zone, records, may_fault=not subzone, may_time_out=not subzone)
         name = {"wildcard": f"any.w.{zone}", "alias": f"mail.{zone}", "alias-home": f"mail.{zone}", "dname": f"h1.mail.{zone}",
-                "gone": f"gone.{zone}", "host": f"[mx0.{zone}]", "address": self.pick(["[127.0.0.1]", "[::1]"])}
+                "gone": f"gone.{zone}", "odd": f"{at}.{zone}", "host": f"[mx0.{zone}]", "address": self.pick(["[127.0.0.1]", "[::1]"])}
         self.questions.append([name.get(shape, zone), port])
 
     def mail(self, at, zone, port, subzone):

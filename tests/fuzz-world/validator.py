@@ -16,7 +16,7 @@ from authority import DENIAL_RECORD, Answer
 
 SECURE, INSECURE, BOGUS, ERROR = (frozenset([word]) for word in ("secure", "insecure", "bogus", "error"))
 FAILED = BOGUS | ERROR
-HARMLESS = ("", "tc", "delay")
+HARMLESS = ("", "tc", "delay", "set-ad")
 NO_ANSWER = ("drop", "servfail", "refused", "notimp", "formerr", "malformed", "tc-no-tcp")
 ALIASES_SURE = 8  # a resolver follows at least so many, and may stop after that (RFC 1034 section 5.2.2)
 ALIASES_NEVER = 40  # longer than any chain that ends
@@ -31,6 +31,7 @@ class Result:
     records: tuple = ()
     ttl: int = 1 << 31  # shortest of all RRsets used
     signature_life: int = 1 << 31  # shortest of their signatures
+    dnames: tuple = ()  # owners of those that made aliases of the chain
 
     @property
     def has_failed(self):
@@ -96,7 +97,10 @@ class Validator:
             elif answer.kind == "alias" and rdtype == CNAME:  # made of a DNAME (RFC 6672 section 3.1); not followed
                 yield dataclasses.replace(result, records=(answer.target,)), True
             elif answer.kind == "alias":
-                yield dataclasses.replace(result, expanded=answer.target, is_alias=True), False
+                if answer.dname in so_far.dnames:  # unbound 1.17.1 fails where a chain goes through one DNAME twice
+                    yield Result(FAILED), True
+                dnames = (*so_far.dnames, answer.dname) if answer.dname else so_far.dnames
+                yield dataclasses.replace(result, expanded=answer.target, is_alias=True, dnames=dnames), False
             else:
                 yield dataclasses.replace(result, exists=answer.kind != "nxdomain", records=answer.records), True
 
