@@ -27,6 +27,7 @@ class Answer:
     target: dns.name.Name = None  # "alias": where it leads
     dname: dns.name.Name = None  # "alias": the owner of the DNAME that it was made of
     wildcard: bool = False  # made from a wildcard
+    is_empty: bool = False  # "nodata": from a name that has no records at all
 
 
 def parse_name(text):
@@ -118,7 +119,7 @@ class Zone:
         if (owner, CNAME) in self.rrsets:
             (cname,) = self.rrsets[owner, CNAME]
             return Answer("alias", CNAME, target=cname.target, wildcard=wildcard)
-        return Answer("nodata", wildcard=wildcard)
+        return Answer("nodata", wildcard=wildcard, is_empty=owner not in (name for name, _rdtype in self.rrsets))
 
 
 class Zones:
