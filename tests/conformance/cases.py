@@ -174,7 +174,7 @@ K02 def       mandatory, only unusable TLSA → delay
 K03 MUST      mandatory, insecure MX → delay
 K04 derived   mandatory, null MX → no-mail stays permanent
 """),
-    ("L. The TLS handshake (RFC 7672 section 8)", LATER, """
+    ("L. The TLS handshake (RFC 7672 section 8)", WANTED, """
 L01 MUST      dane → SNI is the TLSA base domain
 L02 MUST      … also when that is the expanded name
 L03 MUST      … also when the TLSA name is an alias

@@ -284,6 +284,32 @@ static bool offers_anonymous(SSL *ssl)
 	return any;
 }
 
+static int unknown_name(SSL *ssl, int *alert, void *answer)
+{
+	(void)ssl;
+	*alert = SSL_AD_UNRECOGNIZED_NAME;
+	return *(const int *)answer;
+}
+
+/* The server knows no such name, says so or not, and goes on with the chain it shows everybody. */
+static void l04_a_fallback_chain_that_matches_is_accepted(void **state)
+{
+	static int answers[] = {SSL_TLSEXT_ERR_NOACK, SSL_TLSEXT_ERR_ALERT_WARNING};
+	(void)state;
+	for (size_t i = 0; i < COUNT(versions) * COUNT(answers); i++) {
+		struct peers peers;
+		struct scene scene;
+		peers_init(&peers, OTHER, versions[i % COUNT(versions)]);
+		SSL_CTX_set_tlsext_servername_callback(peers.server_context, unknown_name);
+		SSL_CTX_set_tlsext_servername_arg(
+		    peers.server_context, &answers[i / COUNT(versions)]);
+		assert_true(prepare_and_connect(&peers, scene_init(&scene, 3, OTHER)));
+		assert_true(verdict_of(&peers, &scene).authenticated);
+		assert_false(verdict_of(&peers, scene_init(&scene, 3, LEAF)).may_deliver);
+		peers_fini(&peers);
+	}
+}
+
 /* Even with a context of the caller's that offers them. */
 static void l05_no_anonymous_suites(void **state)
 {
@@ -694,6 +720,7 @@ static struct CMUnitTest tests[COUNT(rows) + 19] = {
     TEST(l01_sni_is_the_host_where_dane_does_not_apply),
     TEST(l01_no_address_in_sni),
     TEST(l01_no_base_domain_no_dane),
+    TEST(l04_a_fallback_chain_that_matches_is_accepted),
     TEST(l05_no_anonymous_suites),
     TEST(l05_no_anonymous_suites_with_old_versions),
     TEST(l06_versions),
