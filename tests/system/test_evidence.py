@@ -106,8 +106,8 @@ def test_evidence_of_a_delivery_verifies(daemon, tmp_path, domain, host, verdict
         assert text in texts(report)[check]
 
 
-# Answers of TTL 0 are over before the last of the records is there, on a slow machine.
-TOO_BRIEF = {"ttl-zero-beside-timeout"}
+# Answers of TTL 0 or 1 are over before the last of the records is there, when a name server is slow.
+TOO_BRIEF = {"ttl-zero-beside-timeout", "ttl-short-aaaa-timeout"}
 
 
 @pytest.mark.parametrize("domain", sorted({
