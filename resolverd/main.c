@@ -11,6 +11,7 @@
 #include "resolverd/anchor/anchor.h"
 #include "resolverd/base/anchor.h"
 #include "resolverd/base/config.h"
+#include "resolverd/base/domains.h"
 #include "resolverd/base/log.h"
 #include "resolverd/base/role.h"
 #include "resolverd/server/server.h"
@@ -142,6 +143,11 @@ int main(int argc, char **argv)
 	else if (config_parse(&source, error, sizeof error, &config) != 0) {
 		log_error("%s", error);
 		exit_code = EX_CONFIG;
+	} else if ((arguments.role == NULL || strcmp(arguments.role, "check") == 0) &&
+		   domains_check(config.prefetch.domains_file, error, sizeof error) != 0) {
+		log_error("%s", error);
+		exit_code = EX_CONFIG;
+		config_fini(&config);
 	} else {
 		if (arguments.role != NULL)
 			exit_code = run_role(arguments.role, &config, &source);

@@ -18,3 +18,12 @@ static inline int64_t clock_mono_ms(void)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
+
+/* As monotonic, and goes on while the machine is suspended: wall time minus this changes when the
+ * clock is stepped, and only then. */
+static inline int64_t clock_boot_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}

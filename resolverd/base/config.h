@@ -37,20 +37,30 @@ struct config_override { /* local policy for next hops */
 	int64_t until_ms; /* 0: no end */
 };
 
+enum prefetch_rule {
+	PREFETCH_AHEAD,
+	PREFETCH_ON_HIT, /* on a hit in the last tenth of its life, as unbound does */
+	PREFETCH_OFF,    /* only what is kept, at its end */
+};
+
 struct config {
 	struct {
 		char *socket, *control_socket, *state_directory;
 		mode_t socket_mode;
 		char *socket_group; /* NULL: leave as created */
-		uint32_t max_clients;
+		uint32_t max_clients, max_jobs_per_client, max_jobs_per_user;
 	} server;
 	struct {
 		char *key_file, *public_key_file, *member;
 	} signing;
 	struct {
 		uint64_t max_memory_bytes;
-		int64_t min_ttl_ms, max_ttl_ms, failure_ttl_ms;
+		int64_t min_ttl_ms, max_ttl_ms, failure_ttl_ms, stale_ms;
 	} cache;
+	struct {
+		enum prefetch_rule rule;
+		char *domains_file; /* NULL: none */
+	} prefetch;
 	struct {
 		uint32_t workers;
 		char *root_hints, *trust_anchor_file;

@@ -19,6 +19,7 @@ enum value_kind {
 	COUNT,
 	MODE,
 	INSECURE_MX,
+	PREFETCH_RULE,
 	REQUIREMENT,
 	TIME, /* "2026-12-31", "2026-12-31T18:00:00Z" */
 };

@@ -310,8 +310,7 @@ static int take_server(struct taker *taker)
 {
 	struct config *config = taker->config;
 	cfg_t *server = cfg_getsec(taker->cfg, "server"),
-	      *signing = cfg_getsec(taker->cfg, "signing"),
-	      *cache = cfg_getsec(taker->cfg, "cache");
+	      *signing = cfg_getsec(taker->cfg, "signing");
 	config->server.socket = strdup(cfg_getstr(server, "socket"));
 	int r = take_control_socket(taker, cfg_getstr(server, "control-socket"));
 	if (r != 0)
@@ -321,6 +320,10 @@ static int take_server(struct taker *taker)
 	const char *group = cfg_getstr(server, "socket-group");
 	config->server.socket_group = group[0] != '\0' ? strdup(group) : NULL;
 	config->server.max_clients = (uint32_t)strtol(cfg_getstr(server, "max-clients"), NULL, 10);
+	config->server.max_jobs_per_client =
+	    (uint32_t)strtol(cfg_getstr(server, "max-jobs-per-client"), NULL, 10);
+	config->server.max_jobs_per_user =
+	    (uint32_t)strtol(cfg_getstr(server, "max-jobs-per-user"), NULL, 10);
 	config->signing.public_key_file = strdup(cfg_getstr(signing, "public-key-file"));
 	config->signing.member = strdup(cfg_getstr(signing, "member"));
 	take_member(config);
@@ -330,11 +333,26 @@ static int take_server(struct taker *taker)
 	else if (asprintf(&config->signing.key_file, "%s/signing.key",
 		     config->server.state_directory) < 0)
 		return -ENOMEM;
+	return 0;
+}
+
+static int take_cache(struct taker *taker)
+{
+	struct config *config = taker->config;
+	cfg_t *cache = cfg_getsec(taker->cfg, "cache"),
+	      *prefetch = cfg_getsec(taker->cfg, "prefetch");
+	const char *rule = cfg_getstr(prefetch, "rule"),
+		   *domains_file = cfg_getstr(prefetch, "domains-file");
 	config->cache.max_memory_bytes =
 	    (uint64_t)config_size_bytes(cfg_getstr(cache, "max-memory"));
 	config->cache.min_ttl_ms = config_duration_ms(cfg_getstr(cache, "min-ttl"));
 	config->cache.max_ttl_ms = config_duration_ms(cfg_getstr(cache, "max-ttl"));
 	config->cache.failure_ttl_ms = config_duration_ms(cfg_getstr(cache, "failure-ttl"));
+	config->cache.stale_ms = config_duration_ms(cfg_getstr(cache, "stale"));
+	config->prefetch.rule = strcmp(rule, "off") == 0      ? PREFETCH_OFF
+				: strcmp(rule, "on-hit") == 0 ? PREFETCH_ON_HIT
+							      : PREFETCH_AHEAD;
+	config->prefetch.domains_file = domains_file[0] != '\0' ? strdup(domains_file) : NULL;
 	return 0;
 }
 
@@ -374,7 +392,7 @@ int config_take(
     cfg_t *cfg, const char *file, struct config *config, char *error, size_t error_bytes)
 {
 	struct taker taker = {cfg, file, config, error, error_bytes};
-	static int (*const steps[])(struct taker * taker) = {take_server, take_resolver,
+	static int (*const steps[])(struct taker * taker) = {take_server, take_cache, take_resolver,
 	    take_unbound, take_zones, take_overrides, print_for_workers};
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < sizeof steps / sizeof *steps; i++)
@@ -391,6 +409,7 @@ void config_fini(struct config *config)
 	free(config->signing.key_file);
 	free(config->signing.public_key_file);
 	free(config->signing.member);
+	free(config->prefetch.domains_file);
 	free(config->resolver.root_hints);
 	free(config->resolver.trust_anchor_file);
 	free_list(config->resolver.forward);

@@ -176,6 +176,11 @@ const char *value_problem(const struct key *key, const char *value)
 			       strcmp(value, "unreachable") != 0
 			   ? "must be dane, opportunistic or unreachable"
 			   : NULL;
+	case PREFETCH_RULE:
+		return strcmp(value, "ahead") != 0 && strcmp(value, "on-hit") != 0 &&
+			       strcmp(value, "off") != 0
+			   ? "must be ahead, on-hit or off"
+			   : NULL;
 	case REQUIREMENT:
 		return value_requirement(value) ==
 			       RESOLVERD__V1__REQUIREMENT__REQUIREMENT_UNSPECIFIED

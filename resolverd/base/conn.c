@@ -79,8 +79,7 @@ uint8_t *conn_reserve(struct conn *conn, size_t bytes)
 
 static void watch_reading(struct conn *conn)
 {
-	bool wanted = !conn->paused && !conn->closing &&
-		      conn->out_used - conn->out_sent < conn->max_out_bytes;
+	bool wanted = !conn->closing && conn->out_used - conn->out_sent < conn->max_out_bytes;
 	if (wanted == conn->reading)
 		return;
 	conn->reading = wanted;
@@ -156,16 +155,6 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 		finish(conn);
 }
 
-void conn_pause(struct conn *conn, bool paused)
-{
-	if (conn->paused == paused)
-		return;
-	conn->paused = paused;
-	watch_reading(conn);
-	if (!paused && conn->in_used > 0)
-		event_active(&conn->write_event, EV_WRITE, 0);
-}
-
 /* ---- input ---- */
 
 static const char *malformed_text(enum frame_result result)
@@ -173,12 +162,12 @@ static const char *malformed_text(enum frame_result result)
 	return result == FRAME_EMPTY ? "a frame of length zero" : "a frame longer than the limit";
 }
 
-/* Hands out whole frames until the buffer, the pause or the output limit ends it. */
+/* Hands out whole frames until the buffer or the output limit ends it. */
 static void process(struct conn *conn)
 {
 	size_t at = 0;
 	conn->in_callback = true;
-	while (!conn->paused && !conn->closing && !conn->dead &&
+	while (!conn->closing && !conn->dead &&
 	       conn->out_used - conn->out_sent < conn->max_out_bytes) {
 		struct frame frame;
 		enum frame_result result =

@@ -34,7 +34,7 @@ struct conn {
 	size_t max_out_bytes; /* above it reading pauses; not a hard limit for conn_write */
 	uint8_t *in, *out;
 	size_t in_size, in_used, out_size, out_used, out_sent;
-	bool reading, paused, closing, dead, in_callback;
+	bool reading, closing, dead, in_callback;
 	int64_t write_stalled_since_ms; /* mono; 0: not stalled */
 	struct event read_event, write_event;
 };
@@ -47,9 +47,6 @@ struct conn {
  * memory, the connection will close. */
 uint8_t *conn_reserve(struct conn *conn, size_t bytes);
 void conn_commit(struct conn *conn, size_t bytes);
-
-/* Stops or resumes taking frames (frames already read wait in the buffer). */
-void conn_pause(struct conn *conn, bool paused);
 
 /* Closes soon: on_close comes from the loop, not from here. */
 void conn_close(struct conn *conn);

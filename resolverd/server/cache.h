@@ -2,18 +2,23 @@
 /*
  * Signed answers by question, within a bound of memory. Answers are immutable and counted: whoever
  * keeps one holds a reference. Eviction is SIEVE (NSDI 2024): a hit only sets a bit, and a flood of
- * one-off names passes through without pushing out what is in use. Pure: time is a parameter.
+ * one-off names passes through without pushing out what is in use. When an entry is refreshed and
+ * when it ends is prefetch.c's to say. Pure: time is a parameter.
  */
 #pragma once
 #include <stdint.h>
 
 #include "resolverd/server/table.h"
+#include "resolverd/server/wheel.h"
 
 struct answer {
 	uint32_t refs;
-	uint32_t blob_bytes : 24; /* field 3 of a Response: tag, length, SignedAnswer */
-	uint32_t host_count : 7;
+	uint32_t blob_bytes : 21; /* field 3 of a Response: tag, length, SignedAnswer */
+	uint32_t host_count : 5;
 	uint32_t cacheable : 1;
+	uint32_t failed : 1;        /* it says that there is no trustworthy answer */
+	uint32_t bogus : 1;         /* ... since validation failed */
+	uint32_t stale : 1;         /* served past its end (RFC 8767) */
 	uint16_t hosts_bytes;       /* routes: host names to look up, each with its final zero */
 	uint16_t policy_generation; /* routes: of the local policy in it (signer.h) */
 	uint32_t trace_bytes;       /* of a job with a trace: an Explained with its lookups */
@@ -25,13 +30,45 @@ struct answer {
 struct answer *answer_new(size_t blob_bytes, size_t hosts_bytes, size_t trace_bytes);
 struct answer *answer_ref(struct answer *answer);
 void answer_unref(struct answer *answer); /* NULL is fine */
+/* Of a route: the names, host_count of them. */
+static inline const char *answer_host_names(const struct answer *route)
+{
+	return (const char *)route->data + route->blob_bytes;
+}
 
-struct cache_entry;
+/* What an entry's timer is for. */
+enum entry_state {
+	ENTRY_FRESH,   /* its refresh, if it is in use by then */
+	ENTRY_UNUSED,  /* its end; the next hit refreshes it */
+	ENTRY_RUNNING, /* its end; a refresh is under way */
+	ENTRY_RETRY,   /* another refresh */
+	ENTRY_AT_END,  /* its end, and then a refresh: one before brings nothing newer */
+	ENTRY_ENDS,    /* its end */
+};
+
+struct cache_entry {
+	struct table_node node; /* the first member */
+	struct cache_entry *newer, *older;
+	struct wheel_node timer;
+	struct answer *answer;
+	uint32_t kept_until_s; /* refreshed until then whether it is asked for or not */
+	uint32_t span_s;       /* how long without a hit it still counts as in use */
+	uint32_t last_hit_s;   /* told at each timer, to that precision */
+	uint16_t port;         /* routes: of the hosts asked for with it last */
+	uint8_t hits;          /* since the last timer; stays at its highest */
+	uint8_t demand;        /* hits, halved with each refresh */
+	uint8_t worker;        /* that found the answer */
+	uint8_t state;         /* enum entry_state */
+	uint8_t tries;         /* refreshes that failed, one after the other */
+	bool visited;
+	bool is_bogus; /* what was found last did not validate: the answer is not served stale */
+	uint8_t key[];
+};
 
 struct cache {
 	struct table table;
-	struct cache_entry *newest, *oldest, *hand, *swept;
-	size_t used_bytes, max_bytes;
+	struct cache_entry *newest, *oldest, *hand;
+	size_t used_bytes, max_bytes, kept_bytes;
 	uint64_t evicted;
 };
 
@@ -39,11 +76,23 @@ struct cache {
 void cache_fini(struct cache *cache);
 void cache_clear(struct cache *cache);
 
-/* The live answer, borrowed until the next call that changes the cache; NULL when there is none. */
-struct answer *cache_get(struct cache *cache, const struct question_key *key, int64_t now_ms);
-/* The same, and leaves no trace: it counts as no use. */
-struct answer *cache_peek(struct cache *cache, const struct question_key *key, int64_t now_ms);
-/* Takes a reference of its own; replaces what is there. Does nothing for one not cacheable. */
-void cache_put(struct cache *cache, const struct question_key *key, struct answer *answer);
-/* Drops up to count expired entries, oldest first, walking on from the last call. */
-void cache_sweep(struct cache *cache, unsigned count, int64_t now_ms);
+/* The entry, live or not; borrowed until the next call that changes the cache. NULL: none. */
+struct cache_entry *cache_find(struct cache *cache, const struct question_key *key);
+bool entry_is_live(const struct cache_entry *entry, int64_t now_ms);
+/* One for whom it was asked, and who gets the answer. */
+static inline void entry_hit(struct cache_entry *entry)
+{
+	entry->visited = true;
+	entry->hits += entry->hits < UINT8_MAX;
+}
+
+/* Takes a reference of its own; replaces what is there. Returns the entry, or NULL: not kept, since
+ * it is not cacheable, or too large, or memory is short. What is evicted to make room is gone with
+ * its timer. */
+struct cache_entry *cache_put(
+    struct cache *cache, const struct question_key *key, struct answer *answer);
+void cache_drop(struct cache *cache, struct cache_entry *entry);
+/* Evicts until what is used is below max_bytes, which may have changed. */
+void cache_shrink(struct cache *cache);
+/* Kept entries are not evicted while they are less than half of all. */
+void cache_keep_until(struct cache *cache, struct cache_entry *entry, uint32_t until_s);

@@ -9,8 +9,7 @@
 #include "resolverd/base/clock.h"
 
 #define V1(name) RESOLVERD__V1__##name
-#define PENDING_MAX 4096u /* requests of one session that wait; then it is not read */
-#define PLAN_SLOTS 17u    /* a route and 16 hosts */
+#define PLAN_SLOTS 17u /* a route and 16 hosts */
 
 /* One answer that a pending request waits for or has. */
 struct slot {
@@ -27,27 +26,50 @@ struct pending {
 	struct event deadline;
 	uint64_t id;
 	unsigned slot_count, missing;
-	bool is_plan, explain, renewed;
+	bool is_plan, explain, warm, renewed;
+	uint32_t keep_until_s; /* warm: of what is found */
 	uint16_t port;
 	struct answer *named_by; /* the route that the hosts' names are in; NULL: no hosts yet */
 	char name[NEXT_HOP_TEXT_MAX]; /* of slot 0 */
 	struct slot slots[];
 };
 
+/* ---- lookups in flight, limited for each client and each user ---- */
+
+static bool may_wait(const struct session *session)
+{
+	const struct config *config = session->server->config;
+	return session->waiting < config->server.max_jobs_per_client &&
+	       session->user->waiting < config->server.max_jobs_per_user;
+}
+
+static void count_waiting(struct session *session, int change)
+{
+	session->waiting += (uint32_t)change;
+	session->user->waiting += (uint32_t)change;
+}
+
+static void stop_waiting(struct slot *slot)
+{
+	if (!slot->waiter.waiting)
+		return;
+	count_waiting(slot->pending->session, -1);
+	flight_forget(&slot->waiter);
+}
+
+/* ---- a pending request ---- */
+
 static void pending_free(struct pending *pending)
 {
-	struct session *session = pending->session;
 	for (unsigned i = 0; i < pending->slot_count; i++) {
-		pool_forget(&pending->slots[i].waiter);
+		stop_waiting(&pending->slots[i]);
 		answer_unref(pending->slots[i].answer);
 		answer_unref(pending->slots[i].cached);
 	}
 	answer_unref(pending->named_by);
 	event_del(&pending->deadline);
 	LIST_REMOVE(pending, link);
-	session->pending_count--;
 	free(pending);
-	conn_pause(&session->conn, false);
 }
 
 void pending_drop_all(struct session *session)
@@ -66,10 +88,12 @@ static void fail_pending(struct pending *pending, Resolverd__V1__ErrorCode code,
 /* With the pool's error. */
 static void fail_with(struct pending *pending, int error)
 {
-	if (error == -EBUSY)
+	if (error == -EBUSY) {
+		pending->session->server->refused_busy++;
 		fail_pending(
 		    pending, V1(ERROR_CODE__BUSY), "too many lookups are waiting; ask again later");
-	else
+	}
+	if (error != -EBUSY)
 		fail_pending(pending, V1(ERROR_CODE__INTERNAL), "out of memory");
 }
 
@@ -87,9 +111,9 @@ static bool complete(struct pending *pending, struct slot *slot, int64_t now_ms)
 	bool expired = has_expired(slot, now_ms);
 	if (slot->answer != NULL && !expired)
 		return true;
-	pool_forget(&slot->waiter);
+	stop_waiting(slot);
 	answer_unref(slot->answer);
-	slot->answer = signer_failure(&pending->session->server->signer, &slot->question,
+	slot->answer = server_failure(pending->session->server, &slot->question,
 	    expired ? "the answer expired while the others were looked up; ask again"
 		    : "no answer within the deadline of the request",
 	    false, now_ms);
@@ -105,14 +129,9 @@ static void send_explained(struct pending *pending, unsigned count)
 	explain_send(pending->session, pending->id, explained, count);
 }
 
-static const char *host_names(const struct answer *route)
-{
-	return (const char *)route->data + route->blob_bytes;
-}
-
 static void slot_empty(struct slot *slot)
 {
-	pool_forget(&slot->waiter);
+	stop_waiting(slot);
 	answer_unref(slot->answer);
 	answer_unref(slot->cached);
 	slot->answer = slot->cached = NULL;
@@ -124,7 +143,8 @@ static void drop_hosts_of_another_route(struct pending *pending)
 	const struct answer *before = pending->named_by, *route = pending->slots[0].answer;
 	if (before == NULL || route == NULL ||
 	    (route->hosts_bytes == before->hosts_bytes &&
-		memcmp(host_names(route), host_names(before), before->hosts_bytes) == 0))
+		memcmp(answer_host_names(route), answer_host_names(before), before->hosts_bytes) ==
+		    0))
 		return;
 	while (pending->slot_count > 1)
 		slot_empty(&pending->slots[--pending->slot_count]);
@@ -168,36 +188,75 @@ static void respond(struct pending *pending)
 	pending_free(pending);
 }
 
-/* The live answer, borrowed, with the local policy of now; NULL when there is none. */
+/* The live answer, borrowed, with the local policy of now; NULL when there is none. port: of the
+ * hosts wanted with a route. */
 static struct answer *look_up(
-    struct server *server, int kind, const struct question_key *key, int64_t now_ms)
+    struct server *server, const struct question_key *key, uint16_t port, int64_t now_ms)
 {
-	struct answer *answer = cache_get(&server->cache, key, now_ms);
-	if (answer == NULL || kind != V1(KIND__ROUTE) || signer_is_current(&server->signer, answer))
-		return answer;
-	struct answer *derived = signer_derive(&server->signer, answer, now_ms);
+	struct cache_entry *entry = prefetch_look_up(&server->prefetch, key, port, now_ms);
+	if (entry == NULL || key->bytes[0] != V1(KIND__ROUTE) ||
+	    signer_is_current(&server->signer, entry->answer))
+		return entry != NULL ? entry->answer : NULL;
+	struct answer *derived = signer_derive(&server->signer, entry->answer, now_ms);
 	if (derived == NULL)
 		return NULL;
-	cache_put(&server->cache, key, derived);
+	prefetch_replace(&server->prefetch, entry, derived, now_ms);
 	answer_unref(derived);
-	return cache_get(&server->cache, key, now_ms);
+	return entry_is_live(entry, now_ms) ? entry->answer : NULL;
 }
 
 /* What look_up would give, as a reference, and without a trace of it in the cache. */
 static struct answer *served_now(
-    struct server *server, int kind, const struct question_key *key, int64_t now_ms)
+    struct server *server, const struct question_key *key, int64_t now_ms)
 {
-	struct answer *answer = cache_peek(&server->cache, key, now_ms);
-	if (answer == NULL)
+	const struct cache_entry *entry = cache_find(&server->cache, key);
+	if (entry == NULL || !entry_is_live(entry, now_ms))
 		return NULL;
-	if (kind != V1(KIND__ROUTE) || signer_is_current(&server->signer, answer))
-		return answer_ref(answer);
-	return signer_derive(&server->signer, answer, now_ms);
+	if (key->bytes[0] != V1(KIND__ROUTE) || signer_is_current(&server->signer, entry->answer))
+		return answer_ref(entry->answer);
+	return signer_derive(&server->signer, entry->answer, now_ms);
+}
+
+/* What keeps failing is not looked up for a while. */
+static struct answer *held_back(struct server *server, struct slot *slot, int64_t now_ms)
+{
+	char text[120];
+	int64_t hold_ms = failures_hold_ms(&server->failures, slot->question.name, now_ms);
+	if (hold_ms == 0)
+		return NULL;
+	snprintf(text, sizeof text,
+	    "lookups of this name keep failing: it is not looked up for another %lld s",
+	    (long long)(hold_ms / 1000 + 1));
+	return server_failure(server, &slot->question, text, false, now_ms);
 }
 
 static void on_answer(struct job_waiter *waiter, void *arg);
 
-/* Cache, else pool. Returns 0 or the pool's error. */
+/* Not in the cache: joins a job or starts one. Returns 0, -EBUSY or -ENOMEM. */
+static int slot_wait(
+    struct pending *pending, struct slot *slot, const struct question_key *key, int64_t now_ms)
+{
+	struct server *server = pending->session->server;
+	struct flight_job *job;
+	enum flight_class class = pending->explain ? FLIGHT_TRACED
+				  : pending->warm  ? FLIGHT_BACKGROUND
+						   : FLIGHT_ASKED;
+	if (!pending->explain && (slot->answer = held_back(server, slot, now_ms)) != NULL)
+		return 0;
+	if (!may_wait(pending->session))
+		return -EBUSY;
+	int r = flight_ask(&server->flight, key,
+	    key->bytes[0] == V1(KIND__ROUTE) ? pending->port : 0, class, &slot->waiter, &job);
+	if (r != 0)
+		return r;
+	if (job->keep_until_s < pending->keep_until_s)
+		job->keep_until_s = pending->keep_until_s;
+	count_waiting(pending->session, 1);
+	pending->missing++;
+	return 0;
+}
+
+/* Cache, else a job. Returns 0, -EBUSY or -ENOMEM. */
 static int slot_fill(
     struct pending *pending, struct slot *slot, int kind, const char *name, uint16_t number)
 {
@@ -213,25 +272,28 @@ static int slot_fill(
 	question_key_make(&key, kind, number, name);
 	int64_t now_ms = clock_wall_ms();
 	if (pending->explain) {
-		slot->cached = served_now(server, kind, &key, now_ms);
+		slot->cached = served_now(server, &key, now_ms);
 	} else {
-		struct answer *answer = look_up(server, kind, &key, now_ms);
+		struct answer *answer =
+		    look_up(server, &key, kind == V1(KIND__ROUTE) ? pending->port : 0, now_ms);
 		if (answer != NULL) {
 			server->hits++;
 			slot->answer = answer_ref(answer);
-			return 0;
+			if (pending->keep_until_s == 0)
+				return 0;
+			return prefetch_keep(
+			    &server->prefetch, &key, pending->port, pending->keep_until_s, now_ms);
 		}
 		server->misses++;
 	}
-	pending->missing++;
-	return pool_ask(&server->pool, &key, &slot->question, pending->explain, &slot->waiter);
+	return slot_wait(pending, slot, &key, now_ms);
 }
 
 /* The route is there: its hosts, all at once. */
 static int fill_hosts(struct pending *pending)
 {
 	struct answer *route = pending->slots[0].answer;
-	const char *name = host_names(route);
+	const char *name = answer_host_names(route);
 	int r = 0;
 	pending->named_by = answer_ref(route);
 	for (unsigned i = 0; r == 0 && i < route->host_count; i++, name += strlen(name) + 1)
@@ -284,10 +346,12 @@ static void on_answer(struct job_waiter *waiter, void *arg)
 	struct slot *slot = (struct slot *)waiter; /* its first member */
 	struct pending *pending = slot->pending;
 	if (arg == NULL) {
+		count_waiting(pending->session, -1);
 		fail_pending(pending, V1(ERROR_CODE__INTERNAL), "out of memory");
 		return;
 	}
 	slot->answer = answer_ref(arg);
+	count_waiting(pending->session, -1); /* the flight no longer has it */
 	pending->missing--;
 	advance(pending);
 }
@@ -314,8 +378,6 @@ static int pending_new(struct session *session, uint64_t id, const char *name, u
 	struct timeval after = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
 	evtimer_add(&pending->deadline, &after);
 	LIST_INSERT_HEAD(&session->pending, pending, link);
-	if (++session->pending_count >= PENDING_MAX)
-		conn_pause(&session->conn, true);
 	*ret_pending = pending;
 	return 0;
 }
@@ -328,16 +390,18 @@ static bool answer_from_cache(struct session *session, uint64_t id, const struct
 	struct question_key key;
 	int64_t now_ms = clock_wall_ms();
 	question_key_make(&key, question->kind, question->number, question->name);
-	answers[0] = look_up(server, question->kind, &key, now_ms);
+	answers[0] = look_up(server, &key, question->port, now_ms);
 	if (answers[0] == NULL)
 		return false;
 	unsigned count = 1;
-	const char *name = host_names(answers[0]);
+	const char *name = answer_host_names(answers[0]);
 	for (; count <= answers[0]->host_count; count++, name += strlen(name) + 1) {
 		question_key_make(&key, V1(KIND__HOST), question->port, name);
-		answers[count] = cache_get(&server->cache, &key, now_ms);
-		if (answers[count] == NULL)
+		const struct cache_entry *host =
+		    prefetch_look_up(&server->prefetch, &key, 0, now_ms);
+		if (host == NULL)
 			return false;
+		answers[count] = host->answer;
 	}
 	server->hits += count;
 	session_send_answers(session, id, answers, count);
@@ -348,7 +412,7 @@ void pending_start(struct session *session, uint64_t id, const struct question *
 {
 	struct pending *pending;
 	bool is_plan = question->kind == V1(KIND__ROUTE);
-	if (!question->explain && answer_from_cache(session, id, question))
+	if (!question->explain && !question->warm && answer_from_cache(session, id, question))
 		return;
 	if (pending_new(session, id, question->name, is_plan ? PLAN_SLOTS : 1,
 		question->deadline_ms, &pending) != 0) {
@@ -357,6 +421,9 @@ void pending_start(struct session *session, uint64_t id, const struct question *
 	}
 	pending->is_plan = is_plan;
 	pending->explain = question->explain;
+	pending->warm = question->warm;
+	if (question->keep_s != 0)
+		pending->keep_until_s = (uint32_t)(clock_wall_ms() / 1000) + question->keep_s;
 	pending->port = question->port;
 	int r =
 	    slot_fill(pending, &pending->slots[0], question->kind, pending->name, question->number);

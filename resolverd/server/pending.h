@@ -12,8 +12,10 @@ struct question { /* of a request, canonical */
 	uint16_t number;
 	uint32_t deadline_ms;
 	char name[NEXT_HOP_TEXT_MAX];
-	uint16_t port; /* of a plan */
-	bool explain;  /* look everything up again and tell how */
+	uint16_t port;   /* of a plan */
+	bool explain;    /* look everything up again and tell how */
+	bool warm;       /* after what others wait for */
+	uint32_t keep_s; /* warm: kept fresh for so long */
 };
 
 void pending_start(struct session *session, uint64_t id, const struct question *question);

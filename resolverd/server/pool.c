@@ -11,42 +11,40 @@
 #include "resolverd/base/clock.h"
 #include "resolverd/base/log.h"
 
-#define TRACED 0x80u         /* in the key's first byte, the kind */
 #define TRACER_START_MS 3000 /* until it is asked for again */
 #define TRACER_IDLE_MS 1000
 
-struct pool_job {
-	struct table_node node;
-	TAILQ_ENTRY(pool_job) link; /* in waiting, suspects or a worker's in_flight */
-	struct job_waiters waiters;
-	uint64_t id;
-	int64_t given_at_ms; /* mono, to its worker */
-	unsigned deaths;
-	bool trace;
-	Resolverd__V1__Question question; /* name points into key */
-	uint8_t key[];                    /* and a final zero */
-};
+static void on_hand_out(evutil_socket_t fd, short what, void *arg);
 
-int pool_init(struct pool *pool, struct event_base *base, uint32_t workers, uint32_t deadline_ms)
+/* From wherever it is asked: the client is answered first, jobs go out after. */
+static void on_work(void *arg)
+{
+	struct pool *pool = arg;
+	event_active(&pool->hand_out, EV_TIMEOUT, 0);
+}
+
+int pool_init(struct pool *pool, struct event_base *base, struct flight *flight, uint32_t workers,
+    uint32_t deadline_ms)
 {
 	memset(pool, 0, sizeof *pool);
 	pool->base = base;
+	pool->flight = flight;
+	flight->on_work = on_work;
+	flight->arg = pool;
 	pool->workers_wanted = workers;
 	pool->deadline_ms = deadline_ms;
-	TAILQ_INIT(&pool->waiting);
 	TAILQ_INIT(&pool->suspects);
-	TAILQ_INIT(&pool->traces);
 	for (unsigned i = 0; i < POOL_PLACES; i++) {
 		pool->workers[i].pool = pool;
 		pool->workers[i].index = i;
 		TAILQ_INIT(&pool->workers[i].in_flight);
 	}
-	return table_init(&pool->jobs);
+	return event_assign(&pool->hand_out, base, -1, 0, on_hand_out, pool) == 0 ? 0 : -ENOMEM;
 }
 
-static void drop_list(struct pool_jobs *list)
+static void drop_list(struct flight_jobs *list)
 {
-	struct pool_job *job;
+	struct flight_job *job;
 	while ((job = TAILQ_FIRST(list)) != NULL) {
 		TAILQ_REMOVE(list, job, link);
 		free(job);
@@ -60,35 +58,28 @@ void pool_fini(struct pool *pool)
 			conn_fini(&pool->workers[i].conn);
 		drop_list(&pool->workers[i].in_flight);
 	}
-	drop_list(&pool->waiting);
 	drop_list(&pool->suspects);
-	drop_list(&pool->traces);
-	table_fini(&pool->jobs);
+	event_del(&pool->hand_out);
+	pool->flight->on_work = NULL;
 }
 
 /* ---- a job ends ---- */
 
 /* job is in no list any more. Waiters may ask again from on_answer. */
-static void finish(struct pool *pool, struct pool_job *job, void *answer)
+static void finish(struct pool *pool, struct flight_job *job, void *answer)
 {
-	struct job_waiter *waiter;
-	table_remove(&pool->jobs, &job->node);
-	while ((waiter = LIST_FIRST(&job->waiters)) != NULL) {
-		pool_forget(waiter);
-		waiter->on_answer(waiter, answer);
-	}
+	flight_end(pool->flight, job, answer);
 	pool->release(pool->arg, answer);
-	free(job);
 }
 
-static void fail(struct pool *pool, struct pool_job *job, const char *reason)
+static void fail(struct pool *pool, struct flight_job *job, const char *reason)
 {
-	finish(pool, job, pool->on_failure(pool->arg, &job->question, reason, job->trace));
+	finish(pool, job, pool->on_failure(pool->arg, job, reason));
 }
 
 /* ---- handing out ---- */
 
-static bool give(struct pool *pool, struct pool_worker *worker, struct pool_job *job)
+static bool give(struct pool *pool, struct pool_worker *worker, struct flight_job *job)
 {
 	Resolverd__Worker__Job message = RESOLVERD__WORKER__JOB__INIT;
 	message.id = job->id;
@@ -119,16 +110,23 @@ static bool is_held(const struct pool *pool)
 	return pool->hold_reason != NULL && pool->hold_reason[0] != '\0';
 }
 
-static struct pool_worker *least_busy(struct pool *pool)
+static bool takes_jobs(const struct pool_worker *worker)
+{
+	return worker->up && worker->root_secure && !worker->alone && !worker->retiring &&
+	       worker->in_flight_count < POOL_PER_WORKER_MAX;
+}
+
+/* The one to avoid only when there is no other. */
+static struct pool_worker *least_busy(struct pool *pool, uint8_t avoid)
 {
 	struct pool_worker *best = NULL;
 	if (is_held(pool))
 		return NULL;
 	for (unsigned i = 0; i < pool->workers_wanted; i++) {
 		struct pool_worker *worker = &pool->workers[i];
-		if (worker->up && worker->root_secure && !worker->alone && !worker->retiring &&
-		    worker->in_flight_count < POOL_PER_WORKER_MAX &&
-		    (best == NULL || worker->in_flight_count < best->in_flight_count))
+		if (takes_jobs(worker) && (best == NULL || best->index == avoid ||
+					      (worker->index != avoid &&
+						  worker->in_flight_count < best->in_flight_count)))
 			best = worker;
 	}
 	return best;
@@ -141,7 +139,8 @@ static struct pool_worker *ward_for_suspects(struct pool *pool)
 	for (unsigned i = 0; i < pool->workers_wanted; i++)
 		if (pool->workers[i].up && pool->workers[i].alone && !pool->workers[i].retiring)
 			return &pool->workers[i];
-	struct pool_worker *worker = TAILQ_EMPTY(&pool->suspects) ? NULL : least_busy(pool);
+	struct pool_worker *worker =
+	    TAILQ_EMPTY(&pool->suspects) ? NULL : least_busy(pool, FLIGHT_NO_WORKER);
 	if (worker != NULL)
 		worker->alone = true;
 	return worker;
@@ -151,8 +150,8 @@ static struct pool_worker *ward_for_suspects(struct pool *pool)
 static void hand_out_traces(struct pool *pool)
 {
 	struct pool_worker *tracer = &pool->workers[pool->workers_wanted];
-	struct pool_job *job;
-	if (TAILQ_EMPTY(&pool->traces))
+	struct flight_job *job;
+	if (TAILQ_EMPTY(&pool->flight->traces))
 		return;
 	if (!tracer->up && clock_mono_ms() - pool->tracer_busy_at_ms > TRACER_START_MS) {
 		pool->tracer_busy_at_ms = clock_mono_ms();
@@ -161,18 +160,16 @@ static void hand_out_traces(struct pool *pool)
 	if (!tracer->up || !tracer->root_known || tracer->retiring)
 		return;
 	pool->tracer_busy_at_ms = clock_mono_ms();
-	while ((job = TAILQ_FIRST(&pool->traces)) != NULL) {
-		TAILQ_REMOVE(&pool->traces, job, link);
+	while ((job = flight_take_trace(pool->flight)) != NULL)
 		if (!give(pool, tracer, job)) {
-			TAILQ_INSERT_HEAD(&pool->traces, job, link);
+			flight_put_back(pool->flight, job, false);
 			return;
 		}
-	}
 }
 
 static void hand_out(struct pool *pool)
 {
-	struct pool_job *job;
+	struct flight_job *job;
 	hand_out_traces(pool);
 	struct pool_worker *worker = ward_for_suspects(pool);
 	if (worker != NULL && worker->in_flight_count == 0) {
@@ -185,60 +182,18 @@ static void hand_out(struct pool *pool)
 				TAILQ_INSERT_HEAD(&pool->suspects, job, link);
 		}
 	}
-	while ((job = TAILQ_FIRST(&pool->waiting)) != NULL && (worker = least_busy(pool)) != NULL) {
-		TAILQ_REMOVE(&pool->waiting, job, link);
-		if (!give(pool, worker, job)) {
-			TAILQ_INSERT_HEAD(&pool->waiting, job, link);
+	while (
+	    least_busy(pool, FLIGHT_NO_WORKER) != NULL && (job = flight_take(pool->flight)) != NULL)
+		if (!give(pool, least_busy(pool, job->avoid), job)) {
+			flight_put_back(pool->flight, job, false);
 			return;
 		}
-	}
 }
 
-static void enqueue(struct pool *pool, struct pool_job *job)
+static void on_hand_out(evutil_socket_t fd, short what, void *arg)
 {
-	struct pool_jobs *list = job->trace ? &pool->traces : &pool->waiting;
-	TAILQ_INSERT_TAIL(list, job, link);
-}
-
-int pool_ask(struct pool *pool, const struct question_key *plain_key,
-    const Resolverd__V1__Question *question, bool trace, struct job_waiter *waiter)
-{
-	struct question_key traced_key = *plain_key;
-	const struct question_key *key = trace ? &traced_key : plain_key;
-	traced_key.bytes[0] |= TRACED;
-	struct pool_job *job = (struct pool_job *)table_find(&pool->jobs, key->bytes, key->count);
-	if (job == NULL) {
-		if (pool->jobs.count >= POOL_JOBS_MAX)
-			return -EBUSY;
-		job = calloc(1, sizeof *job + key->count + 1);
-		if (job == NULL)
-			return -ENOMEM;
-		memcpy(job->key, key->bytes, key->count);
-		job->node.key = job->key;
-		job->node.key_bytes = (uint32_t)key->count;
-		job->id = ++pool->next_id;
-		job->trace = trace;
-		resolverd__v1__question__init(&job->question);
-		job->question.kind = question->kind;
-		job->question.port = question->port;
-		job->question.type = question->type;
-		job->question.name =
-		    (char *)job->key + 3; /* question_key_make puts the name there */
-		LIST_INIT(&job->waiters);
-		table_insert(&pool->jobs, &job->node);
-		enqueue(pool, job);
-	}
-	LIST_INSERT_HEAD(&job->waiters, waiter, link);
-	waiter->waiting = true;
-	hand_out(pool);
-	return 0;
-}
-
-void pool_forget(struct job_waiter *waiter)
-{
-	if (waiter->waiting)
-		LIST_REMOVE(waiter, link);
-	waiter->waiting = false;
+	(void)fd, (void)what;
+	hand_out(arg);
 }
 
 /* ---- renewal ---- */
@@ -313,9 +268,9 @@ static void take_self_check(struct pool_worker *worker, const Resolverd__Worker_
 	renew_next(worker->pool);
 }
 
-static struct pool_job *in_flight_with_id(struct pool_worker *worker, uint64_t id)
+static struct flight_job *in_flight_with_id(struct pool_worker *worker, uint64_t id)
 {
-	struct pool_job *job;
+	struct flight_job *job;
 	TAILQ_FOREACH(job, &worker->in_flight, link)
 	if (job->id == id)
 		return job;
@@ -337,14 +292,14 @@ static int on_frame(struct conn *conn, const uint8_t *body, size_t body_bytes)
 	if (r == 0 && facts->data_case == RESOLVERD__WORKER__FACTS__DATA_SELF_CHECK) {
 		take_self_check(worker, facts->self_check);
 	} else if (r == 0) {
-		struct pool_job *job = in_flight_with_id(worker, facts->id);
+		struct flight_job *job = in_flight_with_id(worker, facts->id);
 		if (job == NULL || !is_same_question(facts->question, &job->question)) {
 			r = -EBADMSG;
 		} else {
 			TAILQ_REMOVE(&worker->in_flight, job, link);
 			worker->in_flight_count--;
 			pool->done_count++;
-			finish(pool, job, pool->on_facts(pool->arg, facts, job->trace));
+			finish(pool, job, pool->on_facts(pool->arg, job, facts, worker->index));
 			hand_out(pool);
 			if (is_tracer(worker) && worker->in_flight_count == 0 && !worker->retiring)
 				retire(worker); /* the next one begins with empty caches again */
@@ -366,7 +321,7 @@ static void on_malformed(struct conn *conn, const char *what)
 }
 
 /* It was in flight when a worker ended unasked, and may be why. */
-static void rerun_suspect(struct pool *pool, struct pool_job *job)
+static void rerun_suspect(struct pool *pool, struct flight_job *job)
 {
 	if (job->trace) { /* no other worker runs it */
 		fail(pool, job, "the worker died while explaining it");
@@ -388,7 +343,7 @@ static void on_close(struct conn *conn)
 {
 	struct pool_worker *worker = conn->owner;
 	struct pool *pool = worker->pool;
-	struct pool_job *job;
+	struct flight_job *job;
 	bool retired = worker->retiring;
 	if (!retired)
 		log_warning("worker %u (pid %d) is gone with %u jobs in flight; they run again",
@@ -405,7 +360,7 @@ static void on_close(struct conn *conn)
 	while ((job = TAILQ_FIRST(&worker->in_flight)) != NULL) {
 		TAILQ_REMOVE(&worker->in_flight, job, link);
 		if (retired)
-			enqueue(pool, job);
+			flight_put_back(pool->flight, job, true);
 		else
 			rerun_suspect(pool, job);
 	}
@@ -435,7 +390,7 @@ void pool_tick(struct pool *pool, int64_t now_mono_ms)
 {
 	for (unsigned i = 0; i < POOL_PLACES; i++) {
 		struct pool_worker *worker = &pool->workers[i];
-		struct pool_job *oldest = worker->up ? TAILQ_FIRST(&worker->in_flight) : NULL;
+		struct flight_job *oldest = worker->up ? TAILQ_FIRST(&worker->in_flight) : NULL;
 		if (oldest != NULL &&
 		    now_mono_ms - oldest->given_at_ms > pool->deadline_ms + POOL_STUCK_GRACE_MS) {
 			log_error(

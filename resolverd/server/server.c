@@ -2,7 +2,9 @@
 #include "resolverd/server/server.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -14,9 +16,13 @@
 #include "resolverd/base/role.h"
 #include "resolverd/server/session.h"
 
-#define SWEEP_PER_TICK 4096u
 #define DELEGATE_RETRY_MS 5000
 #define CLOCK_STEP_MS 2000
+#define REFRESH_EVERY_MS 125
+#define DOMAINS_GRACE_S 900u
+#define DOMAINS_AT_ONCE 500u
+#define DOMAINS_JOBS_MAX 2000u
+#define DOMAINS_PORT 25u
 #define OVERRIDE_WARN_MS (INT64_C(86400) * 1000)
 #define OVERRIDES_SAID_MAX 100u
 
@@ -57,40 +63,68 @@ void server_resume_accepting(struct server *server)
 
 /* ---- workers' facts become answers ---- */
 
-static void keep(
-    struct server *server, const Resolverd__V1__Question *question, struct answer *answer)
+/* The old answer in place of a failed one, where it may still be served; else that one. Takes and
+ * returns a reference. */
+static struct answer *or_stale(struct server *server, const Resolverd__V1__Question *question,
+    struct answer *failed, int64_t now_ms)
 {
 	struct question_key key;
-	uint32_t number =
-	    question->kind == RESOLVERD__V1__KIND__RECORDS ? question->type : question->port;
-	question_key_make(&key, question->kind, (uint16_t)number, question->name);
-	if (answer != NULL)
-		cache_put(&server->cache, &key, answer);
+	question_key_of(&key, question);
+	struct answer *old = failed->bogus ? NULL : prefetch_stale(&server->prefetch, &key, now_ms);
+	struct answer *extended = old == NULL ? NULL
+					      : signer_extend(&server->signer, old,
+						    server->config->cache.stale_ms, now_ms);
+	if (extended == NULL)
+		return failed;
+	server->stale_served++;
+	answer_unref(failed);
+	return extended;
 }
 
-static void *on_failure(
-    void *arg, Resolverd__V1__Question *question, const char *reason, bool traced)
+struct answer *server_failure(struct server *server, Resolverd__V1__Question *question,
+    const char *reason, bool cacheable, int64_t now_ms)
 {
-	struct server *server = arg;
 	struct answer *answer =
-	    signer_failure(&server->signer, question, reason, true, clock_wall_ms());
-	if (!traced)
-		keep(server, question, answer);
-	return answer;
+	    signer_failure(&server->signer, question, reason, cacheable, now_ms);
+	return answer != NULL ? or_stale(server, question, answer, now_ms) : NULL;
 }
 
-static void *on_facts(void *arg, Resolverd__Worker__Facts *facts, bool traced)
+/* Takes and returns a reference. */
+static struct answer *keep(struct server *server, const struct flight_job *job,
+    struct answer *answer, uint8_t worker, int64_t now_ms)
+{
+	if (answer == NULL || job->trace) /* explain changes nothing */
+		return answer;
+	struct answer *given = prefetch_take(&server->prefetch, job, answer, worker, now_ms);
+	answer_unref(answer);
+	return given;
+}
+
+static void *on_failure(void *arg, const struct flight_job *job, const char *reason)
 {
 	struct server *server = arg;
-	struct answer *answer = signer_answer(&server->signer, facts, clock_wall_ms());
+	int64_t now_ms = clock_wall_ms();
+	Resolverd__V1__Question question = job->question;
+	failures_note(&server->failures, question.name, now_ms);
+	struct answer *answer = server_failure(server, &question, reason, true, now_ms);
+	return keep(server, job, answer, FLIGHT_NO_WORKER, now_ms);
+}
+
+static void *on_facts(
+    void *arg, const struct flight_job *job, Resolverd__Worker__Facts *facts, unsigned worker)
+{
+	struct server *server = arg;
+	int64_t now_ms = clock_wall_ms();
+	struct answer *answer = signer_answer(&server->signer, facts, now_ms);
 	if (answer == NULL) {
 		log_error("'%s': the facts do not fit the question", facts->question->name);
-		return on_failure(arg, facts->question,
-		    "internal error: the facts do not fit the question", traced);
+		return on_failure(arg, job, "internal error: the facts do not fit the question");
 	}
-	if (!traced) /* explain changes nothing */
-		keep(server, facts->question, answer);
-	return answer;
+	if (answer->failed && !job->trace) {
+		failures_note(&server->failures, job->question.name, now_ms);
+		answer = or_stale(server, facts->question, answer, now_ms);
+	}
+	return keep(server, job, answer, (uint8_t)worker, now_ms);
 }
 
 static void on_self_check(void *arg, const Resolverd__Worker__SelfCheck *check)
@@ -169,8 +203,48 @@ static void say_configuration(struct server *server)
 /* Of the cache, and what requests wait with. */
 static void forget_all(struct server *server)
 {
-	cache_clear(&server->cache);
+	prefetch_forget_all(&server->prefetch, clock_wall_ms());
 	signer_forget_facts(&server->signer);
+	domains_rewind(&server->domains);
+}
+
+static struct prefetch_settings prefetch_settings(const struct config *config)
+{
+	return (struct prefetch_settings){.rule = config->prefetch.rule,
+	    .workers = config->resolver.workers,
+	    .min_ttl_ms = config->cache.min_ttl_ms,
+	    .failure_ttl_ms = config->cache.failure_ttl_ms,
+	    .stale_ms = config->cache.stale_ms};
+}
+
+/* ---- prefetch.domains-file ---- */
+
+/* What is no longer in it ends its being kept soon; what is gets its turn before. */
+static void take_domains(struct server *server, int fd)
+{
+	char error[400];
+	uint32_t soon_s = (uint32_t)(clock_wall_ms() / 1000) + DOMAINS_GRACE_S;
+	domains_fini(&server->domains);
+	if (domains_read(fd, server->config->prefetch.domains_file, &server->domains, error,
+		sizeof error) != 0)
+		log_error("%s; no domain is kept", error);
+	for (struct cache_entry *entry = server->cache.newest; entry != NULL; entry = entry->older)
+		if (entry->kept_until_s == PREFETCH_FOREVER)
+			cache_keep_until(&server->cache, entry, soon_s);
+}
+
+static void keep_domains(struct server *server, int64_t now_ms)
+{
+	struct question_key key;
+	struct next_hop hop;
+	for (unsigned i = 0; i < DOMAINS_AT_ONCE && server->flight.jobs.count < DOMAINS_JOBS_MAX &&
+			     domains_next(&server->domains, &hop);
+	     i++) {
+		question_key_make(&key, RESOLVERD__V1__KIND__ROUTE, 0, hop.text);
+		if (prefetch_keep(
+			&server->prefetch, &key, DOMAINS_PORT, PREFETCH_FOREVER, now_ms) != 0)
+			return; /* it comes again with the next reload; the clients' come first */
+	}
 }
 
 /* The supervisor checked it; the text is parsed here again since a struct can't be sent. */
@@ -199,6 +273,7 @@ static void reload(struct server *server, int fd)
 	config_fini(server->config);
 	*server->config = next;
 	server->pool.deadline_ms = next.resolver.deadline_ms;
+	server->prefetch.settings = prefetch_settings(server->config);
 	signer_set_config(&server->signer, server->config);
 	say_configuration(server);
 	server_resume_accepting(server);
@@ -220,6 +295,10 @@ static void take_message(struct server *server, const struct link_message *messa
 	}
 	if (message->type == LINK_CONFIG && fd >= 0) {
 		reload(server, fd);
+		return;
+	}
+	if (message->type == LINK_DOMAINS && fd >= 0) {
+		take_domains(server, fd);
 		return;
 	}
 	if (message->type == LINK_RENEW && message->index != 0)
@@ -272,9 +351,9 @@ static void say_readiness(struct server *server, int64_t now_ms)
 }
 
 /* Lives are told in wall time: after a step they mean something else. */
-static void watch_clock(struct server *server, int64_t wall_minus_mono_ms)
+static void watch_clock(struct server *server, int64_t wall_minus_boot_ms)
 {
-	int64_t step_ms = wall_minus_mono_ms - server->wall_minus_mono_ms;
+	int64_t step_ms = wall_minus_boot_ms - server->wall_minus_boot_ms;
 	if (step_ms > CLOCK_STEP_MS || step_ms < -CLOCK_STEP_MS) {
 		log_error("the clock was stepped by %lld ms: all cached answers are dropped, the "
 			  "workers replaced",
@@ -285,7 +364,33 @@ static void watch_clock(struct server *server, int64_t wall_minus_mono_ms)
 		pool_renew(&server->pool, true); /* libunbound's caches count in wall time, too */
 		ask_delegation(server);
 	}
-	server->wall_minus_mono_ms = wall_minus_mono_ms;
+	server->wall_minus_boot_ms = wall_minus_boot_ms;
+}
+
+/* What the allocator has of the system is more than what it was asked for: the bound holds for
+ * that. */
+static void watch_memory(struct server *server)
+{
+	struct mallinfo2 info = mallinfo2();
+	uint64_t budget = server->config->cache.max_memory_bytes / 2;
+	server->memory_bytes = info.arena + info.hblkhd;
+	uint64_t overhead = server->memory_bytes > server->cache.used_bytes
+				? server->memory_bytes - server->cache.used_bytes
+				: 0;
+	/* A large overhead for a moment (requests that wait) must not empty the cache. */
+	uint64_t most = overhead < budget / 2 ? budget - overhead : budget / 2;
+	server->cache.max_bytes = most;
+	cache_shrink(&server->cache);
+}
+
+static void on_refresh(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *server = arg;
+	int64_t now_ms = clock_wall_ms();
+	(void)fd, (void)what;
+	watch_clock(server, now_ms - clock_boot_ms());
+	prefetch_advance(&server->prefetch, now_ms);
+	keep_domains(server, now_ms);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -293,11 +398,10 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	struct server *server = arg;
 	(void)fd, (void)what;
 	int64_t mono_ms = clock_mono_ms(), wall_ms = clock_wall_ms();
-	watch_clock(server, wall_ms - mono_ms);
 	health_look_at_clock(&server->health, wall_ms);
 	pool_tick(&server->pool, mono_ms);
 	sessions_tick(server, mono_ms);
-	cache_sweep(&server->cache, SWEEP_PER_TICK, wall_ms);
+	watch_memory(server);
 	server_resume_accepting(server);
 	say_readiness(server, wall_ms);
 	say_overrides(server, wall_ms);
@@ -322,9 +426,15 @@ static int server_start(struct server *server)
 	const struct config *config = server->config;
 	if (signer_init(&server->signer, config) != 0 ||
 	    cache_init(&server->cache, config->cache.max_memory_bytes / 2) != 0 ||
-	    pool_init(&server->pool, server->base, config->resolver.workers,
+	    failures_init(&server->failures) != 0 || flight_init(&server->flight) != 0 ||
+	    pool_init(&server->pool, server->base, &server->flight, config->resolver.workers,
 		config->resolver.deadline_ms) != 0)
 		return -ENOMEM;
+	struct prefetch_settings settings = prefetch_settings(config);
+	uint64_t seed;
+	randombytes_buf(&seed, sizeof seed);
+	prefetch_init(
+	    &server->prefetch, &server->cache, &server->flight, &settings, seed, clock_wall_ms());
 	server->pool.on_facts = on_facts;
 	server->pool.on_failure = on_failure;
 	server->pool.release = release;
@@ -344,11 +454,12 @@ static int server_start(struct server *server)
 	event_assign(&server->supervisor, server->base, ROLE_FD_CHANNEL, EV_READ | EV_PERSIST,
 	    on_supervisor, server);
 	event_assign(&server->tick, server->base, -1, EV_PERSIST, on_tick, server);
+	event_assign(&server->refresh, server->base, -1, EV_PERSIST, on_refresh, server);
 	event_assign(&server->terminate, server->base, SIGTERM, EV_SIGNAL | EV_PERSIST,
 	    on_terminate, server);
-	struct timeval second = {.tv_sec = 1};
+	struct timeval second = {.tv_sec = 1}, often = {.tv_usec = REFRESH_EVERY_MS * 1000};
 	if (event_add(&server->supervisor, NULL) != 0 || event_add(&server->tick, &second) != 0 ||
-	    event_add(&server->terminate, NULL) != 0)
+	    event_add(&server->refresh, &often) != 0 || event_add(&server->terminate, NULL) != 0)
 		return -ENOMEM;
 	health_look_at_clock(&server->health, clock_wall_ms());
 	say_configuration(server);
@@ -360,7 +471,7 @@ int server_main(struct config *config, const struct config_source *source)
 {
 	struct server server = {.config = config, .source = source};
 	server.health.started_at_ms = clock_wall_ms();
-	server.wall_minus_mono_ms = server.health.started_at_ms - clock_mono_ms();
+	server.wall_minus_boot_ms = server.health.started_at_ms - clock_boot_ms();
 	log_open("server");
 	LIST_INIT(&server.sessions);
 	signal(SIGINT, SIG_IGN); /* the supervisor's to handle */
@@ -376,7 +487,10 @@ int server_main(struct config *config, const struct config_source *source)
 	evconnlistener_free(server.listener);
 	evconnlistener_free(server.control_listener);
 	pool_fini(&server.pool);
+	flight_fini(&server.flight);
 	cache_fini(&server.cache);
+	failures_fini(&server.failures);
+	domains_fini(&server.domains);
 	signer_fini(&server.signer);
 	event_base_free(server.base);
 	return EX_OK;

@@ -12,13 +12,23 @@
 #include <sys/queue.h>
 
 #include "resolverd/base/config.h"
-#include "resolverd/server/cache.h"
+#include "resolverd/base/domains.h"
+#include "resolverd/server/failures.h"
 #include "resolverd/server/health.h"
 #include "resolverd/server/pool.h"
+#include "resolverd/server/prefetch.h"
 #include "resolverd/server/signer.h"
 
 struct session;
 LIST_HEAD(sessions, session);
+
+/* The clients of one user: their lookups in flight are limited together. */
+struct user {
+	LIST_ENTRY(user) link;
+	uid_t uid;
+	uint32_t sessions, waiting;
+};
+LIST_HEAD(users, user);
 
 struct server {
 	struct config *config; /* a reload replaces its contents */
@@ -26,22 +36,33 @@ struct server {
 	struct event_base *base;
 	struct evconnlistener *listener, *control_listener;
 	struct cache cache;
+	struct flight flight;
+	struct prefetch prefetch;
+	struct failures failures;
+	struct domains domains; /* of prefetch.domains-file */
 	struct signer signer;
 	struct pool pool;
 	struct sessions sessions;
+	struct users users;
 	uint32_t session_count;
 	bool accepting, ready, readiness_said;
 	struct health health;
 	int64_t config_loaded_at_ms;
 	int64_t lapses_said_at_ms; /* wall */
 	int64_t delegate_asked_at_ms;
-	int64_t wall_minus_mono_ms; /* changes when the clock is stepped */
+	int64_t wall_minus_boot_ms; /* changes when the clock is stepped */
 	uint64_t hits, misses, requests;
-	struct event supervisor, tick, terminate;
+	uint64_t refused_busy, stale_served;
+	uint64_t memory_bytes; /* of this process, measured */
+	struct event supervisor, tick, refresh, terminate;
 };
 
 /* source: where config came from, to read a reloaded text alike. */
 int server_main(struct config *config, const struct config_source *source);
 
-/* ---- for session.c ---- */
+/* ---- for session.c, pending.c ---- */
 void server_resume_accepting(struct server *server);
+/* An answer that says why there is none, or what has ended where that may be served: a new
+ * reference, NULL without memory. */
+struct answer *server_failure(struct server *server, Resolverd__V1__Question *question,
+    const char *reason, bool cacheable, int64_t now_ms);

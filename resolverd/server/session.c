@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "proto/frame.h"
@@ -17,6 +18,7 @@
 #define OUT_MAX_BYTES (256u * 1024u) /* unread output; then it is not read */
 #define NOT_READING_MAX_MS 30000
 #define BUSY_RETRY_MS 1000u
+#define KEEP_MAX_S (366u * 86400u)
 
 /* ---- responses ---- */
 
@@ -101,7 +103,14 @@ static int read_request(
 	const char *name = NULL;
 	int r = 0;
 	question->explain = request->body_case == RESOLVERD__V1__REQUEST__BODY_EXPLAIN;
-	if (question->explain) {
+	question->warm = request->body_case == RESOLVERD__V1__REQUEST__BODY_WARM;
+	if (question->warm) {
+		name = request->warm->next_hop;
+		port = request->warm->port;
+		question->deadline_ms = request->warm->deadline_ms;
+		question->keep_s =
+		    request->warm->keep_s < KEEP_MAX_S ? request->warm->keep_s : KEEP_MAX_S;
+	} else if (question->explain) {
 		name = request->explain->next_hop;
 		port = request->explain->port;
 		question->deadline_ms = request->explain->deadline_ms;
@@ -174,9 +183,11 @@ static void dispatch(struct session *session, const Resolverd__V1__Request *requ
 	session->server->requests++;
 	switch (request->body_case) {
 	case RESOLVERD__V1__REQUEST__BODY_EXPLAIN:
+	case RESOLVERD__V1__REQUEST__BODY_WARM:
 		if (!session->is_control) {
 			session_send_error(session, request->id, V1(ERROR_CODE__BAD_REQUEST),
-			    "explain is asked on the control socket, server.control-socket");
+			    "explain and warm are asked on the control socket, "
+			    "server.control-socket");
 			return;
 		}
 		/* fall through */
@@ -199,8 +210,9 @@ static void dispatch(struct session *session, const Resolverd__V1__Request *requ
 		return;
 	default:
 		session_send_error(session, request->id, V1(ERROR_CODE__UNSUPPORTED),
-		    "this version knows the requests plan, host, records, status, explain and "
-		    "seal");
+		    "this version knows the requests plan, host, records, status, explain, seal "
+		    "and "
+		    "warm");
 	}
 }
 
@@ -228,12 +240,42 @@ static void on_malformed(struct conn *conn, const char *what)
 
 /* ---- sessions ---- */
 
+/* Of whoever connected; counted until user_leave. NULL: no memory. */
+static struct user *user_join(struct server *server, int fd)
+{
+	struct ucred peer = {.uid = (uid_t)-1};
+	socklen_t bytes = sizeof peer;
+	struct user *user;
+	(void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes);
+	LIST_FOREACH(user, &server->users, link)
+	if (user->uid == peer.uid)
+		break;
+	if (user == NULL) {
+		user = calloc(1, sizeof *user);
+		if (user == NULL)
+			return NULL;
+		user->uid = peer.uid;
+		LIST_INSERT_HEAD(&server->users, user, link);
+	}
+	user->sessions++;
+	return user;
+}
+
+static void user_leave(struct user *user)
+{
+	if (user == NULL || --user->sessions > 0)
+		return;
+	LIST_REMOVE(user, link);
+	free(user);
+}
+
 void session_close(struct session *session)
 {
 	struct server *server = session->server;
 	pending_drop_all(session);
 	conn_fini(&session->conn);
 	LIST_REMOVE(session, link);
+	user_leave(session->user);
 	server->session_count--;
 	free(session);
 	server_resume_accepting(server);
@@ -250,12 +292,15 @@ static const struct conn_handler client_handler = {
 void session_open(struct server *server, int fd, bool is_control)
 {
 	struct session *session = calloc(1, sizeof *session);
-	if (session == NULL || conn_init(&session->conn, server->base, fd, FRAME_MAX_REQUEST_BYTES,
-				   OUT_MAX_BYTES, &client_handler, session) != 0) {
+	struct user *user = session != NULL ? user_join(server, fd) : NULL;
+	if (user == NULL || conn_init(&session->conn, server->base, fd, FRAME_MAX_REQUEST_BYTES,
+				OUT_MAX_BYTES, &client_handler, session) != 0) {
+		user_leave(user);
 		free(session);
 		close(fd);
 		return;
 	}
+	session->user = user;
 	session->server = server;
 	session->is_control = is_control;
 	LIST_INIT(&session->pending);

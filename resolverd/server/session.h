@@ -14,8 +14,9 @@ struct session {
 	struct server *server;
 	struct conn conn;
 	bool is_control;
+	struct user *user;
+	uint32_t waiting; /* lookups in flight that its requests wait for */
 	LIST_HEAD(, pending) pending;
-	uint32_t pending_count;
 };
 
 /* Takes fd, on failure too. */

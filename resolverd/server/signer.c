@@ -94,6 +94,7 @@ static void set_times(const struct signer *signer, const Resolverd__Worker__Fact
 		expires_at_ms = min_ms(expires_at_ms, (int64_t)facts->insecure_zones[i]->until);
 	envelope->validated_at = (uint64_t)now_ms;
 	envelope->expires_at = (uint64_t)expires_at_ms;
+	envelope->rrsig_expires_at = facts->rrsig_expires_at;
 }
 
 /* Data of the kind that was asked for. False when the facts are of another. */
@@ -135,6 +136,20 @@ static unsigned hosts_wanted(const Resolverd__V1__Route *route, size_t *ret_byte
 	return count;
 }
 
+/* Validation failed for what it would say (RFC 4035 section 5). */
+static bool is_bogus(const Resolverd__V1__Answer *envelope)
+{
+	switch (envelope->data_case) {
+	case RESOLVERD__V1__ANSWER__DATA_ROUTE:
+		return envelope->route->mx_status == RESOLVERD__V1__STATUS__BOGUS;
+	case RESOLVERD__V1__ANSWER__DATA_HOST:
+		return envelope->host->address_status == RESOLVERD__V1__STATUS__BOGUS ||
+		       envelope->host->tlsa_status == RESOLVERD__V1__TLSA_STATUS__TLSA_BOGUS;
+	default:
+		return envelope->records->status == RESOLVERD__V1__STATUS__BOGUS;
+	}
+}
+
 static struct answer *sign(
     struct signer *signer, Resolverd__V1__Answer *envelope, const Resolverd__V1__Explained *trace)
 {
@@ -165,9 +180,11 @@ static struct answer *sign(
 			hosts = stpcpy(hosts, envelope->route->mx[i]->name) + 1;
 		if (trace != NULL)
 			resolverd__v1__explained__pack(trace, (uint8_t *)hosts);
-		answer->host_count = host_count & 0x7fu;
+		answer->host_count = host_count & 0x1fu;
 		answer->policy_generation = signer->policy_generation;
 		answer->cacheable = envelope->cacheable;
+		answer->bogus = is_bogus(envelope);
+		answer->stale = envelope->stale_since != 0;
 		answer->expires_at_ms = (int64_t)envelope->expires_at;
 		signer->signed_count++;
 	}
@@ -204,7 +221,11 @@ struct answer *signer_answer(struct signer *signer, Resolverd__Worker__Facts *fa
 	if (!set_data(facts, &envelope))
 		return NULL;
 	set_times(signer, facts, now_ms, &envelope);
-	return sign_with_policy(signer, &envelope, facts->n_lookups > 0 ? &trace : NULL, now_ms);
+	struct answer *answer =
+	    sign_with_policy(signer, &envelope, facts->n_lookups > 0 ? &trace : NULL, now_ms);
+	if (answer != NULL)
+		answer->failed = facts->failed;
+	return answer;
 }
 
 Resolverd__V1__SignedAnswer *answer_unpack(const struct answer *answer)
@@ -216,19 +237,54 @@ Resolverd__V1__SignedAnswer *answer_unpack(const struct answer *answer)
 	    NULL, answer->blob_bytes - at, answer->data + at);
 }
 
-struct answer *signer_derive(struct signer *signer, const struct answer *route, int64_t now_ms)
+static Resolverd__V1__Answer *envelope_unpack(const struct answer *answer)
 {
-	struct answer *derived = NULL;
-	Resolverd__V1__SignedAnswer *outer = answer_unpack(route);
+	Resolverd__V1__SignedAnswer *outer = answer_unpack(answer);
 	Resolverd__V1__Answer *envelope =
 	    outer == NULL
 		? NULL
 		: resolverd__v1__answer__unpack(NULL, outer->answer.len, outer->answer.data);
-	if (envelope != NULL)
-		derived = sign_with_policy(signer, envelope, NULL, now_ms);
-	resolverd__v1__answer__free_unpacked(envelope, NULL);
 	resolverd__v1__signed_answer__free_unpacked(outer, NULL);
+	return envelope;
+}
+
+struct answer *signer_derive(struct signer *signer, const struct answer *route, int64_t now_ms)
+{
+	Resolverd__V1__Answer *envelope = envelope_unpack(route);
+	struct answer *derived =
+	    envelope != NULL ? sign_with_policy(signer, envelope, NULL, now_ms) : NULL;
+	if (derived != NULL)
+		derived->failed = route->failed;
+	resolverd__v1__answer__free_unpacked(envelope, NULL);
 	return derived;
+}
+
+static int64_t stale_end_ms(const Resolverd__V1__Answer *envelope, int64_t stale_ms)
+{
+	int64_t end_ms = (int64_t)envelope->stale_since + stale_ms;
+	if (envelope->rrsig_expires_at != 0)
+		end_ms = min_ms(end_ms, (int64_t)envelope->rrsig_expires_at);
+	for (size_t i = 0; i < envelope->n_insecure_zones; i++)
+		end_ms = min_ms(end_ms, (int64_t)envelope->insecure_zones[i]->until);
+	return end_ms;
+}
+
+struct answer *signer_extend(
+    struct signer *signer, const struct answer *answer, int64_t stale_ms, int64_t now_ms)
+{
+	struct answer *extended = NULL;
+	Resolverd__V1__Answer *envelope = envelope_unpack(answer);
+	if (envelope == NULL)
+		return NULL;
+	if (envelope->stale_since == 0)
+		envelope->stale_since = envelope->expires_at;
+	int64_t end_ms =
+	    min_ms(stale_end_ms(envelope, stale_ms), now_ms + signer->config->cache.failure_ttl_ms);
+	envelope->expires_at = (uint64_t)end_ms;
+	if (end_ms > now_ms)
+		extended = sign_with_policy(signer, envelope, NULL, now_ms);
+	resolverd__v1__answer__free_unpacked(envelope, NULL);
+	return extended;
 }
 
 void signer_forget_facts(struct signer *signer)

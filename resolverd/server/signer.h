@@ -61,6 +61,12 @@ static inline bool signer_is_current(const struct signer *signer, const struct a
 	return answer->policy_generation == signer->policy_generation;
 }
 
+/* An answer that has ended once more, marked as stale, for failure-ttl: until stale_ms past its end
+ * at the latest, and no signature it rests on has expired. NULL when that is over, or memory is
+ * short. */
+struct answer *signer_extend(
+    struct signer *signer, const struct answer *answer, int64_t stale_ms, int64_t now_ms);
+
 /* What is in an answer, as a message; freed by its caller. NULL: no memory. */
 Resolverd__V1__SignedAnswer *answer_unpack(const struct answer *answer);
 

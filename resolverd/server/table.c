@@ -120,3 +120,19 @@ void question_key_make(struct question_key *key, int kind, uint16_t number, cons
 	memcpy(key->bytes + 3, name, length);
 	key->count = 3 + length;
 }
+
+void question_key_of(struct question_key *key, const Resolverd__V1__Question *question)
+{
+	uint32_t number =
+	    question->kind == RESOLVERD__V1__KIND__RECORDS ? question->type : question->port;
+	question_key_make(key, question->kind, (uint16_t)number, question->name);
+}
+
+void question_of_key(uint8_t *bytes, Resolverd__V1__Question *question)
+{
+	uint16_t number = (uint16_t)(bytes[1] << 8 | bytes[2]);
+	question->kind = (Resolverd__V1__Kind)(bytes[0] & ~QUESTION_KEY_TRACED);
+	question->port = question->kind == RESOLVERD__V1__KIND__HOST ? number : 0;
+	question->type = question->kind == RESOLVERD__V1__KIND__RECORDS ? number : 0;
+	question->name = (char *)bytes + 3;
+}

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "resolverd.pb-c.h"
+
 struct table_node { /* embedded in what is stored; key is borrowed from it */
 	struct table_node *next;
 	const uint8_t *key;
@@ -33,9 +35,13 @@ void table_remove(struct table *table, struct table_node *node);
 /* ---- the keys of answers and jobs ---- */
 
 #define QUESTION_KEY_MAX (3u + 1026u)
+#define QUESTION_KEY_TRACED 0x80u /* beside the kind: of a job with a trace */
 struct question_key {
 	size_t count;
 	uint8_t bytes[QUESTION_KEY_MAX];
 };
 /* number: port of a HOST, type of RECORDS, else 0. name is canonical. */
 void question_key_make(struct question_key *key, int kind, uint16_t number, const char *name);
+void question_key_of(struct question_key *key, const Resolverd__V1__Question *question);
+/* The other way; bytes are a key's with a final zero, which question's name then points into. */
+void question_of_key(uint8_t *bytes, Resolverd__V1__Question *question);

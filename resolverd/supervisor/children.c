@@ -85,6 +85,7 @@ void start_server(struct supervisor *supervisor)
 	    on_from_server, supervisor);
 	event_add(&supervisor->from_server, NULL);
 	anchor_tell(supervisor);
+	domains_tell(supervisor);
 	for (unsigned i = SERVER + 1; i < supervisor->child_count - 1; i++)
 		if (supervisor->children[i].pid == 0)
 			start_worker(supervisor, &supervisor->children[i]);

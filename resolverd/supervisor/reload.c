@@ -2,6 +2,7 @@
 /* A new configuration: as a whole, or not at all. And what changes in it by itself, in time. */
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,6 +67,19 @@ static void on_zone_lapses(evutil_socket_t fd, short what, void *arg)
 		renew_workers(supervisor, true);
 	}
 	watch_zones(supervisor);
+}
+
+void domains_tell(struct supervisor *supervisor)
+{
+	const char *path = supervisor->start->config->prefetch.domains_file;
+	struct link_message message = {.type = LINK_DOMAINS};
+	int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : hold_config("");
+	if (fd < 0)
+		log_error("prefetch.domains-file %s: %s; no domain is kept", path, strerror(errno));
+	else if (supervisor->channel >= 0 && link_send(supervisor->channel, &message, fd) != 0)
+		log_error("cannot hand prefetch.domains-file to the server");
+	if (fd >= 0)
+		close(fd);
 }
 
 /* All or nothing: what is wrong changes nothing. */
@@ -134,6 +148,7 @@ void reload(struct supervisor *supervisor)
 		log_error("reload: cannot reach the server: it is started again");
 		kill(supervisor->children[SERVER].pid, SIGKILL);
 	}
+	domains_tell(supervisor);
 	watch_zones(supervisor);
 	anchor_start(supervisor);
 	log_notice("reload: %s is in force%s", supervisor->start->config_file,

@@ -81,5 +81,7 @@ void anchor_tell(struct supervisor *supervisor);
 int hold_config(const char *text);
 void reload_init(struct supervisor *supervisor);
 void reload(struct supervisor *supervisor);
+/* Hands prefetch.domains-file to the server, opened; an empty one when there is none any more. */
+void domains_tell(struct supervisor *supervisor);
 /* Sets the timer for the next zone that is to be validated again. */
 void watch_zones(struct supervisor *supervisor);

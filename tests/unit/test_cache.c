@@ -51,10 +51,20 @@ static void put(struct cache *cache, const char *prefix, unsigned number)
 	put_sized(cache, prefix, number, BLOB_BYTES, FAR);
 }
 
+/* As a client is served. */
+static struct answer *get(struct cache *cache, const struct question_key *key, int64_t now_ms)
+{
+	struct cache_entry *entry = cache_find(cache, key);
+	if (entry == NULL || !entry_is_live(entry, now_ms))
+		return NULL;
+	entry_hit(entry);
+	return entry->answer;
+}
+
 static bool has(struct cache *cache, const char *prefix, unsigned number, int64_t now_ms)
 {
 	struct question_key key = key_of(prefix, number);
-	const struct answer *answer = cache_get(cache, &key, now_ms);
+	const struct answer *answer = get(cache, &key, now_ms);
 	unsigned got;
 	if (answer == NULL)
 		return false;
@@ -99,7 +109,7 @@ static void m05_uncacheable_answer_is_not_kept(void **state)
 	struct answer *answer = answer_make(1, BLOB_BYTES, FAR);
 	answer->cacheable = false;
 	cache_put(cache, &key, answer);
-	assert_null(cache_get(cache, &key, 0));
+	assert_null(get(cache, &key, 0));
 	assert_int_equal(answer->refs, 1);
 	assert_int_equal(cache->table.count, 0);
 	answer_unref(answer);
@@ -126,7 +136,7 @@ static void newer_answer_replaces_and_the_bytes_follow(void **state)
 	assert_int_equal(old->refs, 2);
 	cache_put(cache, &key, new);
 	assert_int_equal(old->refs, 1);
-	assert_ptr_equal(cache_get(cache, &key, 0), new);
+	assert_ptr_equal(get(cache, &key, 0), new);
 	assert_int_equal(cache->used_bytes, before + 1000 - BLOB_BYTES);
 	assert_int_equal(cache->table.count, 1);
 	answer_unref(old);
@@ -138,7 +148,7 @@ static void answer_outlives_its_eviction_while_held(void **state)
 	struct cache *cache = *state;
 	struct question_key key = key_of("held", 5);
 	put(cache, "held", 5);
-	struct answer *held = answer_ref(cache_get(cache, &key, 0));
+	struct answer *held = answer_ref(get(cache, &key, 0));
 	for (unsigned i = 0; i < 2000; i++)
 		put(cache, "flood", i);
 	unsigned number;
@@ -187,21 +197,61 @@ static void sieve_spares_once_for_each_use(void **state)
 		assert_false(has(cache, "used", i, 0));
 }
 
-/* Who only looks (explain) neither keeps an entry nor is shown what has expired. */
-static void a_peek_counts_as_no_use(void **state)
+/* Who only looks (explain) does not keep an entry. */
+static void a_find_counts_as_no_use(void **state)
 {
 	struct cache *cache = *state;
 	struct question_key key = key_of("used", 0);
 	put(cache, "used", 0);
 	for (unsigned i = 0; cache->evicted == 0; i++) {
-		assert_non_null(cache_peek(cache, &key, 0));
+		assert_non_null(cache_find(cache, &key));
 		put(cache, "flood", i);
 	}
-	assert_null(cache_peek(cache, &key, 0));
-	put_sized(cache, "short", 0, 1, 100);
-	key = key_of("short", 0);
-	assert_non_null(cache_peek(cache, &key, 99));
-	assert_null(cache_peek(cache, &key, 100));
+	assert_null(cache_find(cache, &key));
+}
+
+static struct cache_entry *entry_of(struct cache *cache, const char *prefix, unsigned number)
+{
+	struct question_key key = key_of(prefix, number);
+	return cache_find(cache, &key);
+}
+
+static void what_is_kept_outlasts_a_flood(void **state)
+{
+	struct cache *cache = *state;
+	for (unsigned i = 0; i < 50; i++) {
+		put(cache, "kept", i);
+		cache_keep_until(cache, entry_of(cache, "kept", i), 1);
+	}
+	for (unsigned i = 0; i < 20000; i++)
+		put(cache, "flood", i);
+	for (unsigned i = 0; i < 50; i++)
+		assert_non_null(entry_of(cache, "kept", i));
+}
+
+/* More is kept than there is room: the bound holds nevertheless. */
+static void keeping_everything_does_not_break_the_bound(void **state)
+{
+	struct cache *cache = *state;
+	for (unsigned i = 0; i < 3000; i++) {
+		put(cache, "kept", i);
+		cache_keep_until(cache, entry_of(cache, "kept", i), 1);
+		assert_true(cache->used_bytes <= BOUND_BYTES);
+		assert_true(cache->kept_bytes <= cache->used_bytes);
+	}
+	cache_clear(cache);
+	assert_int_equal(cache->kept_bytes, 0);
+}
+
+static void a_smaller_bound_holds_at_once(void **state)
+{
+	struct cache *cache = *state;
+	for (unsigned i = 0; i < 1000; i++)
+		put(cache, "n", i);
+	cache->max_bytes = BOUND_BYTES / 4;
+	cache_shrink(cache);
+	assert_true(cache->used_bytes <= BOUND_BYTES / 4);
+	assert_true(cache->table.count > 0);
 }
 
 /* Everything is in use and a large answer needs several places: never its own. */
@@ -245,35 +295,22 @@ static void answer_larger_than_the_bound_does_not_stay(void **state)
 	assert_true(has(cache, "a", 1, 0));
 }
 
-static void sweep_drops_the_expired_and_nothing_else(void **state)
-{
-	struct cache *cache = *state;
-	for (unsigned i = 0; i < 100; i++)
-		put_sized(cache, "n", i, BLOB_BYTES, i % 2 == 0 ? 10 : FAR);
-	/* Each call walks on from the last: ten of ten see all hundred. */
-	for (unsigned call = 0; call < 10; call++)
-		cache_sweep(cache, 10, 10);
-	assert_int_equal(cache->table.count, 50);
-	for (unsigned i = 1; i < 100; i += 2)
-		assert_true(has(cache, "n", i, 10));
-}
-
-static void sweep_survives_evictions_between_its_steps(void **state)
+/* Every order of puts, uses and drops leaves the lists whole. */
+static void lists_stay_whole_through_drops(void **state)
 {
 	struct cache *cache = *state;
 	for (unsigned i = 0; i < 3000; i++) {
-		put_sized(cache, "n", i, 10 + i * 31 % 900, i % 3 == 0 ? i : FAR);
-		if (i % 7 == 0)
-			cache_sweep(cache, 3, i);
+		put_sized(cache, "n", i, 10 + i * 31 % 900, FAR);
 		if (i % 5 == 0)
 			has(cache, "n", i / 2, i);
+		struct cache_entry *entry = entry_of(cache, "n", i * 7 % (i + 1));
+		if (i % 3 == 0 && entry != NULL)
+			cache_drop(cache, entry);
 	}
-	cache_sweep(cache, 100000, 0);
-	cache_sweep(cache, 100000, FAR);
-	cache_sweep(cache, 100000, FAR);
+	while (cache->oldest != NULL)
+		cache_drop(cache, cache->oldest);
 	assert_int_equal(cache->table.count, 0);
 	assert_int_equal(cache->used_bytes, 0);
-	assert_null(cache->oldest);
 	assert_null(cache->newest);
 }
 
@@ -404,12 +441,14 @@ int main(void)
 	    CACHE_TEST(memory_stays_within_the_bound),
 	    CACHE_TEST(sieve_keeps_what_is_in_use_through_a_flood),
 	    CACHE_TEST(sieve_spares_once_for_each_use),
-	    CACHE_TEST(a_peek_counts_as_no_use),
+	    CACHE_TEST(a_find_counts_as_no_use),
+	    CACHE_TEST(what_is_kept_outlasts_a_flood),
+	    CACHE_TEST(keeping_everything_does_not_break_the_bound),
+	    CACHE_TEST(a_smaller_bound_holds_at_once),
 	    CACHE_TEST(the_entry_just_put_is_never_the_one_evicted),
 	    CACHE_TEST(expired_lookup_is_no_use),
 	    CACHE_TEST(answer_larger_than_the_bound_does_not_stay),
-	    CACHE_TEST(sweep_drops_the_expired_and_nothing_else),
-	    CACHE_TEST(sweep_survives_evictions_between_its_steps),
+	    CACHE_TEST(lists_stay_whole_through_drops),
 	    cmocka_unit_test(kind_number_and_name_make_different_keys),
 	    cmocka_unit_test(table_grows_and_finds_all_of_100000),
 	    cmocka_unit_test(table_removes_while_it_grows),

@@ -355,7 +355,7 @@ static const struct row {
     {"unbound_max_ttl_points_to_ours", "unbound {\n cache-max-ttl = 9\n}\n", NULL,
 	{"cache.max-ttl"}},
     {"m06_unbound_serve_expired_is_refused", "unbound {\n serve-expired = yes\n}\n", NULL,
-	{"expired data is never served"}},
+	{"serve-expired", "cache.stale"}},
     {"unbound_unknown_is_refused", "unbound {\n nosuch = 1\n}\n", NULL, {"test.conf:2", "nosuch"}},
 
     {"set_without_equals", "", "resolver.deadline", {"--set", "section.key=value"}},

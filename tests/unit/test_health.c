@@ -20,6 +20,7 @@
 struct scene {
 	struct config config;
 	struct config_canary canaries[2];
+	struct flight flight;
 	struct pool pool;
 	struct health health;
 };
@@ -28,7 +29,9 @@ static int setup(void **state)
 {
 	struct scene *scene = calloc(1, sizeof *scene);
 	assert_non_null(scene);
-	assert_int_equal(pool_init(&scene->pool, NULL, 2, 1000), 0);
+	struct event_base *base = event_base_new();
+	assert_int_equal(flight_init(&scene->flight), 0);
+	assert_int_equal(pool_init(&scene->pool, base, &scene->flight, 2, 1000), 0);
 	scene->pool.workers[0].up = scene->pool.workers[0].root_secure = true;
 	scene->pool.workers[0].root_known = true;
 	scene->canaries[0] = (struct config_canary){NAME("good.example"), V1(STATUS__SECURE)};
@@ -48,7 +51,10 @@ static int teardown(void **state)
 	struct scene *scene = *state;
 	for (unsigned i = 0; i < POOL_WORKERS_MAX; i++)
 		scene->pool.workers[i].up = false; /* no connection was made */
+	struct event_base *base = scene->pool.base;
 	pool_fini(&scene->pool);
+	flight_fini(&scene->flight);
+	event_base_free(base);
 	free(scene);
 	return 0;
 }

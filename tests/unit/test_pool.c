@@ -31,6 +31,7 @@ struct asker {
 
 struct scene {
 	struct event_base *base;
+	struct flight flight;
 	struct pool pool;
 	int peer[PLACES]; /* -1: not there */
 	unsigned stuck_count, retired_count, tracers_wanted;
@@ -46,11 +47,12 @@ static void on_answer(struct job_waiter *waiter, void *answer)
 	snprintf(asker->reason, sizeof asker->reason, "%s", (const char *)answer);
 }
 
-static void *on_facts(void *arg, Resolverd__Worker__Facts *facts, bool traced)
+static void *on_facts(
+    void *arg, const struct flight_job *job, Resolverd__Worker__Facts *facts, unsigned worker)
 {
 	struct scene *scene = arg;
-	(void)facts;
-	return strcpy(scene->answer, traced ? "traced facts" : "facts");
+	(void)facts, (void)worker;
+	return strcpy(scene->answer, job->trace ? "traced facts" : "facts");
 }
 
 static void on_self_check(void *arg, const Resolverd__Worker__SelfCheck *check)
@@ -64,12 +66,10 @@ static void on_tracer_wanted(void *arg)
 	scene->tracers_wanted++;
 }
 
-static void *on_failure(
-    void *arg, Resolverd__V1__Question *question, const char *reason, bool traced)
+static void *on_failure(void *arg, const struct flight_job *job, const char *reason)
 {
 	struct scene *scene = arg;
-	(void)traced;
-	snprintf(scene->answer, sizeof scene->answer, "%s: %s", question->name, reason);
+	snprintf(scene->answer, sizeof scene->answer, "%s: %s", job->question.name, reason);
 	return scene->answer;
 }
 
@@ -99,7 +99,9 @@ static int setup(void **state)
 	struct scene *scene = calloc(1, sizeof *scene);
 	assert_non_null(scene);
 	scene->base = event_base_new();
-	assert_int_equal(pool_init(&scene->pool, scene->base, WORKERS, DEADLINE_MS), 0);
+	assert_int_equal(flight_init(&scene->flight), 0);
+	assert_int_equal(
+	    pool_init(&scene->pool, scene->base, &scene->flight, WORKERS, DEADLINE_MS), 0);
 	scene->pool.on_facts = on_facts;
 	scene->pool.on_failure = on_failure;
 	scene->pool.release = release;
@@ -127,6 +129,7 @@ static int teardown(void **state)
 		if (scene->peer[i] >= 0)
 			close(scene->peer[i]);
 	pool_fini(&scene->pool);
+	flight_fini(&scene->flight);
 	event_base_free(scene->base);
 	free(scene);
 	return 0;
@@ -135,13 +138,12 @@ static int teardown(void **state)
 static void ask_for(struct scene *scene, struct asker *asker, const char *name, bool trace)
 {
 	struct question_key key;
-	Resolverd__V1__Question question = RESOLVERD__V1__QUESTION__INIT;
-	question.kind = V1(KIND__RECORDS);
-	question.type = 15;
-	question.name = (char *)(uintptr_t)name;
+	struct flight_job *job;
 	question_key_make(&key, V1(KIND__RECORDS), 15, name);
 	asker->waiter.on_answer = on_answer;
-	assert_int_equal(pool_ask(&scene->pool, &key, &question, trace, &asker->waiter), 0);
+	assert_int_equal(flight_ask(&scene->flight, &key, 0, trace ? FLIGHT_TRACED : FLIGHT_ASKED,
+			     &asker->waiter, &job),
+	    0);
 	turn(scene);
 }
 
@@ -243,7 +245,7 @@ static void a03_no_job_goes_to_a_worker_whose_root_is_not_secure(void **state)
 	say_root(scene, 0, V1(STATUS__SECURE));
 	assert_true(has_job(scene, 0));
 	assert_true(pool_is_ready(&scene->pool, &reason));
-	pool_forget(&asker.waiter);
+	flight_forget(&asker.waiter);
 }
 
 static void a03_worker_whose_root_is_secure_no_more_gets_no_more_jobs(void **state)
@@ -259,7 +261,7 @@ static void a03_worker_whose_root_is_secure_no_more_gets_no_more_jobs(void **sta
 	assert_false(has_job(scene, 0));
 	for (size_t i = 0; i < COUNT(askers); i++) {
 		assert_true(has_job(scene, 1));
-		pool_forget(&askers[i].waiter);
+		flight_forget(&askers[i].waiter);
 	}
 }
 
@@ -275,7 +277,7 @@ static void equal_questions_are_one_job_and_all_get_its_answer(void **state)
 	ask(scene, &other, "example.com");
 	Resolverd__Worker__Job *job = job_given(scene, 0);
 	assert_string_equal(job->question->name, "example.org");
-	pool_forget(&askers[1].waiter);
+	flight_forget(&askers[1].waiter);
 	answer_job(scene, 0, job);
 	assert_string_equal(askers[0].reason, "facts");
 	assert_int_equal(askers[1].answers, 0);
@@ -284,7 +286,7 @@ static void equal_questions_are_one_job_and_all_get_its_answer(void **state)
 	resolverd__worker__job__free_unpacked(job, NULL);
 	assert_true(has_job(scene, 0));  /* the other */
 	assert_false(has_job(scene, 0)); /* and that was all */
-	pool_forget(&other.waiter);
+	flight_forget(&other.waiter);
 }
 
 /* A worker that answers what nobody asked it may answer anything: it is not believed again. */
@@ -318,7 +320,7 @@ static void a08_facts_that_do_not_fit_the_job_reach_nobody(void **state)
 		assert_int_equal(pool_workers_up(&scene->pool), 0);
 		assert_int_equal(scene->stuck_count, 1);
 		resolverd__worker__job__free_unpacked(job, NULL);
-		pool_forget(&asker.waiter);
+		flight_forget(&asker.waiter);
 		if (change < 4) /* the last is torn down by the group */
 			teardown(state);
 	}
@@ -371,7 +373,7 @@ static void suspects_run_alone_one_at_a_time_while_the_rest_goes_on(void **state
 		assert_string_equal(suspects[i].reason, "facts");
 	assert_int_equal(scene->pool.quarantined_count, 0);
 	assert_false(scene->pool.workers[ward].alone);
-	pool_forget(&other.waiter);
+	flight_forget(&other.waiter);
 }
 
 static void worker_that_answers_nothing_past_its_deadline_is_replaced(void **state)
@@ -389,7 +391,7 @@ static void worker_that_answers_nothing_past_its_deadline_is_replaced(void **sta
 	assert_int_equal(pool_workers_up(&scene->pool), 0);
 	assert_int_equal(scene->stuck_count, 1);
 	assert_int_equal(asker.answers, 0); /* it runs again */
-	pool_forget(&asker.waiter);
+	flight_forget(&asker.waiter);
 }
 
 #define POOL_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -461,7 +463,7 @@ static void a_retiring_worker_ends_its_jobs_and_gets_no_new_ones(void **state)
 	turn(scene);
 	assert_false(is_up(scene, 0));
 	resolverd__worker__job__free_unpacked(job, NULL);
-	pool_forget(&askers[1].waiter);
+	flight_forget(&askers[1].waiter);
 }
 
 static void m07_renewed_at_once_nothing_found_before_counts_and_no_job_is_lost(void **state)
@@ -498,7 +500,7 @@ static void m07_while_the_clock_is_wrong_jobs_wait(void **state)
 	turn(scene);
 	assert_true(has_job(scene, 0));
 	scene->pool.hold_reason = NULL;
-	pool_forget(&asker.waiter);
+	flight_forget(&asker.waiter);
 }
 
 /* ---- traces ---- */
@@ -527,8 +529,8 @@ static void a_trace_runs_in_a_worker_of_its_own_that_ends_with_it(void **state)
 	ask_for(scene, &traced, "a.example", true);
 	assert_int_equal(scene->tracers_wanted, 2);
 	resolverd__worker__job__free_unpacked(job, NULL);
-	pool_forget(&plain.waiter);
-	pool_forget(&traced.waiter);
+	flight_forget(&plain.waiter);
+	flight_forget(&traced.waiter);
 }
 
 static void a_trace_whose_worker_dies_fails_and_runs_nowhere_else(void **state)
@@ -557,8 +559,8 @@ static void the_tracer_takes_no_other_jobs(void **state)
 	assert_true(has_job(scene, TRACER));
 	assert_false(has_job(scene, TRACER));
 	assert_false(pool_is_ready(&scene->pool, &reason));
-	pool_forget(&plain.waiter);
-	pool_forget(&traced.waiter);
+	flight_forget(&plain.waiter);
+	flight_forget(&traced.waiter);
 }
 
 int main(void)

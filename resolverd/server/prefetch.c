@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "resolverd/server/prefetch.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A refresh begins at 88 to 92 % of a life: late, since each one costs what was left; but a second
+ * before the end at the least, which for a short life is up to a quarter of it. */
+#define LEAD_PERCENT 8
+#define JITTER_PERCENT 4
+#define LEAD_MIN_MS 1000
+#define LEAD_MAX_PERCENT 25
+#define IN_USE_PERCENT 70 /* of the span, since the last hit was seen */
+#define RETRY_MS 1000     /* doubled with each failure */
+#define RETRY_DOUBLINGS_MAX 6u
+#define FUTILE_MAX 3u      /* then it waits for the end */
+#define HOLD_MS 30000      /* an entry whose refresh is late waits for it */
+#define RESTART_MAX 25000u /* looked up again when everything is forgotten */
+
+void prefetch_init(struct prefetch *prefetch, struct cache *cache, struct flight *flight,
+    const struct prefetch_settings *settings, uint64_t seed, int64_t now_ms)
+{
+	memset(prefetch, 0, sizeof *prefetch);
+	prefetch->cache = cache;
+	prefetch->flight = flight;
+	prefetch->settings = *settings;
+	prefetch->random = seed | 1;
+	wheel_init(&prefetch->wheel, now_ms);
+}
+
+/* xorshift64: jitter needs no better. Below bound, which is positive. */
+static int64_t random_below(struct prefetch *prefetch, int64_t bound)
+{
+	prefetch->random ^= prefetch->random << 13;
+	prefetch->random ^= prefetch->random >> 7;
+	prefetch->random ^= prefetch->random << 17;
+	return (int64_t)(prefetch->random % (uint64_t)bound);
+}
+
+static uint32_t seconds(int64_t ms)
+{
+	return (uint32_t)(ms / 1000);
+}
+
+static void entry_key(const struct cache_entry *entry, struct question_key *ret_key)
+{
+	ret_key->count = entry->node.key_bytes;
+	memcpy(ret_key->bytes, entry->key, entry->node.key_bytes);
+}
+
+static bool is_route(const struct cache_entry *entry)
+{
+	return entry->key[0] == RESOLVERD__V1__KIND__ROUTE;
+}
+
+static void set(
+    struct prefetch *prefetch, struct cache_entry *entry, enum entry_state state, int64_t at_ms)
+{
+	entry->state = (uint8_t)state;
+	wheel_set(&prefetch->wheel, &entry->timer, at_ms);
+}
+
+/* ---- who is in use ---- */
+
+static bool is_kept(const struct cache_entry *entry, int64_t now_ms)
+{
+	return entry->kept_until_s > seconds(now_ms);
+}
+
+static bool is_in_use(const struct cache_entry *entry, int64_t now_ms)
+{
+	int64_t quiet_s = (int64_t)seconds(now_ms) - entry->last_hit_s;
+	return entry->hits > 0 || is_kept(entry, now_ms) ||
+	       quiet_s * 100 < (int64_t)entry->span_s * IN_USE_PERCENT;
+}
+
+/* Takes the hits since the last time into account. */
+static void count_hits(struct prefetch *prefetch, struct cache_entry *entry, int64_t now_ms)
+{
+	unsigned demand = entry->demand / 2u + entry->hits;
+	entry->demand = (uint8_t)(demand < UINT8_MAX ? demand : UINT8_MAX);
+	if (entry->hits > 0)
+		entry->last_hit_s = seconds(now_ms);
+	entry->hits = 0;
+	if (entry->kept_until_s != 0 && !is_kept(entry, now_ms))
+		cache_keep_until(prefetch->cache, entry, 0);
+}
+
+static unsigned urgency(const struct cache_entry *entry)
+{
+	unsigned demand = entry->demand + 1u;
+	return (unsigned)(8 * (int)sizeof demand - 1 - __builtin_clz(demand));
+}
+
+/* ---- refreshes ---- */
+
+static int64_t retry_ms(struct prefetch *prefetch, const struct cache_entry *entry)
+{
+	int64_t ms = RETRY_MS;
+	ms <<= entry->tries < RETRY_DOUBLINGS_MAX ? entry->tries : RETRY_DOUBLINGS_MAX;
+	return ms / 2 + random_below(prefetch, ms);
+}
+
+static void start(struct prefetch *prefetch, struct cache_entry *entry, int64_t now_ms)
+{
+	struct question_key key;
+	struct flight_job *job;
+	entry_key(entry, &key);
+	if (flight_refresh(prefetch->flight, &key, urgency(entry), entry->worker, &job) != 0) {
+		set(prefetch, entry, ENTRY_RETRY, now_ms + retry_ms(prefetch, entry));
+		return;
+	}
+	if (job->keep_until_s < entry->kept_until_s)
+		job->keep_until_s = entry->kept_until_s;
+	if (job->port == 0)
+		job->port = entry->port;
+	prefetch->started++;
+	int64_t end_ms = entry->answer->expires_at_ms;
+	set(prefetch, entry, ENTRY_RUNNING, end_ms > now_ms ? end_ms : now_ms + HOLD_MS);
+}
+
+/* When is it looked at next? */
+static void arm(struct prefetch *prefetch, struct cache_entry *entry, int64_t now_ms)
+{
+	const struct answer *answer = entry->answer;
+	const struct prefetch_settings *settings = &prefetch->settings;
+	int64_t end_ms = answer->expires_at_ms, life_ms = end_ms - now_ms;
+	bool kept = is_kept(entry, now_ms);
+	if (answer->failed || answer->stale) {
+		set(prefetch, entry, kept ? ENTRY_RETRY : ENTRY_ENDS,
+		    kept ? end_ms + retry_ms(prefetch, entry) : end_ms);
+		return;
+	}
+	if (settings->rule == PREFETCH_ON_HIT) {
+		set(prefetch, entry, ENTRY_FRESH, now_ms + life_ms * 9 / 10);
+		return;
+	}
+	int64_t lead_ms = life_ms * LEAD_PERCENT / 100, most_ms = life_ms * LEAD_MAX_PERCENT / 100;
+	if (lead_ms < LEAD_MIN_MS)
+		lead_ms = most_ms < LEAD_MIN_MS ? most_ms : LEAD_MIN_MS;
+	int64_t due_ms =
+	    end_ms - lead_ms - random_below(prefetch, life_ms * JITTER_PERCENT / 100 + 1);
+	if (due_ms < now_ms + settings->min_ttl_ms)
+		due_ms = now_ms + settings->min_ttl_ms;
+	if (settings->rule == PREFETCH_OFF || due_ms >= end_ms)
+		set(prefetch, entry, kept ? ENTRY_AT_END : ENTRY_ENDS,
+		    due_ms > end_ms ? due_ms : end_ms);
+	else
+		set(prefetch, entry, ENTRY_FRESH, due_ms);
+}
+
+/* Its answer has ended. */
+static void end(struct prefetch *prefetch, struct cache_entry *entry, int64_t now_ms)
+{
+	const struct answer *answer = entry->answer;
+	int64_t stale_until_ms = answer->expires_at_ms + prefetch->settings.stale_ms;
+	if (is_kept(entry, now_ms) && entry->state != ENTRY_RUNNING)
+		start(prefetch, entry, now_ms);
+	else if (entry->state == ENTRY_RUNNING && now_ms < answer->expires_at_ms + HOLD_MS)
+		set(prefetch, entry, ENTRY_RUNNING, answer->expires_at_ms + HOLD_MS);
+	else if (!answer->failed && now_ms < stale_until_ms)
+		set(prefetch, entry, ENTRY_ENDS, stale_until_ms);
+	else {
+		prefetch->ran_out += entry->state != ENTRY_RUNNING;
+		cache_drop(prefetch->cache, entry);
+	}
+}
+
+static void on_timer(struct prefetch *prefetch, struct cache_entry *entry, int64_t now_ms)
+{
+	bool in_use = is_in_use(entry, now_ms);
+	bool is_live = entry_is_live(entry, now_ms);
+	count_hits(prefetch, entry, now_ms);
+	switch ((enum entry_state)entry->state) {
+	case ENTRY_FRESH:
+		if (!is_live)
+			end(prefetch, entry, now_ms);
+		else if (!in_use || prefetch->settings.rule == PREFETCH_ON_HIT)
+			set(prefetch, entry, ENTRY_UNUSED, entry->answer->expires_at_ms);
+		else if (prefetch->settings.workers < 2)
+			set(prefetch, entry, ENTRY_AT_END, entry->answer->expires_at_ms);
+		else
+			start(prefetch, entry, now_ms);
+		return;
+	case ENTRY_RETRY:
+	case ENTRY_AT_END:
+		if (in_use)
+			start(prefetch, entry, now_ms);
+		else
+			end(prefetch, entry, now_ms);
+		return;
+	case ENTRY_UNUSED:
+	case ENTRY_RUNNING:
+	case ENTRY_ENDS:
+		end(prefetch, entry, now_ms);
+	}
+}
+
+void prefetch_advance(struct prefetch *prefetch, int64_t now_ms)
+{
+	struct wheel_node *node;
+	while ((node = wheel_fire(&prefetch->wheel, now_ms)) != NULL)
+		on_timer(prefetch,
+		    (struct cache_entry *)((uint8_t *)node - offsetof(struct cache_entry, timer)),
+		    now_ms);
+}
+
+/* ---- clients ---- */
+
+struct cache_entry *prefetch_look_up(
+    struct prefetch *prefetch, const struct question_key *key, uint16_t port, int64_t now_ms)
+{
+	struct cache_entry *entry = cache_find(prefetch->cache, key);
+	if (entry == NULL || !entry_is_live(entry, now_ms))
+		return NULL;
+	entry_hit(entry);
+	if (port != 0)
+		entry->port = port;
+	if (entry->state == ENTRY_UNUSED)
+		start(prefetch, entry, now_ms);
+	return entry;
+}
+
+/* A refreshed route may name other hosts: whoever asks for it finds them, too. */
+static void follow_hosts(struct prefetch *prefetch, const struct cache_entry *route, int64_t now_ms)
+{
+	struct question_key key;
+	struct flight_job *job;
+	const char *name = answer_host_names(route->answer);
+	if (route->port == 0)
+		return;
+	for (unsigned i = 0; i < route->answer->host_count; i++, name += strlen(name) + 1) {
+		question_key_make(&key, RESOLVERD__V1__KIND__HOST, route->port, name);
+		struct cache_entry *host = cache_find(prefetch->cache, &key);
+		if (host != NULL && host->kept_until_s < route->kept_until_s) {
+			cache_keep_until(prefetch->cache, host, route->kept_until_s);
+			if (host->state == ENTRY_ENDS || host->state == ENTRY_UNUSED)
+				arm(prefetch, host, now_ms);
+		}
+		if (host != NULL && entry_is_live(host, now_ms))
+			continue;
+		/* busy: whoever asks for the plan waits for it */
+		if (flight_refresh(
+			prefetch->flight, &key, urgency(route), FLIGHT_NO_WORKER, &job) == 0 &&
+		    job->keep_until_s < route->kept_until_s)
+			job->keep_until_s = route->kept_until_s;
+	}
+}
+
+static void put(struct prefetch *prefetch, const struct flight_job *job, struct answer *answer,
+    uint8_t worker, int64_t now_ms)
+{
+	struct question_key key;
+	key.count = job->node.key_bytes;
+	memcpy(key.bytes, job->key, key.count);
+	struct cache_entry *entry = cache_put(prefetch->cache, &key, answer);
+	if (entry == NULL)
+		return;
+	uint32_t life_s = seconds(answer->expires_at_ms - now_ms + 999);
+	entry->worker = worker;
+	entry->tries = answer->failed ? (uint8_t)(entry->tries + (entry->tries < UINT8_MAX)) : 0;
+	entry->span_s = entry->span_s / 4 * 3 > life_s ? entry->span_s / 4 * 3 : life_s;
+	entry->is_bogus = answer->bogus;
+	if (job->port != 0)
+		entry->port = job->port;
+	if (job->keep_until_s > entry->kept_until_s)
+		cache_keep_until(prefetch->cache, entry, job->keep_until_s);
+	arm(prefetch, entry, now_ms);
+	if (is_route(entry) && (job->refresh || entry->kept_until_s != 0))
+		follow_hosts(prefetch, entry, now_ms);
+}
+
+/* The refresh failed, or brought what ends no later than what we have. The other worker's copy has
+ * then an end of its own, after which it fetches again. */
+static void mend(struct prefetch *prefetch, struct cache_entry *entry, const struct answer *answer,
+    int64_t now_ms)
+{
+	int64_t end_ms = entry->answer->expires_at_ms, next_ms;
+	entry->tries += entry->tries < UINT8_MAX;
+	if (answer->failed)
+		next_ms = now_ms + retry_ms(prefetch, entry);
+	else
+		next_ms = entry->tries <= FUTILE_MAX ? answer->expires_at_ms : end_ms;
+	if (next_ms <= now_ms)
+		next_ms = now_ms + 1;
+	set(prefetch, entry, next_ms < end_ms ? ENTRY_RETRY : ENTRY_AT_END,
+	    next_ms < end_ms ? next_ms : end_ms);
+}
+
+struct answer *prefetch_take(struct prefetch *prefetch, const struct flight_job *job,
+    struct answer *answer, uint8_t worker, int64_t now_ms)
+{
+	struct cache_entry *entry = (struct cache_entry *)table_find(
+	    &prefetch->cache->table, job->key, job->node.key_bytes);
+	bool has_live = entry != NULL && entry_is_live(entry, now_ms) && !entry->answer->failed &&
+			!entry->answer->stale;
+	if (job->refresh) {
+		prefetch->failed += answer->failed;
+		prefetch->renewed +=
+		    !answer->failed &&
+		    (!has_live || answer->expires_at_ms > entry->answer->expires_at_ms);
+		prefetch->futile += !answer->failed && has_live &&
+				    answer->expires_at_ms <= entry->answer->expires_at_ms;
+	}
+	if (entry != NULL && answer->bogus)
+		entry->is_bogus = true;
+	if (has_live && (answer->failed || answer->expires_at_ms <= entry->answer->expires_at_ms)) {
+		mend(prefetch, entry, answer, now_ms);
+		return answer_ref(entry->answer);
+	}
+	put(prefetch, job, answer, worker, now_ms);
+	return answer_ref(answer);
+}
+
+void prefetch_replace(
+    struct prefetch *prefetch, struct cache_entry *entry, struct answer *answer, int64_t now_ms)
+{
+	struct question_key key;
+	entry_key(entry, &key);
+	if (cache_put(prefetch->cache, &key, answer) == entry && entry->state != ENTRY_RUNNING)
+		arm(prefetch, entry, now_ms);
+}
+
+int prefetch_keep(struct prefetch *prefetch, const struct question_key *key, uint16_t port,
+    uint32_t until_s, int64_t now_ms)
+{
+	struct cache_entry *entry = cache_find(prefetch->cache, key);
+	struct flight_job *job;
+	if (entry != NULL) {
+		if (port != 0)
+			entry->port = port;
+		if (until_s > entry->kept_until_s)
+			cache_keep_until(prefetch->cache, entry, until_s);
+		if (is_route(entry))
+			follow_hosts(prefetch, entry, now_ms);
+		if (entry->state == ENTRY_ENDS && entry_is_live(entry, now_ms))
+			arm(prefetch, entry, now_ms);
+		if (entry_is_live(entry, now_ms))
+			return 0;
+	}
+	int r = flight_refresh(prefetch->flight, key, 0, FLIGHT_NO_WORKER, &job);
+	if (r != 0)
+		return r;
+	if (job->keep_until_s < until_s)
+		job->keep_until_s = until_s;
+	if (port != 0)
+		job->port = port;
+	return 0;
+}
+
+struct answer *prefetch_stale(
+    struct prefetch *prefetch, const struct question_key *key, int64_t now_ms)
+{
+	struct cache_entry *entry = cache_find(prefetch->cache, key);
+	if (entry == NULL || prefetch->settings.stale_ms == 0 || entry->is_bogus ||
+	    entry->answer->failed || entry_is_live(entry, now_ms))
+		return NULL;
+	return entry->answer;
+}
+
+void prefetch_forget_all(struct prefetch *prefetch, int64_t now_ms)
+{
+	struct question_key key;
+	unsigned count = 0;
+	for (struct cache_entry *entry = prefetch->cache->newest;
+	     entry != NULL && count < RESTART_MAX; entry = entry->older) {
+		if (!is_in_use(entry, now_ms))
+			continue;
+		struct flight_job *job;
+		entry_key(entry, &key);
+		if (flight_refresh(
+			prefetch->flight, &key, urgency(entry), FLIGHT_NO_WORKER, &job) != 0)
+			break;
+		job->keep_until_s = entry->kept_until_s;
+		job->port = entry->port;
+		count++;
+	}
+	cache_clear(prefetch->cache);
+	wheel_init(&prefetch->wheel, now_ms);
+}
