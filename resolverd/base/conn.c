@@ -10,17 +10,36 @@
 #include "proto/frame.h"
 #include "resolverd/base/clock.h"
 
-#define READ_BYTES 16384u
+#define READ_BYTES 65536u
+#define GATHER_BYTES (256u << 10)
+#define BATCH_FRAMES 64u
 #define OUT_HARD_MAX_BYTES (64u << 20) /* answers to one who does not read them */
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
 
-int conn_init(struct conn *conn, struct event_base *base, int fd, size_t max_frame_bytes,
-    size_t max_out_bytes, const struct conn_handler *handler, void *owner)
+int conn_buffers_init(struct conn_buffers *buffers)
+{
+	*buffers = (struct conn_buffers){malloc(READ_BYTES), malloc(GATHER_BYTES)};
+	if (buffers->in != NULL && buffers->out != NULL)
+		return 0;
+	conn_buffers_fini(buffers);
+	return -ENOMEM;
+}
+
+void conn_buffers_fini(struct conn_buffers *buffers)
+{
+	free(buffers->in);
+	free(buffers->out);
+	*buffers = (struct conn_buffers){0};
+}
+
+int conn_init(struct conn *conn, struct event_base *base, struct conn_buffers *buffers, int fd,
+    size_t max_frame_bytes, size_t max_out_bytes, const struct conn_handler *handler, void *owner)
 {
 	*conn = (struct conn){.handler = handler,
 	    .owner = owner,
+	    .buffers = buffers,
 	    .fd = fd,
 	    .max_frame_bytes = max_frame_bytes,
 	    .max_out_bytes = max_out_bytes};
@@ -48,25 +67,30 @@ void conn_fini(struct conn *conn)
 
 /* ---- output ---- */
 
-uint8_t *conn_reserve(struct conn *conn, size_t bytes)
+/* Unsent output, wherever it stands. */
+static size_t unsent(const struct conn *conn)
 {
-	if (conn->out_sent > 0 && conn->out_sent == conn->out_used)
-		conn->out_sent = conn->out_used = 0;
-	if (conn->out_used - conn->out_sent + bytes > OUT_HARD_MAX_BYTES) {
-		conn_close(conn);
-		return NULL;
+	return conn->gathered + conn->out_used - conn->out_sent;
+}
+
+bool conn_is_full(const struct conn *conn)
+{
+	return unsent(conn) >= conn->max_out_bytes;
+}
+
+/* Room behind what was left over. */
+static uint8_t *reserve_own(struct conn *conn, size_t bytes)
+{
+	if (conn->out_sent > 0) {
+		memmove(conn->out, conn->out + conn->out_sent, conn->out_used - conn->out_sent);
+		conn->out_used -= conn->out_sent;
+		conn->out_sent = 0;
 	}
 	if (conn->out_size - conn->out_used < bytes) {
-		if (conn->out_sent > 0) {
-			memmove(
-			    conn->out, conn->out + conn->out_sent, conn->out_used - conn->out_sent);
-			conn->out_used -= conn->out_sent;
-			conn->out_sent = 0;
-		}
 		size_t size = conn->out_size > 0 ? conn->out_size : 2048;
 		while (size - conn->out_used < bytes)
 			size *= 2;
-		uint8_t *larger = size != conn->out_size ? realloc(conn->out, size) : conn->out;
+		uint8_t *larger = realloc(conn->out, size);
 		if (larger == NULL) {
 			conn_close(conn);
 			return NULL;
@@ -77,9 +101,55 @@ uint8_t *conn_reserve(struct conn *conn, size_t bytes)
 	return conn->out + conn->out_used;
 }
 
+static size_t send_some(struct conn *conn, const uint8_t *bytes, size_t count)
+{
+	size_t sent = 0;
+	while (sent < count && !conn->dead) {
+		ssize_t n = send(conn->fd, bytes + sent, count - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n >= 0)
+			sent += (size_t)n;
+		else if (errno == EAGAIN || errno == EWOULDBLOCK)
+			break;
+		else if (errno != EINTR)
+			conn->dead = true;
+	}
+	if (sent > 0)
+		conn->write_stalled_since_ms = 0;
+	return sent;
+}
+
+/* What was gathered goes out; what the socket does not take is kept. */
+static void send_gathered(struct conn *conn)
+{
+	size_t count = conn->gathered;
+	const uint8_t *from = conn->buffers->out;
+	conn->gathered = 0;
+	size_t sent = send_some(conn, from, count);
+	if (sent == count || conn->dead)
+		return;
+	uint8_t *to = reserve_own(conn, count - sent);
+	if (to != NULL) {
+		memcpy(to, from + sent, count - sent);
+		conn->out_used += count - sent;
+	}
+}
+
+uint8_t *conn_reserve(struct conn *conn, size_t bytes)
+{
+	if (unsent(conn) + bytes > OUT_HARD_MAX_BYTES) {
+		conn_close(conn);
+		return NULL;
+	}
+	if (conn->gathered > 0 && conn->gathered + bytes > GATHER_BYTES)
+		send_gathered(conn);
+	if (conn->in_callback && conn->out == NULL && bytes <= GATHER_BYTES)
+		return conn->buffers->out + conn->gathered;
+	return reserve_own(conn, bytes);
+}
+
 static void watch_reading(struct conn *conn)
 {
-	bool wanted = !conn->closing && conn->out_used - conn->out_sent < conn->max_out_bytes;
+	bool wanted = !conn->closing && !conn_is_full(conn);
 	if (wanted == conn->reading)
 		return;
 	conn->reading = wanted;
@@ -92,18 +162,10 @@ static void watch_reading(struct conn *conn)
 /* Sends what the socket takes. The rest waits for the write event. */
 static void flush(struct conn *conn)
 {
-	while (conn->out_sent < conn->out_used && !conn->dead) {
-		ssize_t n = send(conn->fd, conn->out + conn->out_sent,
-		    conn->out_used - conn->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (n >= 0) {
-			conn->out_sent += (size_t)n;
-			conn->write_stalled_since_ms = 0;
-		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-			break;
-		} else if (errno != EINTR) {
-			conn->dead = true;
-		}
-	}
+	if (conn->gathered > 0)
+		send_gathered(conn);
+	conn->out_sent +=
+	    send_some(conn, conn->out + conn->out_sent, conn->out_used - conn->out_sent);
 	if (conn->out_sent == conn->out_used) {
 		free(conn->out);
 		conn->out = NULL;
@@ -118,8 +180,11 @@ static void flush(struct conn *conn)
 
 void conn_commit(struct conn *conn, size_t bytes)
 {
-	conn->out_used += bytes;
-	if (!conn->in_callback) /* else on_readable flushes once for all frames of its read */
+	if (conn->in_callback && conn->out == NULL)
+		conn->gathered += bytes;
+	else
+		conn->out_used += bytes;
+	if (!conn->in_callback) /* else process flushes once for all frames of its read */
 		event_active(&conn->write_event, EV_WRITE, 0);
 }
 
@@ -139,18 +204,19 @@ static void finish(struct conn *conn)
 	}
 }
 
-static void process(struct conn *conn);
+static void process(struct conn *conn, const uint8_t *bytes, size_t count);
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *conn = arg;
 	(void)fd, (void)what;
-	bool was_full = conn->out_used - conn->out_sent >= conn->max_out_bytes;
+	bool was_full = conn_is_full(conn);
 	flush(conn);
 	if (was_full && conn->reading && conn->handler->on_drained != NULL)
 		conn->handler->on_drained(conn);
 	if (conn->reading && conn->in_used > 0)
-		process(conn); /* frames that waited while output was full */
+		process(
+		    conn, conn->in, conn->in_used); /* frames that waited while output was full */
 	else if (conn->dead || conn->closing)
 		finish(conn);
 }
@@ -162,55 +228,114 @@ static const char *malformed_text(enum frame_result result)
 	return result == FRAME_EMPTY ? "a frame of length zero" : "a frame longer than the limit";
 }
 
-/* Hands out whole frames until the buffer or the output limit ends it. */
-static void process(struct conn *conn)
+/* The whole frames at the start of bytes, BATCH_FRAMES at most. */
+static size_t split(const struct conn *conn, const uint8_t *bytes, size_t count,
+    struct frame frames[BATCH_FRAMES], enum frame_result *ret_last)
 {
+	size_t n = 0, at = 0;
+	*ret_last = FRAME_COMPLETE;
+	while (n < BATCH_FRAMES) {
+		*ret_last = frame_parse(bytes + at, count - at, conn->max_frame_bytes, &frames[n]);
+		if (*ret_last != FRAME_COMPLETE)
+			break;
+		at += frames[n++].whole_bytes;
+	}
+	return n;
+}
+
+static bool may_go_on(const struct conn *conn)
+{
+	return !conn->closing && !conn->dead && !conn_is_full(conn);
+}
+
+/* Hands out frames until the bytes or the output limit ends it. Returns how many bytes are done. */
+static size_t hand_out(struct conn *conn, const uint8_t *bytes, size_t count)
+{
+	struct frame frames[BATCH_FRAMES];
+	enum frame_result last = FRAME_COMPLETE;
 	size_t at = 0;
-	conn->in_callback = true;
-	while (!conn->closing && !conn->dead &&
-	       conn->out_used - conn->out_sent < conn->max_out_bytes) {
-		struct frame frame;
-		enum frame_result result =
-		    frame_parse(conn->in + at, conn->in_used - at, conn->max_frame_bytes, &frame);
-		if (result == FRAME_NEED_MORE)
-			break;
-		if (result != FRAME_COMPLETE) {
-			conn->handler->on_malformed(conn, malformed_text(result));
-			conn->closing = true;
-			break;
+	while (last == FRAME_COMPLETE && may_go_on(conn)) {
+		size_t n = split(conn, bytes + at, count - at, frames, &last), i = 0;
+		while (i < n && may_go_on(conn)) {
+			size_t done = 0;
+			if (conn->handler->on_frames != NULL)
+				done = conn->handler->on_frames(conn, frames + i, n - i);
+			for (; done > 0; done--)
+				at += frames[i++].whole_bytes;
+			if (i == n || !may_go_on(conn))
+				break;
+			at += frames[i].whole_bytes;
+			if (conn->handler->on_frame(conn, frames[i].body, frames[i].body_bytes) !=
+			    0)
+				conn->closing = true;
+			i++;
 		}
-		at += frame.whole_bytes;
-		if (conn->handler->on_frame(conn, frame.body, frame.body_bytes) != 0)
-			conn->closing = true;
+		if (i < n)
+			return at;
 	}
+	if (last != FRAME_COMPLETE && last != FRAME_NEED_MORE && may_go_on(conn)) {
+		conn->handler->on_malformed(conn, malformed_text(last));
+		conn->closing = true;
+	}
+	return at;
+}
+
+/* Of what was read into the shared buffer this is left over. */
+static void keep_rest(struct conn *conn, const uint8_t *bytes, size_t count)
+{
+	struct frame frame = {0};
+	if (count == 0 || conn->closing || conn->dead)
+		return;
+	size_t size = count;
+	if (frame_parse(bytes, count, conn->max_frame_bytes, &frame) == FRAME_NEED_MORE &&
+	    frame.whole_bytes > size)
+		size = frame.whole_bytes;
+	conn->in = malloc(size);
+	if (conn->in == NULL) {
+		conn->dead = true;
+		return;
+	}
+	memcpy(conn->in, bytes, count);
+	conn->in_size = size;
+	conn->in_used = count;
+}
+
+/* bytes: conn->in, or the shared buffer while that holds nothing. */
+static void process(struct conn *conn, const uint8_t *bytes, size_t count)
+{
+	bool is_own = conn->in_used > 0;
+	conn->in_callback = true;
+	size_t done = hand_out(conn, bytes, count);
+	bool full = conn_is_full(conn);
+	if (conn->gathered > 0)
+		send_gathered(conn);
 	conn->in_callback = false;
-	bool full = conn->out_used - conn->out_sent >= conn->max_out_bytes;
-	if (at > 0) {
-		memmove(conn->in, conn->in + at, conn->in_used - at);
-		conn->in_used -= at;
-	}
-	if (conn->in_used == 0) {
+	if (!is_own) {
+		keep_rest(conn, bytes + done, count - done);
+	} else if (done == count) {
 		free(conn->in);
 		conn->in = NULL;
-		conn->in_size = 0;
+		conn->in_size = conn->in_used = 0;
+	} else {
+		memmove(conn->in, conn->in + done, count - done);
+		conn->in_used = count - done;
 	}
 	if (full && conn->in_used > 0) /* frames wait: go on as soon as the output is out */
 		event_active(&conn->write_event, EV_WRITE, 0);
 	finish(conn);
 }
 
+/* For the rest of a frame of which some is there. */
 static bool make_room(struct conn *conn)
 {
 	struct frame frame = {0};
-	size_t wanted = READ_BYTES;
+	size_t wanted = conn->in_used + READ_BYTES;
 	if (frame_parse(conn->in, conn->in_used, conn->max_frame_bytes, &frame) ==
 		FRAME_NEED_MORE &&
-	    frame.whole_bytes > wanted)
-		wanted = frame.whole_bytes;
-	if (conn->in_size >= wanted && conn->in_used < conn->in_size)
+	    frame.whole_bytes > 0)
+		wanted = frame.whole_bytes > conn->in_used ? frame.whole_bytes : conn->in_used + 1;
+	if (conn->in_used < conn->in_size && conn->in_size >= wanted)
 		return true;
-	if (conn->in_used >= wanted)
-		wanted = conn->in_used + READ_BYTES;
 	uint8_t *larger = realloc(conn->in, wanted);
 	if (larger == NULL)
 		return false;
@@ -222,13 +347,16 @@ static bool make_room(struct conn *conn)
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *conn = arg;
+	bool is_own = conn->in_used > 0;
 	(void)what;
-	if (!make_room(conn)) {
+	if (is_own && !make_room(conn)) {
 		conn->dead = true;
 		finish(conn);
 		return;
 	}
-	ssize_t n = recv(fd, conn->in + conn->in_used, conn->in_size - conn->in_used, MSG_DONTWAIT);
+	ssize_t n =
+	    is_own ? recv(fd, conn->in + conn->in_used, conn->in_size - conn->in_used, MSG_DONTWAIT)
+		   : recv(fd, conn->buffers->in, READ_BYTES, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
 		return;
 	if (n <= 0) {
@@ -236,6 +364,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		finish(conn);
 		return;
 	}
-	conn->in_used += (size_t)n;
-	process(conn);
+	if (is_own)
+		conn->in_used += (size_t)n;
+	process(conn, is_own ? conn->in : conn->buffers->in, is_own ? conn->in_used : (size_t)n);
 }

@@ -34,9 +34,9 @@ void answer_unref(struct answer *answer)
 
 static size_t entry_bytes(const struct cache_entry *entry)
 {
-	return sizeof *entry + entry->node.key_bytes + sizeof *entry->answer +
-	       entry->answer->blob_bytes + entry->answer->hosts_bytes + 2 * ALLOCATOR_BYTES +
-	       2 * sizeof(void *); /* its share of the buckets */
+	return sizeof *entry + entry->node.key_bytes + entry->hash_slots * sizeof(uint32_t) +
+	       sizeof *entry->answer + entry->answer->blob_bytes + entry->answer->hosts_bytes +
+	       2 * ALLOCATOR_BYTES + 2 * sizeof(void *); /* its share of the buckets */
 }
 
 static void count_in(struct cache *cache, const struct cache_entry *entry)
@@ -126,13 +126,36 @@ void cache_shrink(struct cache *cache)
 	make_room(cache, NULL);
 }
 
+uint32_t entry_host_hash(const struct cache *cache, const struct cache_entry *entry, unsigned i,
+    const char *name, size_t name_bytes)
+{
+	uint32_t hash;
+	if (i >= entry->hash_slots)
+		return table_name_hash(&cache->table, name, name_bytes);
+	memcpy(&hash, entry->key + entry->node.key_bytes + i * sizeof hash, sizeof hash);
+	return hash;
+}
+
+static void set_host_hashes(struct cache *cache, struct cache_entry *entry)
+{
+	const char *name = answer_host_names(entry->answer);
+	for (unsigned i = 0; i < entry->hash_slots && i < entry->answer->host_count; i++) {
+		size_t length = strlen(name);
+		uint32_t hash = table_name_hash(&cache->table, name, length);
+		memcpy(entry->key + entry->node.key_bytes + i * sizeof hash, &hash, sizeof hash);
+		name += length + 1;
+	}
+}
+
 static struct cache_entry *entry_new(
     struct cache *cache, const struct question_key *key, struct answer *answer)
 {
-	struct cache_entry *entry = malloc(sizeof *entry + key->count);
+	uint8_t slots = answer->host_count;
+	struct cache_entry *entry = malloc(sizeof *entry + key->count + slots * sizeof(uint32_t));
 	if (entry == NULL)
 		return NULL; /* not kept: the next client asks again */
-	*entry = (struct cache_entry){.answer = answer_ref(answer), .older = cache->newest};
+	*entry = (struct cache_entry){
+	    .answer = answer_ref(answer), .older = cache->newest, .hash_slots = slots};
 	memcpy(entry->key, key->bytes, key->count);
 	entry->node.key = entry->key;
 	entry->node.key_bytes = (uint32_t)key->count;
@@ -162,8 +185,10 @@ struct cache_entry *cache_put(
 	} else {
 		entry = entry_new(cache, key, answer);
 	}
-	if (entry != NULL)
+	if (entry != NULL) {
+		set_host_hashes(cache, entry);
 		make_room(cache, entry); /* among the others */
+	}
 	return entry;
 }
 

@@ -58,6 +58,7 @@ struct cache_entry {
 	uint8_t hits;          /* since the last timer; stays at its highest */
 	uint8_t demand;        /* hits, halved with each refresh */
 	uint8_t worker;        /* that found the answer */
+	uint8_t hash_slots;    /* routes: hosts whose name hashes stand behind the key */
 	uint8_t state;         /* enum entry_state */
 	uint8_t tries;         /* refreshes that failed, one after the other */
 	bool visited;
@@ -79,6 +80,9 @@ void cache_clear(struct cache *cache);
 /* The entry, live or not; borrowed until the next call that changes the cache. NULL: none. */
 struct cache_entry *cache_find(struct cache *cache, const struct question_key *key);
 bool entry_is_live(const struct cache_entry *entry, int64_t now_ms);
+/* Routes: of the name of host number i, as the table's. */
+uint32_t entry_host_hash(const struct cache *cache, const struct cache_entry *entry, unsigned i,
+    const char *name, size_t name_bytes);
 /* One for whom it was asked, and who gets the answer. */
 static inline void entry_hit(struct cache_entry *entry)
 {

@@ -29,6 +29,7 @@ struct pending {
 	bool is_plan, explain, warm, renewed;
 	uint32_t keep_until_s; /* warm: of what is found */
 	uint16_t port;
+	struct attest_wish wish;
 	struct answer *named_by; /* the route that the hosts' names are in; NULL: no hosts yet */
 	char name[NEXT_HOP_TEXT_MAX]; /* of slot 0 */
 	struct slot slots[];
@@ -165,6 +166,15 @@ static void take_policy_of_now(struct pending *pending, int64_t now_ms)
 	answer_unref(before);
 }
 
+static void send_answers(struct session *session, uint64_t id, const struct attest_wish *wish,
+    struct answer *const *answers, unsigned count)
+{
+	if (!wish->wanted)
+		session_send_answers(session, id, answers, count, NULL);
+	else if (attest_add(&session->server->attest, session, id, wish, answers, count) != 0)
+		session_send_error(session, id, V1(ERROR_CODE__INTERNAL), "out of memory");
+}
+
 /* What is ready goes out. A route that is not has no hosts to tell. */
 static void respond(struct pending *pending)
 {
@@ -184,7 +194,7 @@ static void respond(struct pending *pending)
 	if (pending->explain)
 		send_explained(pending, count);
 	else
-		session_send_answers(pending->session, pending->id, answers, count);
+		send_answers(pending->session, pending->id, &pending->wish, answers, count);
 	pending_free(pending);
 }
 
@@ -404,7 +414,7 @@ static bool answer_from_cache(struct session *session, uint64_t id, const struct
 		answers[count] = host->answer;
 	}
 	server->hits += count;
-	session_send_answers(session, id, answers, count);
+	send_answers(session, id, &question->wish, answers, count);
 	return true;
 }
 
@@ -422,6 +432,7 @@ void pending_start(struct session *session, uint64_t id, const struct question *
 	pending->is_plan = is_plan;
 	pending->explain = question->explain;
 	pending->warm = question->warm;
+	pending->wish = question->wish;
 	if (question->keep_s != 0)
 		pending->keep_until_s = (uint32_t)(clock_wall_ms() / 1000) + question->keep_s;
 	pending->port = question->port;

@@ -12,7 +12,8 @@ struct question { /* of a request, canonical */
 	uint16_t number;
 	uint32_t deadline_ms;
 	char name[NEXT_HOP_TEXT_MAX];
-	uint16_t port;   /* of a plan */
+	uint16_t port; /* of a plan */
+	struct attest_wish wish;
 	bool explain;    /* look everything up again and tell how */
 	bool warm;       /* after what others wait for */
 	uint32_t keep_s; /* warm: kept fresh for so long */

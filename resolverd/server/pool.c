@@ -23,11 +23,12 @@ static void on_work(void *arg)
 	event_active(&pool->hand_out, EV_TIMEOUT, 0);
 }
 
-int pool_init(struct pool *pool, struct event_base *base, struct flight *flight, uint32_t workers,
-    uint32_t deadline_ms)
+int pool_init(struct pool *pool, struct event_base *base, struct conn_buffers *buffers,
+    struct flight *flight, uint32_t workers, uint32_t deadline_ms)
 {
 	memset(pool, 0, sizeof *pool);
 	pool->base = base;
+	pool->buffers = buffers;
 	pool->flight = flight;
 	flight->on_work = on_work;
 	flight->arg = pool;
@@ -375,8 +376,8 @@ void pool_worker_up(struct pool *pool, uint32_t index, int32_t pid, int fd)
 	struct pool_worker *worker = &pool->workers[index];
 	if (worker->up) /* its successor was faster than the end of its socket */
 		on_close(&worker->conn);
-	if (conn_init(&worker->conn, pool->base, fd, FRAME_MAX_RESPONSE_BYTES, SIZE_MAX,
-		&worker_handler, worker) != 0) {
+	if (conn_init(&worker->conn, pool->base, pool->buffers, fd, FRAME_MAX_RESPONSE_BYTES,
+		SIZE_MAX, &worker_handler, worker) != 0) {
 		log_fatal("cannot watch the socket of worker %u", index);
 		close(fd); /* it ends, and is started again */
 		return;

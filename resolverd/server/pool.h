@@ -36,6 +36,7 @@ struct pool {
 	struct event_base *base;
 	uint32_t workers_wanted, deadline_ms;
 	struct pool_worker workers[POOL_PLACES];
+	struct conn_buffers *buffers;
 	struct flight *flight;
 	struct event hand_out; /* the flight has something new */
 	struct flight_jobs suspects;
@@ -56,9 +57,9 @@ struct pool {
 	void *arg;
 };
 
-/* Borrows flight, and is told of its work. Returns 0 or -ENOMEM. */
+/* Borrows buffers and flight, and is told of its work. Returns 0 or -ENOMEM. */
 [[gnu::warn_unused_result]] int pool_init(struct pool *pool, struct event_base *base,
-    struct flight *flight, uint32_t workers, uint32_t deadline_ms);
+    struct conn_buffers *buffers, struct flight *flight, uint32_t workers, uint32_t deadline_ms);
 void pool_fini(struct pool *pool); /* before the flight */
 
 /* Takes fd: the socket of a new worker in this place. */

@@ -427,8 +427,11 @@ static int server_start(struct server *server)
 	if (signer_init(&server->signer, config) != 0 ||
 	    cache_init(&server->cache, config->cache.max_memory_bytes / 2) != 0 ||
 	    failures_init(&server->failures) != 0 || flight_init(&server->flight) != 0 ||
-	    pool_init(&server->pool, server->base, &server->flight, config->resolver.workers,
-		config->resolver.deadline_ms) != 0)
+	    conn_buffers_init(&server->buffers) != 0 ||
+	    pool_init(&server->pool, server->base, &server->buffers, &server->flight,
+		config->resolver.workers, config->resolver.deadline_ms) != 0)
+		return -ENOMEM;
+	if (attest_init(&server->attest, server->base, &server->signer) != 0)
 		return -ENOMEM;
 	struct prefetch_settings settings = prefetch_settings(config);
 	uint64_t seed;
@@ -490,6 +493,8 @@ int server_main(struct config *config, const struct config_source *source)
 	flight_fini(&server.flight);
 	cache_fini(&server.cache);
 	failures_fini(&server.failures);
+	attest_fini(&server.attest);
+	conn_buffers_fini(&server.buffers);
 	domains_fini(&server.domains);
 	signer_fini(&server.signer);
 	event_base_free(server.base);

@@ -13,6 +13,7 @@
 
 #include "resolverd/base/config.h"
 #include "resolverd/base/domains.h"
+#include "resolverd/server/attest.h"
 #include "resolverd/server/failures.h"
 #include "resolverd/server/health.h"
 #include "resolverd/server/pool.h"
@@ -34,6 +35,7 @@ struct server {
 	struct config *config; /* a reload replaces its contents */
 	const struct config_source *source;
 	struct event_base *base;
+	struct conn_buffers buffers;
 	struct evconnlistener *listener, *control_listener;
 	struct cache cache;
 	struct flight flight;
@@ -41,6 +43,7 @@ struct server {
 	struct failures failures;
 	struct domains domains; /* of prefetch.domains-file */
 	struct signer signer;
+	struct attest attest;
 	struct pool pool;
 	struct sessions sessions;
 	struct users users;

@@ -12,6 +12,7 @@
 #include "proto/names.h"
 #include "resolverd/base/clock.h"
 #include "resolverd/base/log.h"
+#include "resolverd/server/hot.h"
 #include "resolverd/server/pending.h"
 
 #define V1(name) RESOLVERD__V1__##name
@@ -46,16 +47,23 @@ void session_send_error(
 	session_send(session, &response);
 }
 
-void session_send_answers(
-    struct session *session, uint64_t id, struct answer *const *answers, unsigned count)
+#define ATTESTATION_FIELD_TAG (7u << 3 | 2u) /* of a Response */
+
+void session_send_answers(struct session *session, uint64_t id, struct answer *const *answers,
+    unsigned count, const Resolverd__V1__Attestation *attestation)
 {
-	uint8_t head[16];
-	size_t head_bytes = 0;
+	uint8_t head[16], tail[16];
+	size_t head_bytes = 0, tail_bytes = 0, attestation_bytes = 0;
 	if (id != 0) {
 		head[head_bytes++] = 1u << 3;
 		head_bytes += varint_put(head + head_bytes, id);
 	}
-	size_t bytes = head_bytes;
+	if (attestation != NULL) {
+		attestation_bytes = resolverd__v1__attestation__get_packed_size(attestation);
+		tail[tail_bytes++] = ATTESTATION_FIELD_TAG;
+		tail_bytes += varint_put(tail + tail_bytes, attestation_bytes);
+	}
+	size_t bytes = head_bytes + tail_bytes + attestation_bytes;
 	for (unsigned i = 0; i < count; i++)
 		bytes += answers[i]->blob_bytes;
 	if (bytes > FRAME_MAX_RESPONSE_BYTES) {
@@ -73,6 +81,10 @@ void session_send_answers(
 	for (unsigned i = 0; i < count; i++) {
 		memcpy(out, answers[i]->data, answers[i]->blob_bytes);
 		out += answers[i]->blob_bytes;
+	}
+	if (attestation != NULL) {
+		memcpy(out, tail, tail_bytes);
+		resolverd__v1__attestation__pack(attestation, out + tail_bytes);
 	}
 	conn_commit(&session->conn, FRAME_HEADER_BYTES + bytes);
 }
@@ -176,9 +188,9 @@ static void seal_send(struct session *session, const Resolverd__V1__Request *req
 	resolverd__v1__signed_seal__free_unpacked(response.seal, NULL);
 }
 
-static void dispatch(struct session *session, const Resolverd__V1__Request *request)
+static void dispatch(
+    struct session *session, const Resolverd__V1__Request *request, struct question *question)
 {
-	struct question question = {0};
 	char text[400];
 	session->server->requests++;
 	switch (request->body_case) {
@@ -194,13 +206,10 @@ static void dispatch(struct session *session, const Resolverd__V1__Request *requ
 	case RESOLVERD__V1__REQUEST__BODY_PLAN:
 	case RESOLVERD__V1__REQUEST__BODY_HOST:
 	case RESOLVERD__V1__REQUEST__BODY_RECORDS:
-		if (request->nonce.len != 0)
-			session_send_error(session, request->id, V1(ERROR_CODE__UNSUPPORTED),
-			    "this version makes no attestations; send no nonce");
-		else if (read_request(request, &question, text, sizeof text) != 0)
+		if (read_request(request, question, text, sizeof text) != 0)
 			session_send_error(session, request->id, V1(ERROR_CODE__BAD_REQUEST), text);
 		else
-			pending_start(session, request->id, &question);
+			pending_start(session, request->id, question);
 		return;
 	case RESOLVERD__V1__REQUEST__BODY_STATUS:
 		status_send(session, request->id);
@@ -216,6 +225,25 @@ static void dispatch(struct session *session, const Resolverd__V1__Request *requ
 	}
 }
 
+/* Returns what is wrong with it, or NULL. */
+static const char *read_wish(const Resolverd__V1__Request *request, const uint8_t *body,
+    size_t body_bytes, struct attest_wish *wish)
+{
+	bool is_answered = request->body_case == RESOLVERD__V1__REQUEST__BODY_PLAN ||
+			   request->body_case == RESOLVERD__V1__REQUEST__BODY_HOST ||
+			   request->body_case == RESOLVERD__V1__REQUEST__BODY_RECORDS;
+	wish->wanted = request->nonce.len != 0;
+	if (!wish->wanted)
+		return NULL;
+	if (request->nonce.len != ATTESTATION_NONCE_BYTES)
+		return "a nonce has 32 bytes";
+	if (!is_answered)
+		return "only plan, host and records are attested; send no nonce";
+	memcpy(wish->nonce, request->nonce.data, sizeof wish->nonce);
+	attestation_hash(body, body_bytes, wish->request_hash);
+	return NULL;
+}
+
 static int on_frame(struct conn *conn, const uint8_t *body, size_t body_bytes)
 {
 	struct session *session = conn->owner;
@@ -225,9 +253,19 @@ static int on_frame(struct conn *conn, const uint8_t *body, size_t body_bytes)
 		    session, 0, V1(ERROR_CODE__MALFORMED), "the frame holds no Request");
 		return -EBADMSG;
 	}
-	dispatch(session, request);
+	struct question question = {0};
+	const char *problem = read_wish(request, body, body_bytes, &question.wish);
+	if (problem != NULL)
+		session_send_error(session, request->id, V1(ERROR_CODE__BAD_REQUEST), problem);
+	else
+		dispatch(session, request, &question);
 	resolverd__v1__request__free_unpacked(request, NULL);
 	return 0;
+}
+
+static size_t on_frames(struct conn *conn, const struct frame *frames, size_t count)
+{
+	return hot_serve(conn->owner, frames, count);
 }
 
 static void on_malformed(struct conn *conn, const char *what)
@@ -273,6 +311,7 @@ void session_close(struct session *session)
 {
 	struct server *server = session->server;
 	pending_drop_all(session);
+	attest_forget(&server->attest, session);
 	conn_fini(&session->conn);
 	LIST_REMOVE(session, link);
 	user_leave(session->user);
@@ -286,15 +325,18 @@ static void on_close(struct conn *conn)
 	session_close(conn->owner);
 }
 
-static const struct conn_handler client_handler = {
-    .on_frame = on_frame, .on_malformed = on_malformed, .on_close = on_close};
+static const struct conn_handler client_handler = {.on_frames = on_frames,
+    .on_frame = on_frame,
+    .on_malformed = on_malformed,
+    .on_close = on_close};
 
 void session_open(struct server *server, int fd, bool is_control)
 {
 	struct session *session = calloc(1, sizeof *session);
 	struct user *user = session != NULL ? user_join(server, fd) : NULL;
-	if (user == NULL || conn_init(&session->conn, server->base, fd, FRAME_MAX_REQUEST_BYTES,
-				OUT_MAX_BYTES, &client_handler, session) != 0) {
+	if (user == NULL ||
+	    conn_init(&session->conn, server->base, &server->buffers, fd, FRAME_MAX_REQUEST_BYTES,
+		OUT_MAX_BYTES, &client_handler, session) != 0) {
 		user_leave(user);
 		free(session);
 		close(fd);

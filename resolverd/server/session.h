@@ -29,9 +29,10 @@ void sessions_tick(struct server *server, int64_t now_mono_ms);
 void session_send(struct session *session, const Resolverd__V1__Response *response);
 void session_send_error(
     struct session *session, uint64_t id, Resolverd__V1__ErrorCode code, const char *text);
-/* The bytes of the answers as they were signed, behind the id (Response fields 1 and 3). */
-void session_send_answers(
-    struct session *session, uint64_t id, struct answer *const *answers, unsigned count);
+/* The bytes of the answers as they were signed, behind the id (Response fields 1 and 3), and the
+ * attestation, if there is one. */
+void session_send_answers(struct session *session, uint64_t id, struct answer *const *answers,
+    unsigned count, const Resolverd__V1__Attestation *attestation);
 
 void status_send(struct session *session, uint64_t id);
 

@@ -228,13 +228,26 @@ struct answer *signer_answer(struct signer *signer, Resolverd__Worker__Facts *fa
 	return answer;
 }
 
-Resolverd__V1__SignedAnswer *answer_unpack(const struct answer *answer)
+const uint8_t *answer_signed(const struct answer *answer, size_t *ret_bytes)
 {
 	size_t at = 1; /* the field's tag, then its length */
 	while ((answer->data[at++] & 0x80) != 0)
 		;
-	return resolverd__v1__signed_answer__unpack(
-	    NULL, answer->blob_bytes - at, answer->data + at);
+	*ret_bytes = answer->blob_bytes - at;
+	return answer->data + at;
+}
+
+Resolverd__V1__SignedAnswer *answer_unpack(const struct answer *answer)
+{
+	size_t bytes;
+	const uint8_t *packed = answer_signed(answer, &bytes);
+	return resolverd__v1__signed_answer__unpack(NULL, bytes, packed);
+}
+
+void signer_sign(const struct signer *signer, const char *context, const uint8_t *bytes,
+    size_t count, uint8_t ret_signature[crypto_sign_BYTES])
+{
+	signing_sign(context, bytes, count, signer->key->secret, ret_signature);
 }
 
 static Resolverd__V1__Answer *envelope_unpack(const struct answer *answer)

@@ -67,6 +67,12 @@ static inline bool signer_is_current(const struct signer *signer, const struct a
 struct answer *signer_extend(
     struct signer *signer, const struct answer *answer, int64_t stale_ms, int64_t now_ms);
 
+/* With the online key. */
+void signer_sign(const struct signer *signer, const char *context, const uint8_t *bytes,
+    size_t count, uint8_t ret_signature[crypto_sign_BYTES]);
+
+/* The SignedAnswer's bytes; borrowed. */
+const uint8_t *answer_signed(const struct answer *answer, size_t *ret_bytes);
 /* What is in an answer, as a message; freed by its caller. NULL: no memory. */
 Resolverd__V1__SignedAnswer *answer_unpack(const struct answer *answer);
 

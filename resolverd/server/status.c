@@ -113,6 +113,8 @@ void status_send(struct session *session, uint64_t id)
 	status.jobs_quarantined = server->pool.quarantined_count;
 	status.answers_signed = server->signer.signed_count;
 	status.requests = server->requests;
+	status.attested = server->attest.attested_count;
+	status.attestations_signed = server->attest.signature_count;
 	status.refreshes = server->prefetch.started;
 	status.refreshes_renewed = server->prefetch.renewed;
 	status.refreshes_futile = server->prefetch.futile;

@@ -24,13 +24,24 @@ void table_fini(struct table *table)
 	*table = (struct table){0};
 }
 
-static uint32_t hash_of(const struct table *table, const uint8_t *key, size_t key_bytes)
+#define NUMBERS_BYTES 3u /* of a key: kind and number, in front of the name */
+
+uint32_t table_name_hash(const struct table *table, const char *name, size_t name_bytes)
 {
 	uint8_t hash[crypto_shorthash_BYTES];
 	uint32_t value;
-	crypto_shorthash(hash, key, key_bytes, table->hash_key);
+	crypto_shorthash(hash, (const uint8_t *)name, name_bytes, table->hash_key);
 	memcpy(&value, hash, sizeof value);
 	return value;
+}
+
+static uint32_t hash_of(const struct table *table, const uint8_t *key, size_t key_bytes)
+{
+	uint8_t numbers[NUMBERS_BYTES] = {0};
+	size_t before = key_bytes < NUMBERS_BYTES ? key_bytes : NUMBERS_BYTES;
+	memcpy(numbers, key, before);
+	return table_hash(table_name_hash(table, (const char *)key + before, key_bytes - before),
+	    numbers[0], (uint16_t)(numbers[1] << 8 | numbers[2]));
 }
 
 static void move_some(struct table *table)
@@ -76,6 +87,33 @@ static struct table_node **bucket_of(struct table *table, uint32_t hash)
 	if (table->old_buckets != NULL && (hash & table->old_mask) >= table->moved)
 		return &table->old_buckets[hash & table->old_mask];
 	return &table->buckets[hash & table->mask];
+}
+
+void table_fetch_bucket(const struct table *table, uint32_t hash)
+{
+	__builtin_prefetch(&table->buckets[hash & table->mask]);
+}
+
+void table_fetch_node(struct table *table, uint32_t hash)
+{
+	const struct table_node *node = *bucket_of(table, hash);
+	if (node != NULL) {
+		__builtin_prefetch(node);
+		__builtin_prefetch((const uint8_t *)node + 64);
+	}
+}
+
+struct table_node *table_find_question(struct table *table, uint32_t hash, int kind,
+    uint16_t number, const char *name, size_t name_bytes)
+{
+	const uint8_t numbers[NUMBERS_BYTES] = {
+	    (uint8_t)kind, (uint8_t)(number >> 8), (uint8_t)number};
+	for (struct table_node *node = *bucket_of(table, hash); node != NULL; node = node->next)
+		if (node->hash == hash && node->key_bytes == NUMBERS_BYTES + name_bytes &&
+		    memcmp(node->key, numbers, NUMBERS_BYTES) == 0 &&
+		    memcmp(node->key + NUMBERS_BYTES, name, name_bytes) == 0)
+			return node;
+	return NULL;
 }
 
 struct table_node *table_find(struct table *table, const uint8_t *key, size_t key_bytes)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * An intrusive hash table keyed by byte strings. The hash is keyed (SipHash), so peers cannot
- * choose collisions. It grows a few buckets at a time: no operation pauses for the whole table.
- * Pure.
+ * An intrusive hash table keyed by byte strings: two numbers and a name, as the questions of
+ * answers and jobs are. The hash is keyed (SipHash), so peers cannot choose collisions; that of a
+ * name stands for it with any numbers. It grows a few buckets at a time: no operation pauses for
+ * the whole table. Pure.
  */
 #pragma once
 #include <stdbool.h>
@@ -28,6 +29,17 @@ struct table {
 [[gnu::warn_unused_result]] int table_init(struct table *table);
 void table_fini(struct table *table); /* frees the buckets, not what is in them */
 struct table_node *table_find(struct table *table, const uint8_t *key, size_t key_bytes);
+/* ---- the same in steps, for many at once: each touches what the one before it asked memory for */
+uint32_t table_name_hash(const struct table *table, const char *name, size_t name_bytes);
+/* Of the key that question_key_make makes of these. */
+static inline uint32_t table_hash(uint32_t name_hash, int kind, uint16_t number)
+{
+	return name_hash ^ ((uint32_t)kind << 16 | number) * 0x9e3779b1u;
+}
+void table_fetch_bucket(const struct table *table, uint32_t hash);
+void table_fetch_node(struct table *table, uint32_t hash);
+struct table_node *table_find_question(struct table *table, uint32_t hash, int kind,
+    uint16_t number, const char *name, size_t name_bytes);
 /* The key must not be in the table yet; node->key and key_bytes are set by the caller. */
 void table_insert(struct table *table, struct table_node *node);
 void table_remove(struct table *table, struct table_node *node);

@@ -26,6 +26,7 @@
 struct worker {
 	struct event_base *base;
 	struct ub_ctx *resolver;
+	struct conn_buffers buffers;
 	struct conn server;
 	struct jobs jobs;
 	struct selfcheck self_check;
@@ -190,9 +191,9 @@ int worker_main(const struct config *config, unsigned index)
 	worker->jobs.lookup = start_lookup;
 	worker->jobs.done = on_job_done;
 	worker->jobs.arg = worker;
-	if (take_policy(worker, config, now_ms) != 0 ||
-	    conn_init(&worker->server, worker->base, ROLE_FD_CHANNEL, FRAME_MAX_REQUEST_BYTES,
-		SIZE_MAX, &server_handler, worker) != 0) {
+	if (take_policy(worker, config, now_ms) != 0 || conn_buffers_init(&worker->buffers) != 0 ||
+	    conn_init(&worker->server, worker->base, &worker->buffers, ROLE_FD_CHANNEL,
+		FRAME_MAX_REQUEST_BYTES, SIZE_MAX, &server_handler, worker) != 0) {
 		log_fatal("cannot watch the server's socket");
 		return EX_OSERR;
 	}

@@ -6,6 +6,7 @@
  *
  *     bench-null_server SOCKET RESPONSE_FILE        ends with SIGTERM
  */
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +100,7 @@ int main(int argc, char **argv)
 	if (argc != 3 || strlen(argv[1]) >= sizeof address.sun_path)
 		return 64;
 	load_response(argv[2]);
+	signal(SIGPIPE, SIG_IGN);
 	strcpy(address.sun_path, argv[1]);
 	int listener = socket(AF_UNIX, SOCK_STREAM, 0), poll = epoll_create1(0);
 	if (listener < 0 || poll < 0 ||

@@ -31,7 +31,7 @@ static int setup(void **state)
 	assert_non_null(scene);
 	struct event_base *base = event_base_new();
 	assert_int_equal(flight_init(&scene->flight), 0);
-	assert_int_equal(pool_init(&scene->pool, base, &scene->flight, 2, 1000), 0);
+	assert_int_equal(pool_init(&scene->pool, base, NULL, &scene->flight, 2, 1000), 0);
 	scene->pool.workers[0].up = scene->pool.workers[0].root_secure = true;
 	scene->pool.workers[0].root_known = true;
 	scene->canaries[0] = (struct config_canary){NAME("good.example"), V1(STATUS__SECURE)};

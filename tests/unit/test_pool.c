@@ -31,6 +31,7 @@ struct asker {
 
 struct scene {
 	struct event_base *base;
+	struct conn_buffers buffers;
 	struct flight flight;
 	struct pool pool;
 	int peer[PLACES]; /* -1: not there */
@@ -100,8 +101,10 @@ static int setup(void **state)
 	assert_non_null(scene);
 	scene->base = event_base_new();
 	assert_int_equal(flight_init(&scene->flight), 0);
-	assert_int_equal(
-	    pool_init(&scene->pool, scene->base, &scene->flight, WORKERS, DEADLINE_MS), 0);
+	assert_int_equal(conn_buffers_init(&scene->buffers), 0);
+	assert_int_equal(pool_init(&scene->pool, scene->base, &scene->buffers, &scene->flight,
+			     WORKERS, DEADLINE_MS),
+	    0);
 	scene->pool.on_facts = on_facts;
 	scene->pool.on_failure = on_failure;
 	scene->pool.release = release;
@@ -130,6 +133,7 @@ static int teardown(void **state)
 			close(scene->peer[i]);
 	pool_fini(&scene->pool);
 	flight_fini(&scene->flight);
+	conn_buffers_fini(&scene->buffers);
 	event_base_free(scene->base);
 	free(scene);
 	return 0;
