@@ -27,6 +27,7 @@ static const struct key keys[] = {
     {"cache", "min-ttl", "0", DURATION, 0, 86400000, false},
     {"cache", "max-ttl", "1d", DURATION, 1000, 604800000, false},
     {"cache", "failure-ttl", "15s", DURATION, 100, 300000, false},
+    {"cache", "snapshot-interval", "5m", DURATION, 0, 86400000, true},
     {"cache", "stale", "0", DURATION, 0, 604800000, false},
     {"prefetch", "rule", "ahead", PREFETCH_RULE, 0, 0, false},
     {"prefetch", "domains-file", "", TEXT, 0, 0, false},

@@ -56,6 +56,7 @@ struct config {
 	struct {
 		uint64_t max_memory_bytes;
 		int64_t min_ttl_ms, max_ttl_ms, failure_ttl_ms, stale_ms;
+		int64_t snapshot_interval_ms; /* 0: no snapshot */
 	} cache;
 	struct {
 		enum prefetch_rule rule;

@@ -349,6 +349,8 @@ static int take_cache(struct taker *taker)
 	config->cache.max_ttl_ms = config_duration_ms(cfg_getstr(cache, "max-ttl"));
 	config->cache.failure_ttl_ms = config_duration_ms(cfg_getstr(cache, "failure-ttl"));
 	config->cache.stale_ms = config_duration_ms(cfg_getstr(cache, "stale"));
+	config->cache.snapshot_interval_ms =
+	    config_duration_ms(cfg_getstr(cache, "snapshot-interval"));
 	config->prefetch.rule = strcmp(rule, "off") == 0      ? PREFETCH_OFF
 				: strcmp(rule, "on-hit") == 0 ? PREFETCH_ON_HIT
 							      : PREFETCH_AHEAD;

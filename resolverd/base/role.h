@@ -22,6 +22,7 @@ enum link_type {
 	LINK_WORKER = 1, /* a new worker: index, pid; its socket comes with SCM_RIGHTS */
 	LINK_DELEGATION, /* bytes: a serialized SignedDelegation */
 	LINK_CONFIG,     /* a new configuration, checked; its text comes as a memfd */
+	LINK_SNAPSHOT,   /* bytes: the snapshot's key; its directory, opened */
 	LINK_DOMAINS,    /* prefetch.domains-file, opened */
 	LINK_RENEW,      /* all workers: index 1 at once, 0 one by one */
 	LINK_ANCHOR,     /* bytes: struct link_anchor */

@@ -75,7 +75,8 @@ int attest_add(struct attest *attest, struct session *session, uint64_t id,
     const struct attest_wish *wish, struct answer *const *answers, unsigned count)
 {
 	struct attested *attested =
-	    make_room(attest) ? malloc(sizeof *attested + count * sizeof attested->answers[0]) : NULL;
+	    make_room(attest) ? malloc(sizeof *attested + count * sizeof attested->answers[0])
+			      : NULL;
 	struct attestation_leaf leaf;
 	if (attested == NULL)
 		return -ENOMEM;
@@ -107,17 +108,17 @@ void attest_forget(struct attest *attest, const struct session *session)
 		attested->session = NULL; /* its leaf stays */
 }
 
-static void send_one(struct attest *attest, const struct attested *attested,
-    Resolverd__V1__Attestation *attestation)
+static void send_one(
+    struct attest *attest, const struct attested *attested, Resolverd__V1__Attestation *attestation)
 {
 	const uint8_t *path[ATTESTATION_PATH_MAX];
 	ProtobufCBinaryData hashes[ATTESTATION_PATH_MAX];
 	attestation->path = hashes;
-	attestation->n_path = attestation_tree_path(
-	    attest->nodes, attestation->leaf_count, attestation->index, path);
+	attestation->n_path =
+	    attestation_tree_path(attest->nodes, attestation->leaf_count, attestation->index, path);
 	for (size_t i = 0; i < attestation->n_path; i++)
-		hashes[i] = (ProtobufCBinaryData){
-		    ATTESTATION_HASH_BYTES, (uint8_t *)(uintptr_t)path[i]};
+		hashes[i] =
+		    (ProtobufCBinaryData){ATTESTATION_HASH_BYTES, (uint8_t *)(uintptr_t)path[i]};
 	session_send_answers(
 	    attested->session, attested->id, attested->answers, attested->count, attestation);
 }
@@ -135,7 +136,8 @@ static void end_round(struct attest *attest)
 	attestation.attested_at = (uint64_t)clock_wall_ms();
 	attestation_message(attest->nodes[attestation_tree_nodes(count) - 1],
 	    attestation.attested_at, count, message);
-	signer_sign(attest->signer, SIGNING_CONTEXT_ATTESTATION, message, sizeof message, signature);
+	signer_sign(
+	    attest->signer, SIGNING_CONTEXT_ATTESTATION, message, sizeof message, signature);
 	attestation.signature = (ProtobufCBinaryData){sizeof signature, signature};
 	attestation.key_id = (ProtobufCBinaryData){KEY_ID_BYTES, attest->signer->key_id};
 	attest->attested_count += count;

@@ -19,6 +19,7 @@ struct answer {
 	uint32_t failed : 1;        /* it says that there is no trustworthy answer */
 	uint32_t bogus : 1;         /* ... since validation failed */
 	uint32_t stale : 1;         /* served past its end (RFC 8767) */
+	uint32_t foreign : 1;       /* of a snapshot: signed by an earlier key, to be signed anew */
 	uint16_t hosts_bytes;       /* routes: host names to look up, each with its final zero */
 	uint16_t policy_generation; /* routes: of the local policy in it (signer.h) */
 	uint32_t trace_bytes;       /* of a job with a trace: an Explained with its lookups */

@@ -18,21 +18,27 @@ int flight_init(struct flight *flight)
 	return table_init(&flight->jobs);
 }
 
-static void free_queue(struct flight_jobs *queue)
+static void free_queue(struct flight *flight, struct flight_jobs *queue)
 {
 	struct flight_job *job;
 	while ((job = TAILQ_FIRST(queue)) != NULL) {
 		TAILQ_REMOVE(queue, job, link);
+		table_remove(&flight->jobs, &job->node);
 		free(job);
 	}
 }
 
+void flight_clear(struct flight *flight)
+{
+	free_queue(flight, &flight->asked);
+	free_queue(flight, &flight->traces);
+	for (unsigned i = 0; i < FLIGHT_URGENCIES; i++)
+		free_queue(flight, &flight->refreshes[i]);
+}
+
 void flight_fini(struct flight *flight)
 {
-	free_queue(&flight->asked);
-	free_queue(&flight->traces);
-	for (unsigned i = 0; i < FLIGHT_URGENCIES; i++)
-		free_queue(&flight->refreshes[i]);
+	flight_clear(flight);
 	table_fini(&flight->jobs);
 }
 

@@ -88,10 +88,10 @@ static bool read_request(const struct frame *frame, struct hot *hot)
 /* A name that is a key is canonical: names that are not are just not found here. */
 static bool find_route(struct server *server, struct hot *hot, int64_t now_ms)
 {
-	struct cache_entry *entry = (struct cache_entry *)table_find_question(&server->cache.table,
-	    hot->hash, V1(KIND__ROUTE), 0, hot->name, hot->name_bytes);
+	struct cache_entry *entry = (struct cache_entry *)table_find_question(
+	    &server->cache.table, hot->hash, V1(KIND__ROUTE), 0, hot->name, hot->name_bytes);
 	if (entry == NULL || !entry_is_live(entry, now_ms) || entry->state == ENTRY_UNUSED ||
-	    !signer_is_current(&server->signer, entry->answer))
+	    entry->answer->foreign || !signer_is_current(&server->signer, entry->answer))
 		return false;
 	hot->route = entry;
 	return true;
@@ -130,7 +130,7 @@ static bool answer_one(struct session *session, struct hot *hot, int64_t now_ms)
 		hosts[i] = (struct cache_entry *)table_find_question(&server->cache.table,
 		    hot->host_hashes[i], V1(KIND__HOST), hot->port, name, length);
 		if (hosts[i] == NULL || !entry_is_live(hosts[i], now_ms) ||
-		    hosts[i]->state == ENTRY_UNUSED)
+		    hosts[i]->state == ENTRY_UNUSED || hosts[i]->answer->foreign)
 			return false;
 		answers[1 + i] = hosts[i]->answer;
 		name += length + 1;

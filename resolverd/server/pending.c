@@ -198,14 +198,20 @@ static void respond(struct pending *pending)
 	pending_free(pending);
 }
 
+/* By the key of now, a route with the local policy of now. */
+static bool is_as_signed_now(const struct server *server, const struct cache_entry *entry)
+{
+	return !entry->answer->foreign && (entry->key[0] != V1(KIND__ROUTE) ||
+					      signer_is_current(&server->signer, entry->answer));
+}
+
 /* The live answer, borrowed, with the local policy of now; NULL when there is none. port: of the
  * hosts wanted with a route. */
 static struct answer *look_up(
     struct server *server, const struct question_key *key, uint16_t port, int64_t now_ms)
 {
 	struct cache_entry *entry = prefetch_look_up(&server->prefetch, key, port, now_ms);
-	if (entry == NULL || key->bytes[0] != V1(KIND__ROUTE) ||
-	    signer_is_current(&server->signer, entry->answer))
+	if (entry == NULL || is_as_signed_now(server, entry))
 		return entry != NULL ? entry->answer : NULL;
 	struct answer *derived = signer_derive(&server->signer, entry->answer, now_ms);
 	if (derived == NULL)
@@ -222,7 +228,7 @@ static struct answer *served_now(
 	const struct cache_entry *entry = cache_find(&server->cache, key);
 	if (entry == NULL || !entry_is_live(entry, now_ms))
 		return NULL;
-	if (key->bytes[0] != V1(KIND__ROUTE) || signer_is_current(&server->signer, entry->answer))
+	if (is_as_signed_now(server, entry))
 		return answer_ref(entry->answer);
 	return signer_derive(&server->signer, entry->answer, now_ms);
 }
@@ -409,7 +415,7 @@ static bool answer_from_cache(struct session *session, uint64_t id, const struct
 		question_key_make(&key, V1(KIND__HOST), question->port, name);
 		const struct cache_entry *host =
 		    prefetch_look_up(&server->prefetch, &key, 0, now_ms);
-		if (host == NULL)
+		if (host == NULL || host->answer->foreign) /* to sign it may evict the others */
 			return false;
 		answers[count] = host->answer;
 	}

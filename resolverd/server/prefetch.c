@@ -378,3 +378,46 @@ void prefetch_forget_all(struct prefetch *prefetch, int64_t now_ms)
 	cache_clear(prefetch->cache);
 	wheel_init(&prefetch->wheel, now_ms);
 }
+
+/* ---- a snapshot that was read ---- */
+
+enum prefetch_restored prefetch_restore(struct prefetch *prefetch, const struct question_key *key,
+    struct answer *answer, const struct prefetch_memory *memory, int64_t now_ms)
+{
+	struct cache_entry asked = {.kept_until_s = memory->kept_until_s,
+	    .span_s = memory->span_s,
+	    .last_hit_s = memory->last_hit_s,
+	    .demand = memory->demand};
+	struct flight_job *job;
+	if (now_ms < answer->expires_at_ms) {
+		struct cache_entry *entry = cache_put(prefetch->cache, key, answer);
+		if (entry == NULL)
+			return PREFETCH_LEFT;
+		entry->span_s = memory->span_s;
+		entry->last_hit_s = memory->last_hit_s;
+		entry->port = memory->port;
+		entry->demand = memory->demand;
+		entry->worker = FLIGHT_NO_WORKER;
+		entry->visited = memory->demand > 0;
+		if (memory->kept_until_s != 0)
+			cache_keep_until(prefetch->cache, entry, memory->kept_until_s);
+		arm(prefetch, entry, now_ms);
+		return PREFETCH_RESTORED;
+	}
+	/* In use when it was written: time has passed since, but not for those who asked. */
+	if (memory->demand == 0 && !is_kept(&asked, now_ms))
+		return PREFETCH_LEFT;
+	if (prefetch->flight->jobs.count >= RESTART_MAX ||
+	    flight_refresh(prefetch->flight, key, urgency(&asked), FLIGHT_NO_WORKER, &job) != 0)
+		return PREFETCH_LEFT;
+	job->keep_until_s = memory->kept_until_s;
+	job->port = memory->port;
+	return PREFETCH_WANTED;
+}
+
+void prefetch_discard(struct prefetch *prefetch, int64_t now_ms)
+{
+	cache_clear(prefetch->cache);
+	flight_clear(prefetch->flight);
+	wheel_init(&prefetch->wheel, now_ms);
+}

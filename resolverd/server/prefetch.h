@@ -65,3 +65,20 @@ struct answer *prefetch_stale(
 
 /* Runs what is due; jobs go to the flight. */
 void prefetch_advance(struct prefetch *prefetch, int64_t now_ms);
+
+/* ---- a snapshot that was read ---- */
+
+struct prefetch_memory { /* of an entry, as in struct cache_entry */
+	uint32_t kept_until_s, span_s, last_hit_s;
+	uint16_t port;
+	uint8_t demand;
+};
+enum prefetch_restored {
+	PREFETCH_RESTORED, /* live: it is in the cache again */
+	PREFETCH_WANTED,   /* ended, and in use: it is looked up */
+	PREFETCH_LEFT,     /* ended */
+};
+enum prefetch_restored prefetch_restore(struct prefetch *prefetch, const struct question_key *key,
+    struct answer *answer, const struct prefetch_memory *memory, int64_t now_ms);
+/* Takes it all back: the cache is empty, and nothing is queued. Only before any other use. */
+void prefetch_discard(struct prefetch *prefetch, int64_t now_ms);

@@ -297,6 +297,11 @@ static void take_message(struct server *server, const struct link_message *messa
 		reload(server, fd);
 		return;
 	}
+	if (message->type == LINK_SNAPSHOT && fd >= 0 &&
+	    message->bytes_count == SNAPSHOT_KEY_BYTES) {
+		saver_open(&server->saver, fd, message->bytes);
+		return;
+	}
 	if (message->type == LINK_DOMAINS && fd >= 0) {
 		take_domains(server, fd);
 		return;
@@ -438,6 +443,8 @@ static int server_start(struct server *server)
 	randombytes_buf(&seed, sizeof seed);
 	prefetch_init(
 	    &server->prefetch, &server->cache, &server->flight, &settings, seed, clock_wall_ms());
+	if (saver_init(&server->saver, server->base, &server->prefetch, config) != 0)
+		return -ENOMEM;
 	server->pool.on_facts = on_facts;
 	server->pool.on_failure = on_failure;
 	server->pool.release = release;
@@ -489,6 +496,7 @@ int server_main(struct config *config, const struct config_source *source)
 		session_close(LIST_FIRST(&server.sessions));
 	evconnlistener_free(server.listener);
 	evconnlistener_free(server.control_listener);
+	saver_fini(&server.saver);
 	pool_fini(&server.pool);
 	flight_fini(&server.flight);
 	cache_fini(&server.cache);

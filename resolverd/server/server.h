@@ -18,6 +18,7 @@
 #include "resolverd/server/health.h"
 #include "resolverd/server/pool.h"
 #include "resolverd/server/prefetch.h"
+#include "resolverd/server/saver.h"
 #include "resolverd/server/signer.h"
 
 struct session;
@@ -40,6 +41,7 @@ struct server {
 	struct cache cache;
 	struct flight flight;
 	struct prefetch prefetch;
+	struct saver saver;
 	struct failures failures;
 	struct domains domains; /* of prefetch.domains-file */
 	struct signer signer;

@@ -198,6 +198,7 @@ static struct answer *sign_with_policy(struct signer *signer, const Resolverd__V
     const Resolverd__V1__Explained *trace, int64_t now_ms)
 {
 	Resolverd__V1__Answer envelope = *message;
+	envelope.member = signer->config->signing.member;
 	Resolverd__V1__Route route;
 	if (envelope.data_case == RESOLVERD__V1__ANSWER__DATA_ROUTE) {
 		route = *envelope.route;
@@ -213,7 +214,6 @@ struct answer *signer_answer(struct signer *signer, Resolverd__Worker__Facts *fa
 	Resolverd__V1__Answer envelope = RESOLVERD__V1__ANSWER__INIT;
 	Resolverd__V1__Explained trace = RESOLVERD__V1__EXPLAINED__INIT;
 	envelope.question = facts->question;
-	envelope.member = signer->config->signing.member;
 	envelope.insecure_zones = facts->insecure_zones;
 	envelope.n_insecure_zones = facts->n_insecure_zones;
 	trace.lookups = facts->lookups;
@@ -261,13 +261,15 @@ static Resolverd__V1__Answer *envelope_unpack(const struct answer *answer)
 	return envelope;
 }
 
-struct answer *signer_derive(struct signer *signer, const struct answer *route, int64_t now_ms)
+struct answer *signer_derive(struct signer *signer, const struct answer *answer, int64_t now_ms)
 {
-	Resolverd__V1__Answer *envelope = envelope_unpack(route);
+	Resolverd__V1__Answer *envelope = envelope_unpack(answer);
 	struct answer *derived =
-	    envelope != NULL ? sign_with_policy(signer, envelope, NULL, now_ms) : NULL;
+	    envelope != NULL && envelope->data_case != RESOLVERD__V1__ANSWER__DATA__NOT_SET
+		? sign_with_policy(signer, envelope, NULL, now_ms)
+		: NULL;
 	if (derived != NULL)
-		derived->failed = route->failed;
+		derived->failed = answer->failed;
 	resolverd__v1__answer__free_unpacked(envelope, NULL);
 	return derived;
 }

@@ -53,9 +53,10 @@ static inline bool signer_counts(const struct signer *signer, const struct answe
 struct answer *signer_answer(
     struct signer *signer, Resolverd__Worker__Facts *facts, int64_t now_ms);
 
-/* The route answer again, with the local policy of now. Its facts and times stay, but for a new end
- * by policy. Returns a new reference; NULL when memory is short. */
-struct answer *signer_derive(struct signer *signer, const struct answer *route, int64_t now_ms);
+/* The answer again, with the local policy and the key of now. Its facts and times stay, but for a
+ * new end by policy. Returns a new reference; NULL when memory is short, or it is no answer. */
+struct answer *signer_derive(struct signer *signer, const struct answer *answer, int64_t now_ms);
+/* Only routes have local policy in them. */
 static inline bool signer_is_current(const struct signer *signer, const struct answer *answer)
 {
 	return answer->policy_generation == signer->policy_generation;

@@ -15,6 +15,7 @@
 #include "resolverd/supervisor/state.h"
 
 #define QUICK_DEATH_MS 1000
+#define SNAPSHOT_USE "resolverd snapshot v1"
 /* A bad configuration shows by then; later it is a passing trouble. */
 #define FIRST_START_MS 10000
 
@@ -58,6 +59,19 @@ static void start_worker(struct supervisor *supervisor, struct child *child)
 
 static void on_from_server(evutil_socket_t fd, short what, void *arg);
 
+/* First of all: before any worker brings something new. */
+static void snapshot_tell(struct supervisor *supervisor)
+{
+	struct link_message message = {
+	    .type = LINK_SNAPSHOT, .bytes_count = crypto_generichash_KEYBYTES};
+	if (supervisor->snapshot_fd < 0)
+		return;
+	longterm_derive(&supervisor->key, SNAPSHOT_USE, message.bytes);
+	if (link_send(supervisor->channel, &message, supervisor->snapshot_fd) != 0)
+		log_error("cannot hand the snapshot to the server: the cache begins empty");
+	sodium_memzero(&message, sizeof message);
+}
+
 void start_server(struct supervisor *supervisor)
 {
 	struct child *child = &supervisor->children[SERVER];
@@ -84,6 +98,7 @@ void start_server(struct supervisor *supervisor)
 	event_assign(&supervisor->from_server, supervisor->base, pair[0], EV_READ | EV_PERSIST,
 	    on_from_server, supervisor);
 	event_add(&supervisor->from_server, NULL);
+	snapshot_tell(supervisor);
 	anchor_tell(supervisor);
 	domains_tell(supervisor);
 	for (unsigned i = SERVER + 1; i < supervisor->child_count - 1; i++)

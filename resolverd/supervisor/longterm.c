@@ -115,6 +115,15 @@ void longterm_fini(struct longterm_key *key)
 	key->secret = NULL;
 }
 
+void longterm_derive(
+    struct longterm_key *key, const char *use, uint8_t ret_key[crypto_generichash_KEYBYTES])
+{
+	sodium_mprotect_readonly(key->secret);
+	crypto_generichash(ret_key, crypto_generichash_KEYBYTES, (const uint8_t *)use, strlen(use),
+	    key->secret, crypto_sign_SEEDBYTES); /* the secret key begins with its seed */
+	sodium_mprotect_noaccess(key->secret);
+}
+
 size_t longterm_delegate(struct longterm_key *key, const char *member,
     const uint8_t online_key[crypto_sign_PUBLICKEYBYTES], int64_t now_ms, uint8_t *out,
     size_t out_bytes)

@@ -18,6 +18,10 @@ struct longterm_key {
     struct longterm_key *key, const struct config *config, char *error, size_t error_bytes);
 void longterm_fini(struct longterm_key *key);
 
+/* A key of its own for another use, which tells nothing of the long-term key. */
+void longterm_derive(
+    struct longterm_key *key, const char *use, uint8_t ret_key[crypto_generichash_KEYBYTES]);
+
 /* A serialized SignedDelegation to online_key, valid for a day from a little before now. Returns
  * its size, or 0 when it does not fit. */
 size_t longterm_delegate(struct longterm_key *key, const char *member,

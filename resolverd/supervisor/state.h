@@ -42,7 +42,7 @@ struct supervisor {
 	const struct supervisor_start *start;
 	struct event_base *base;
 	struct longterm_key key;
-	int state_fd, config_fd, listen_fd, control_fd;
+	int state_fd, snapshot_fd, config_fd, listen_fd, control_fd;
 	int channel;     /* to the server; -1: none */
 	char **role_set; /* --set of the roles: ours, and the keys that a reload does not change */
 	unsigned child_count; /* the last place is the tracer's, whom the server asks for */

@@ -118,6 +118,12 @@ static int open_state(struct supervisor *supervisor, char *error, size_t error_b
 		snprintf(error, error_bytes, "another resolverd uses the state directory %s", path);
 		return -EBUSY;
 	}
+	(void)mkdirat(supervisor->state_fd, "cache", 0700);
+	supervisor->snapshot_fd =
+	    openat(supervisor->state_fd, "cache", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (supervisor->snapshot_fd < 0)
+		log_warning("cannot open %s/cache: %s; the cache does not outlast a restart", path,
+		    strerror(errno));
 	return 0;
 }
 

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "resolverd/server/saver.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "resolverd/base/clock.h"
+#include "resolverd/base/log.h"
+
+#define FILE_NAME "snapshot"
+#define NEW_NAME "snapshot.new"
+
+/* Facts of another configuration or another version of the rules do not count. */
+static void worker_hash(const struct config *config, uint8_t ret_hash[32])
+{
+	crypto_generichash_state state;
+	crypto_generichash_init(&state, NULL, 0, 32);
+	crypto_generichash_update(
+	    &state, (const uint8_t *)RESOLVERD_VERSION, sizeof RESOLVERD_VERSION);
+	crypto_generichash_update(
+	    &state, (const uint8_t *)config->worker_text, strlen(config->worker_text));
+	crypto_generichash_final(&state, ret_hash, 32);
+}
+
+/* ---- writing ---- */
+
+static int write_file(const struct saver *saver)
+{
+	struct snapshot_stamp stamp = {.written_at_ms = clock_wall_ms()};
+	worker_hash(saver->config, stamp.worker_hash);
+	int fd = openat(saver->dir_fd, NEW_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	int r = snapshot_write(fd, saver->prefetch->cache, &stamp, saver->key);
+	if (r == 0 && fsync(fd) != 0)
+		r = -errno;
+	if (close(fd) != 0 && r == 0)
+		r = -errno;
+	if (r == 0 && renameat(saver->dir_fd, NEW_NAME, saver->dir_fd, FILE_NAME) != 0)
+		r = -errno;
+	if (r != 0)
+		(void)unlinkat(saver->dir_fd, NEW_NAME, 0);
+	else
+		(void)fsync(saver->dir_fd);
+	return r;
+}
+
+static void say(struct saver *saver, int r)
+{
+	if (r == 0)
+		saver->written_at_ms = clock_wall_ms();
+	if (r != 0 && !saver->has_failed)
+		log_warning("cannot write the snapshot in server.state-directory: %s; the last one "
+			    "stays, it is tried again",
+		    strerror(-r));
+	else if (r == 0 && saver->has_failed)
+		log_notice("the snapshot is written again");
+	saver->has_failed = r != 0;
+}
+
+/* The child shares nothing with us but the memory as it was: not one socket. */
+static void run_child(const struct saver *saver)
+{
+	int dir_fd = saver->dir_fd;
+	if (dir_fd > 3)
+		(void)close_range(3, (unsigned)dir_fd - 1, 0);
+	(void)close_range((unsigned)dir_fd + 1, ~0u, 0);
+	_exit(-write_file(saver));
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct saver *saver = arg;
+	(void)fd, (void)what;
+	if (saver->dir_fd < 0 || saver->child > 0)
+		return;
+	saver->child = fork();
+	if (saver->child == 0)
+		run_child(saver);
+	if (saver->child < 0)
+		say(saver, -errno);
+}
+
+static void on_child_ended(evutil_socket_t fd, short what, void *arg)
+{
+	struct saver *saver = arg;
+	int status;
+	(void)fd, (void)what;
+	if (saver->child <= 0 || waitpid(saver->child, &status, WNOHANG) != saver->child)
+		return;
+	saver->child = 0;
+	say(saver, WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO);
+}
+
+/* ---- reading ---- */
+
+static void read_file(struct saver *saver)
+{
+	static const struct {
+		int error;
+		const char *text;
+	} reasons[] = {{-EBADMSG, "it is torn, was changed, or is of another key"},
+	    {-EPROTONOSUPPORT, "it is of another version"},
+	    {-ESTALE, "the configuration, or this program, has changed since"},
+	    {-ERANGE, "it is from the future: the clock was set back"}};
+	struct snapshot_counts counts = {0};
+	uint8_t hash[32];
+	int fd = openat(saver->dir_fd, FILE_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && errno == ENOENT)
+		return;
+	int64_t began_ms = clock_mono_ms();
+	worker_hash(saver->config, hash);
+	int r =
+	    fd < 0 ? -errno
+		   : snapshot_read(fd, saver->prefetch, hash, saver->key, clock_wall_ms(), &counts);
+	if (fd >= 0)
+		close(fd);
+	const char *text = strerror(-r);
+	for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+		if (reasons[i].error == r)
+			text = reasons[i].text;
+	if (r == 0)
+		log_notice("snapshot: %u answers restored in %lld ms, %u in use have ended and are "
+			   "looked up, %u ended",
+		    counts.restored, (long long)(clock_mono_ms() - began_ms), counts.wanted,
+		    counts.left);
+	else if (r == -ESTALE)
+		log_notice("the snapshot is not used: %s; the cache begins empty", text);
+	else
+		log_warning("the snapshot is not used: %s; the cache begins empty", text);
+}
+
+/* ---- all of it ---- */
+
+int saver_init(struct saver *saver, struct event_base *base, struct prefetch *prefetch,
+    const struct config *config)
+{
+	*saver = (struct saver){.prefetch = prefetch, .config = config, .dir_fd = -1};
+	event_assign(&saver->timer, base, -1, EV_PERSIST, on_timer, saver);
+	event_assign(&saver->ended, base, SIGCHLD, EV_SIGNAL | EV_PERSIST, on_child_ended, saver);
+	return event_add(&saver->ended, NULL) == 0 ? 0 : -ENOMEM;
+}
+
+void saver_open(struct saver *saver, int dir_fd, const uint8_t key[SNAPSHOT_KEY_BYTES])
+{
+	int64_t ms = saver->config->cache.snapshot_interval_ms;
+	struct timeval interval = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	if (saver->dir_fd >= 0)
+		close(saver->dir_fd);
+	saver->dir_fd = dir_fd;
+	memcpy(saver->key, key, sizeof saver->key);
+	read_file(saver);
+	if (ms > 0 && event_add(&saver->timer, &interval) != 0)
+		log_error("no timer for the snapshot: it is written at the end only");
+}
+
+void saver_fini(struct saver *saver)
+{
+	event_del(&saver->timer);
+	event_del(&saver->ended);
+	if (saver->child > 0) { /* what it writes is older */
+		kill(saver->child, SIGKILL);
+		(void)waitpid(saver->child, NULL, 0);
+	}
+	if (saver->dir_fd >= 0 && saver->config->cache.snapshot_interval_ms > 0)
+		say(saver, write_file(saver));
+	if (saver->dir_fd >= 0)
+		close(saver->dir_fd);
+	saver->dir_fd = -1;
+	sodium_memzero(saver->key, sizeof saver->key);
+}
