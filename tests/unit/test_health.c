@@ -55,7 +55,9 @@ static int teardown(void **state)
 
 static bool is_ready(const struct scene *scene, char reason[800])
 {
-	return health_is_ready(&scene->health, &scene->config, &scene->pool, NOW, reason, 800);
+	struct health_check checks[HEALTH_CHECKS_MAX];
+	size_t count = health_list(&scene->health, &scene->config, &scene->pool, NOW, checks);
+	return health_is_ready(checks, count, reason, 800);
 }
 
 static void assert_red(const struct scene *scene, const char *name, const char *word)
