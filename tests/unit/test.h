@@ -28,11 +28,11 @@ static inline void test_add(
 	    .name = name, .test_func = function, .initial_state = (void *)(uintptr_t)row};
 }
 
-#define TEST(list, function) test_add(list, #function, function, NULL)
+#define ADD_TEST(list, function) test_add(list, #function, function, NULL)
 /* One test for each row, by the name that is in it. */
-#define TEST_ROWS(list, rows, function)                                                            \
-	for (size_t i = 0; i < COUNT(rows); i++)                                                   \
-	test_add(list, (rows)[i].name, function, &(rows)[i])
+#define ADD_ROWS(list, rows, function)                                                             \
+	for (size_t nth = 0; nth < COUNT(rows); nth++)                                             \
+	test_add(list, (rows)[nth].name, function, &(rows)[nth])
 
 /* setup and teardown of the whole list may be NULL. Returns how many failed. */
 static inline int test_run(const char *group, const struct test_list *list, CMFixtureFunction setup,

@@ -429,17 +429,17 @@ static void b04_host_given_up_at_the_alias_step_keeps_what_it_knows(void **state
 int main(void)
 {
 	static struct test_list list;
-	TEST_ROWS(&list, host_rows, host_row_holds);
-	TEST_ROWS(&list, life_rows, life_row_holds);
-	TEST(&list, f16_each_address_keeps_the_status_of_its_family);
-	TEST(&list, d10_tlsa_records_over_the_limit_are_unreachable_not_cut);
-	TEST(&list, g06_j05_digest_the_administrator_dropped_leaves_tls_mandatory);
-	TEST(&list, addresses_over_the_limit_are_cut);
-	TEST(&list, base_too_long_for_a_tlsa_owner_is_skipped);
-	TEST(&list, b07_host_given_up_at_the_tlsa_step_is_unreachable);
-	TEST(&list, host_given_up_at_the_address_step_is_not_ready);
-	TEST(&list, f14_a_family_that_does_not_answer_in_time_is_not_waited_for);
-	TEST(&list, f04_a_family_without_addresses_waits_for_the_other);
-	TEST(&list, b04_host_given_up_at_the_alias_step_keeps_what_it_knows);
+	ADD_ROWS(&list, host_rows, host_row_holds);
+	ADD_ROWS(&list, life_rows, life_row_holds);
+	ADD_TEST(&list, f16_each_address_keeps_the_status_of_its_family);
+	ADD_TEST(&list, d10_tlsa_records_over_the_limit_are_unreachable_not_cut);
+	ADD_TEST(&list, g06_j05_digest_the_administrator_dropped_leaves_tls_mandatory);
+	ADD_TEST(&list, addresses_over_the_limit_are_cut);
+	ADD_TEST(&list, base_too_long_for_a_tlsa_owner_is_skipped);
+	ADD_TEST(&list, b07_host_given_up_at_the_tlsa_step_is_unreachable);
+	ADD_TEST(&list, host_given_up_at_the_address_step_is_not_ready);
+	ADD_TEST(&list, f14_a_family_that_does_not_answer_in_time_is_not_waited_for);
+	ADD_TEST(&list, f04_a_family_without_addresses_waits_for_the_other);
+	ADD_TEST(&list, b04_host_given_up_at_the_alias_step_keeps_what_it_knows);
 	return test_run("host", &list, NULL, NULL);
 }

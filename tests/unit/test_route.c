@@ -227,11 +227,11 @@ static void unknown_kind_is_refused(void **state)
 int main(void)
 {
 	static struct test_list list;
-	TEST_ROWS(&list, route_rows, route_row_holds);
-	TEST_ROWS(&list, plan_rows, plan_row_holds);
-	TEST(&list, e02_mx_over_the_limit_are_the_least_preferred);
-	TEST(&list, b01_route_given_up_is_failed);
-	TEST(&list, records_given_up_are_an_error);
-	TEST(&list, unknown_kind_is_refused);
+	ADD_ROWS(&list, route_rows, route_row_holds);
+	ADD_ROWS(&list, plan_rows, plan_row_holds);
+	ADD_TEST(&list, e02_mx_over_the_limit_are_the_least_preferred);
+	ADD_TEST(&list, b01_route_given_up_is_failed);
+	ADD_TEST(&list, records_given_up_are_an_error);
+	ADD_TEST(&list, unknown_kind_is_refused);
 	return test_run("route", &list, NULL, NULL);
 }
