@@ -15,11 +15,10 @@ import dns.rdatatype
 import pytest
 from conftest import BUILD, WORLD, Daemon, wait_for
 from oracle import NOT_VALIDATING, Unbound
+from scenarios import EXIT, SCENARIOS
 from servers import internal_zone
 
-SCENARIOS = json.loads((WORLD / "world.json").read_text())["scenarios"] if WORLD else []
 ROOT = pathlib.Path(__file__).parent.parent.parent
-EXIT = {"deliver": 0, "delay": 75, "no-such-domain": 68, "no-host": 68, "no-mail": 69}
 CONFIG = """
 override "plain.net" { requirement = mandatory  reason = "by contract"  until = "2090-01-02" }
 override "tlsa-servfail.com" { requirement = off  reason = "ticket 4711" }
