@@ -85,7 +85,7 @@ def test_evidence_of_a_delivery_verifies(daemon, tmp_path, domain, host, verdict
         assert text in texts(report)[check]
 
 
-# The plan is over before the last of the records is there: TTL 0 on a slow machine, TTL 1 with a record that never comes.
+# Answers of TTL 0 or 1 are over before the last of the records is there, when a name server is slow.
 TOO_BRIEF = {"ttl-zero-beside-timeout", "ttl-short-aaaa-timeout"}
 
 
