@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The hash table (table.c) and the cache of answers over it (cache.c). Time is a number. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "resolverd/server/cache.h"
+#include "tests/unit/test.h"
 
 #define BOUND_BYTES (64u << 10)
 #define BLOB_BYTES 200u
@@ -325,8 +320,8 @@ static void kind_number_and_name_make_different_keys(void **state)
 	} rows[] = {{1, 25, "a"}, {2, 25, "a"}, {2, 26, "a"}, {2, 25 << 8, "a"}, {2, 25, "b"},
 	    {2, 25, "aa"}, {2, 25, ""}};
 	(void)state;
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		for (size_t j = 0; j < sizeof rows / sizeof *rows; j++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		for (size_t j = 0; j < COUNT(rows); j++) {
 			struct question_key a, b;
 			question_key_make(&a, rows[i].kind, rows[i].number, rows[i].name);
 			question_key_make(&b, rows[j].kind, rows[j].number, rows[j].name);

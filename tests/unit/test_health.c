@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What readiness is made of: each check alone turns it red, and says what it saw. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "resolverd/server/health.h"
+#include "tests/unit/test.h"
 
-#define V1(name) RESOLVERD__V1__##name
 #define DAY_MS (INT64_C(86400) * 1000)
 #define NOW (INT64_C(4000000000) * 1000) /* later than any build */
 #define NAME(text) ((char *)(uintptr_t)(text))
