@@ -380,13 +380,14 @@ static int take_unbound(struct taker *taker)
 /* What workers act on, as text: when a reload leaves it alone, they can stay. */
 static int print_for_workers(struct taker *taker)
 {
-	static const char *const sections[] = {"cache", "resolver", "unbound", "zone"};
+	static const char *const sections[] = {"resolver", "unbound", "zone"};
 	size_t bytes = 0;
 	FILE *file = open_memstream(&taker->config->worker_text, &bytes);
 	if (file == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
 		(void)cfg_opt_print(cfg_getopt(taker->cfg, sections[i]), file);
+	fprintf(file, "%s\n", cfg_getstr(cfg_getsec(taker->cfg, "cache"), "max-ttl"));
 	return fclose(file) == 0 ? 0 : -ENOMEM;
 }
 

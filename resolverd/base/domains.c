@@ -37,6 +37,8 @@ static int read_whole(int fd, char **ret_text)
 	struct stat about;
 	if (fstat(fd, &about) != 0)
 		return -errno;
+	if (!S_ISREG(about.st_mode))
+		return -EBADF;
 	if (about.st_size > FILE_MAX_BYTES)
 		return -EFBIG;
 	size_t size = (size_t)about.st_size, used = 0;
@@ -70,7 +72,9 @@ int domains_read(
 	close(fd);
 	if (r != 0) {
 		snprintf(error, error_bytes, "prefetch.domains-file %s: %s", path,
-		    r == -EINVAL ? "it is binary" : strerror(-r));
+		    r == -EINVAL  ? "it is binary"
+		    : r == -EBADF ? "it is no regular file"
+				  : strerror(-r));
 		return r;
 	}
 	domains.next = domains.text;
@@ -92,7 +96,7 @@ int domains_read(
 int domains_check(const char *path, char *error, size_t error_bytes)
 {
 	struct domains domains;
-	int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
 	if (path == NULL)
 		return 0;
 	if (fd < 0) {

@@ -2,6 +2,7 @@
 #include "resolverd/server/flight.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@ int flight_init(struct flight *flight)
 {
 	memset(flight, 0, sizeof *flight);
 	flight->refreshes_running_max = REFRESHES_RUNNING_MAX;
+	randombytes_buf(flight->hash_key, sizeof flight->hash_key);
 	TAILQ_INIT(&flight->asked);
 	TAILQ_INIT(&flight->traces);
 	for (unsigned i = 0; i < FLIGHT_URGENCIES; i++)
@@ -56,7 +58,19 @@ static void dequeue(struct flight_job *job)
 	job->queue = NULL;
 }
 
-static struct flight_job *job_new(struct flight *flight, const struct question_key *key)
+#define KEY_NAME_AT 3u /* behind kind and number */
+static uint16_t bucket_of(const struct flight *flight, const struct question_key *key)
+{
+	uint8_t hash[crypto_shorthash_BYTES];
+	uint16_t value;
+	crypto_shorthash(
+	    hash, key->bytes + KEY_NAME_AT, key->count - KEY_NAME_AT, flight->hash_key);
+	memcpy(&value, hash, sizeof value);
+	return value % FLIGHT_NAME_BUCKETS;
+}
+
+static struct flight_job *job_new(
+    struct flight *flight, const struct question_key *key, uint16_t bucket)
 {
 	struct flight_job *job = calloc(1, sizeof *job + key->count + 1);
 	if (job == NULL)
@@ -67,6 +81,8 @@ static struct flight_job *job_new(struct flight *flight, const struct question_k
 	job->id = ++flight->next_id;
 	job->trace = (key->bytes[0] & QUESTION_KEY_TRACED) != 0;
 	job->avoid = FLIGHT_NO_WORKER;
+	job->bucket = bucket;
+	flight->names[bucket]++;
 	resolverd__v1__question__init(&job->question);
 	question_of_key(job->key, &job->question);
 	LIST_INIT(&job->waiters);
@@ -81,15 +97,17 @@ static struct flight_job *job_find(struct flight *flight, const struct question_
 }
 
 /* The one there is, or a new one that is in no queue yet. Returns 0, -EBUSY or -ENOMEM. */
-static int find_or_make(struct flight *flight, const struct question_key *key, bool *ret_is_new,
-    struct flight_job **ret_job)
+static int find_or_make(struct flight *flight, const struct question_key *key, size_t jobs_max,
+    bool *ret_is_new, struct flight_job **ret_job)
 {
 	struct flight_job *job = job_find(flight, key);
 	*ret_is_new = job == NULL;
-	if (job == NULL && flight->jobs.count >= FLIGHT_JOBS_MAX)
-		return -EBUSY;
-	if (job == NULL)
-		job = job_new(flight, key);
+	if (job == NULL) {
+		uint16_t bucket = bucket_of(flight, key);
+		if (flight->jobs.count >= jobs_max || flight->names[bucket] >= FLIGHT_PER_NAME_MAX)
+			return -EBUSY;
+		job = job_new(flight, key, bucket);
+	}
 	if (job == NULL)
 		return -ENOMEM;
 	*ret_job = job;
@@ -100,7 +118,7 @@ int flight_refresh(struct flight *flight, const struct question_key *key, unsign
     uint8_t avoid, struct flight_job **ret_job)
 {
 	bool is_new;
-	int r = find_or_make(flight, key, &is_new, ret_job);
+	int r = find_or_make(flight, key, FLIGHT_UNASKED_MAX, &is_new, ret_job);
 	if (r != 0 || !is_new)
 		return r;
 	(*ret_job)->refresh = true;
@@ -122,7 +140,8 @@ int flight_ask(struct flight *flight, const struct question_key *plain_key, uint
 	}
 	bool is_new;
 	struct flight_job *job;
-	int r = find_or_make(flight, key, &is_new, &job);
+	int r = find_or_make(flight, key,
+	    class == FLIGHT_BACKGROUND ? FLIGHT_UNASKED_MAX : FLIGHT_JOBS_MAX, &is_new, &job);
 	if (r != 0)
 		return r;
 	if (is_new && class == FLIGHT_BACKGROUND) {
@@ -188,6 +207,7 @@ void flight_end(struct flight *flight, struct flight_job *job, void *answer)
 {
 	struct job_waiter *waiter;
 	flight->refreshes_running -= job->refresh;
+	flight->names[job->bucket]--;
 	table_remove(&flight->jobs, &job->node);
 	while ((waiter = LIST_FIRST(&job->waiters)) != NULL) {
 		flight_forget(waiter);

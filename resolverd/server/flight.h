@@ -13,7 +13,10 @@
 #include "resolverd/server/table.h"
 
 #define FLIGHT_JOBS_MAX 50000u /* in flight and waiting; more is refused as busy */
-#define FLIGHT_URGENCIES 8u    /* of refreshes: the binary logarithm of their demand */
+#define FLIGHT_UNASKED_MAX (FLIGHT_JOBS_MAX / 2u) /* ... beyond, only what a client waits for */
+#define FLIGHT_PER_NAME_MAX 64u /* of all its types and ports: nobody has use for more at once */
+#define FLIGHT_NAME_BUCKETS 16384u
+#define FLIGHT_URGENCIES 8u /* of refreshes: the binary logarithm of their demand */
 #define FLIGHT_NO_WORKER 255u
 
 struct job_waiter; /* flight.h's user embeds it */
@@ -42,6 +45,7 @@ struct flight_job {
 	uint64_t id;
 	int64_t given_at_ms; /* mono, to its worker */
 	unsigned deaths;     /* of workers with it in flight */
+	uint16_t bucket;     /* of its name */
 	bool trace;
 	bool refresh;          /* started without anybody waiting */
 	uint8_t avoid;         /* the worker whose answer it is to replace, or FLIGHT_NO_WORKER */
@@ -53,6 +57,9 @@ struct flight_job {
 
 struct flight {
 	struct table jobs;
+	uint8_t hash_key[16];
+	/* Jobs by name. Names share a bucket by keyed hash, far fewer than a name may have jobs. */
+	uint16_t names[FLIGHT_NAME_BUCKETS];
 	struct flight_jobs asked, traces, refreshes[FLIGHT_URGENCIES];
 	size_t refreshes_running, refreshes_running_max; /* handed out, with nobody waiting */
 	uint64_t next_id;

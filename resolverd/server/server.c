@@ -19,7 +19,8 @@
 #define DELEGATE_RETRY_MS 5000
 #define CLOCK_STEP_MS 2000
 #define REFRESH_EVERY_MS 125
-#define DOMAINS_GRACE_S 900u
+#define DOMAINS_GRACE_S 10u
+#define DOMAINS_PER_S 1000u /* each has its turn within this rate, also on a slow machine */
 #define DOMAINS_AT_ONCE 500u
 #define DOMAINS_JOBS_MAX 2000u
 #define DOMAINS_PORT 25u
@@ -219,15 +220,21 @@ static struct prefetch_settings prefetch_settings(const struct config *config)
 
 /* ---- prefetch.domains-file ---- */
 
-/* What is no longer in it ends its being kept soon; what is gets its turn before. */
+/* What is no longer in it ends its being kept soon; what is gets its turn before. A file that can't
+ * be read changes nothing: it was checked, so it has changed since. */
 static void take_domains(struct server *server, int fd)
 {
 	char error[400];
-	uint32_t soon_s = (uint32_t)(clock_wall_ms() / 1000) + DOMAINS_GRACE_S;
+	struct domains next;
+	if (domains_read(fd, server->config->prefetch.domains_file, &next, error, sizeof error) !=
+	    0) {
+		log_error("%s; the domains of before stay", error);
+		return;
+	}
+	uint32_t soon_s = (uint32_t)(clock_wall_ms() / 1000) + DOMAINS_GRACE_S +
+			  (uint32_t)(next.count / DOMAINS_PER_S);
 	domains_fini(&server->domains);
-	if (domains_read(fd, server->config->prefetch.domains_file, &server->domains, error,
-		sizeof error) != 0)
-		log_error("%s; no domain is kept", error);
+	server->domains = next;
 	for (struct cache_entry *entry = server->cache.newest; entry != NULL; entry = entry->older)
 		if (entry->kept_until_s == PREFETCH_FOREVER)
 			cache_keep_until(&server->cache, entry, soon_s);

@@ -73,9 +73,9 @@ void domains_tell(struct supervisor *supervisor)
 {
 	const char *path = supervisor->start->config->prefetch.domains_file;
 	struct link_message message = {.type = LINK_DOMAINS};
-	int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : hold_config("");
+	int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : hold_config("");
 	if (fd < 0)
-		log_error("prefetch.domains-file %s: %s; no domain is kept", path, strerror(errno));
+		log_error("prefetch.domains-file %s: %s", path, strerror(errno));
 	else if (supervisor->channel >= 0 && link_send(supervisor->channel, &message, fd) != 0)
 		log_error("cannot hand prefetch.domains-file to the server");
 	if (fd >= 0)

@@ -8,6 +8,10 @@
 
 #include "resolverd/base/clock.h"
 
+#define AGAIN_AFTER_MS 3 /* into the next second */
+
+static void on_again(evutil_socket_t fd, short what, void *arg);
+
 void jobs_init(struct jobs *jobs, struct event_base *base, const struct job_limits *limits)
 {
 	memset(jobs, 0, sizeof *jobs);
@@ -15,6 +19,8 @@ void jobs_init(struct jobs *jobs, struct event_base *base, const struct job_limi
 	jobs->limits = *limits;
 	TAILQ_INIT(&jobs->waiting);
 	TAILQ_INIT(&jobs->replied);
+	TAILQ_INIT(&jobs->postponed);
+	evtimer_assign(&jobs->again, base, on_again, jobs);
 	for (unsigned i = 0; i < ZONE_BUCKETS; i++)
 		TAILQ_INIT(&jobs->zones[i].waiting);
 	randombytes_buf(jobs->hash_key, sizeof jobs->hash_key);
@@ -57,6 +63,7 @@ static void job_free(struct job *job)
 
 static void schedule(struct jobs *jobs);
 static void drain(struct jobs *jobs);
+static void release_if_over(struct job *job);
 
 static uint32_t since_start_ms(const struct job *job)
 {
@@ -105,7 +112,67 @@ static void ask(void *arg, unsigned slot, const char *name, int type)
 		    job, slot, NULL, 0, RESOLVERD__V1__STATUS__ERROR, 2, "out of memory", 0);
 		return;
 	}
+	job->asking = slot + 1;
 	job->jobs->lookup(job->jobs->arg, job, slot, job->asked_name[slot], type);
+	job->asking = 0;
+}
+
+/* ---- what is in its last second ---- */
+
+/* libunbound's cache counts whole seconds: what ends in this one it still gives, with a TTL of 0,
+ * and at once. It would be good for nothing but this answer; in the next second it is fetched. */
+static bool ends_now(const struct job *job, unsigned slot)
+{
+	const struct reply *reply = &job->pending[slot];
+	return job->asking == slot + 1 && !job->repeated[slot] && reply->ttl_s == 0 &&
+	       !reply_is_failed(reply);
+}
+
+static void postpone(struct job *job, unsigned slot, int64_t now_ms)
+{
+	struct jobs *jobs = job->jobs;
+	job->postponed[slot] = job->repeated[slot] = true;
+	if (!job->is_postponed)
+		TAILQ_INSERT_TAIL(&jobs->postponed, job, postponed_link);
+	job->is_postponed = true;
+	if (!evtimer_pending(&jobs->again, NULL)) {
+		struct timeval after = {
+		    .tv_usec = (999 - now_ms % 1000) * 1000 + AGAIN_AFTER_MS * 1000};
+		event_add(&jobs->again, &after);
+	}
+}
+
+static void make_again(struct job *job)
+{
+	for (unsigned slot = 0; slot < INQUIRY_SLOTS; slot++) {
+		if (!job->postponed[slot])
+			continue;
+		job->postponed[slot] = false;
+		if (job->answered) /* at its deadline */
+			job->outstanding--;
+		else
+			job->jobs->lookup(job->jobs->arg, job, slot, job->asked_name[slot],
+			    job->asked_type[slot]);
+	}
+}
+
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+	struct jobs *jobs = arg;
+	struct job_list list = TAILQ_HEAD_INITIALIZER(list);
+	struct job *job;
+	(void)fd, (void)what;
+	TAILQ_CONCAT(&list, &jobs->postponed, postponed_link);
+	jobs->draining = true;
+	while ((job = TAILQ_FIRST(&list)) != NULL) {
+		TAILQ_REMOVE(&list, job, postponed_link);
+		job->is_postponed = false;
+		make_again(job);
+		release_if_over(job);
+	}
+	jobs->draining = false;
+	schedule(jobs);
+	drain(jobs);
 }
 
 /* Replies that come at once wait until the inquiry has returned. */
@@ -253,6 +320,10 @@ void job_lookup_done(struct job *job, unsigned slot, const uint8_t *packet, size
 	else
 		reply_parse(&job->pending[slot], &job->inquiry.arena, job->asked_name[slot],
 		    job->asked_type[slot], packet, packet_bytes, status, why, now_ms);
+	if (ends_now(job, slot)) {
+		postpone(job, slot, now_ms);
+		return;
+	}
 	job->has_pending[slot] = true;
 	if (job->trace != NULL && !job->answered)
 		trace_replied(

@@ -38,7 +38,9 @@ struct jobs {
 	void (*lookup)(void *arg, struct job *job, unsigned slot, const char *name, int type);
 	void (*done)(void *arg, struct job *job); /* inquiry.facts is complete; borrow */
 	void *arg;
-	struct job_list replied; /* with lookups to hand in */
+	struct job_list replied;   /* with lookups to hand in */
+	struct job_list postponed; /* with lookups to make again in the next second */
+	struct event again;
 	bool draining;
 };
 
@@ -55,6 +57,9 @@ struct job {
 	enum { JOB_WAITS_ZONE, JOB_WAITS, JOB_RUNS } state;
 	bool answered, is_replied;
 	unsigned outstanding;
+	TAILQ_ENTRY(job) postponed_link; /* in jobs->postponed */
+	bool is_postponed, postponed[INQUIRY_SLOTS], repeated[INQUIRY_SLOTS];
+	unsigned asking; /* the slot whose lookup is being made, plus 1 */
 	const char *asked_name[INQUIRY_SLOTS];
 	int asked_type[INQUIRY_SLOTS];
 	struct reply pending[INQUIRY_SLOTS];

@@ -10,6 +10,7 @@ import dns.flags
 import dns.message
 import dns.query
 import dns.rdatatype
+import dns.rrset
 
 SIGNING_TYPES = {dns.rdatatype.RRSIG, dns.rdatatype.NSEC, dns.rdatatype.NSEC3}
 
@@ -61,3 +62,52 @@ def strip(query, upstream):
     for section in (reply.answer, reply.authority):
         section[:] = [rrset for rrset in section if rrset.rdtype not in SIGNING_TYPES]
     return reply.to_wire(max_size=65535)
+
+
+class Scripted:
+    """A name server whose answers a test changes as it goes: `answers[name, type] = (ttl, [data, …])`, unsigned.
+
+    It listens where the world's zones with `server: nobody` are delegated to; `asked` lists what it was asked.
+    """
+
+    ADDRESS = "127.53.9.9"
+
+    def __init__(self, zone):
+        self.zone = zone
+        self.answers, self.asked = {}, []
+
+    def __enter__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((self.ADDRESS, 53))
+        self.socket.settimeout(0.1)
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self._serve)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        self.thread.join()
+        self.socket.close()
+
+    def _serve(self):
+        while not self.done.is_set():
+            try:
+                wire, peer = self.socket.recvfrom(4096)
+                self.socket.sendto(self._reply(dns.message.from_wire(wire)).to_wire(), peer)
+            except (TimeoutError, dns.exception.DNSException):
+                continue
+
+    def _reply(self, query):
+        name, rdtype = query.question[0].name, query.question[0].rdtype
+        key = name.to_text(omit_final_dot=True).lower(), dns.rdatatype.to_text(rdtype)
+        self.asked.append(key)
+        reply = dns.message.make_response(query)
+        reply.flags |= dns.flags.AA
+        if key in self.answers:
+            ttl, data = self.answers[key]
+            reply.answer.append(dns.rrset.from_text(name, ttl, "IN", rdtype, *data))
+        else:
+            soa = f"ns.{self.zone}. hostmaster.{self.zone}. 1 1800 900 604800 300"
+            reply.authority.append(dns.rrset.from_text(f"{self.zone}.", 300, "IN", "SOA", soa))
+        return reply

@@ -33,12 +33,17 @@ static void assert_defaults(const struct config *config)
 	assert_int_equal(config->server.socket_mode, 0660);
 	assert_null(config->server.socket_group);
 	assert_int_equal(config->server.max_clients, 10000);
+	assert_int_equal(config->server.max_jobs_per_client, 4096);
+	assert_int_equal(config->server.max_jobs_per_user, 16384);
 	assert_string_equal(config->signing.key_file, "/var/lib/resolverd/signing.key");
 	assert_true(config->signing.member[0] != '\0'); /* the host's name */
 	assert_int_equal(config->cache.max_memory_bytes, 256 << 20);
 	assert_int_equal(config->cache.min_ttl_ms, 0);
 	assert_int_equal(config->cache.max_ttl_ms, 86400000);
 	assert_int_equal(config->cache.failure_ttl_ms, 15000);
+	assert_int_equal(config->cache.stale_ms, 0); /* m06: only where the operator says so */
+	assert_int_equal(config->prefetch.rule, PREFETCH_AHEAD);
+	assert_null(config->prefetch.domains_file);
 	assert_in_range(config->resolver.workers, 2, 4);
 	assert_null(config->resolver.forward[0]);
 	assert_int_equal(config->resolver.deadline_ms, 10000);
@@ -92,9 +97,12 @@ static void every_key_is_taken(void **state)
 	(void)state;
 	parse_good(
 	    "server {\n socket = /a/s\n control-socket = /a/c\n socket-mode = 0600\n"
-	    " socket-group = mail\n state-directory = /a/state\n max-clients = 7\n}\n"
+	    " socket-group = mail\n state-directory = /a/state\n max-clients = 7\n"
+	    " max-jobs-per-client = 8\n max-jobs-per-user = 9\n}\n"
 	    "signing {\n public-key-file = /a/pub\n member = mx1\n}\n"
-	    "cache {\n max-memory = 64M\n min-ttl = 5s\n max-ttl = 2h\n failure-ttl = 250ms\n}\n"
+	    "cache {\n max-memory = 64M\n min-ttl = 5s\n max-ttl = 2h\n failure-ttl = 250ms\n"
+	    " stale = 1d\n}\n"
+	    "prefetch {\n rule = on-hit\n domains-file = /a/domains\n}\n"
 	    "resolver {\n workers = 3\n root-hints = /a/hints\n trust-anchor-file = /a/key\n"
 	    " deadline = 5s\n insecure-mx-policy = unreachable\n"
 	    " forward = {192.0.2.1, \"192.0.2.2@5353\"}\n digests = {sha256}\n}\n"
@@ -105,6 +113,11 @@ static void every_key_is_taken(void **state)
 	assert_int_equal(config.server.socket_mode, 0600);
 	assert_string_equal(config.server.socket_group, "mail");
 	assert_int_equal(config.server.max_clients, 7);
+	assert_int_equal(config.server.max_jobs_per_client, 8);
+	assert_int_equal(config.server.max_jobs_per_user, 9);
+	assert_int_equal(config.cache.stale_ms, 86400000);
+	assert_int_equal(config.prefetch.rule, PREFETCH_ON_HIT);
+	assert_string_equal(config.prefetch.domains_file, "/a/domains");
 	assert_string_equal(config.signing.key_file, "/a/state/signing.key");
 	assert_string_equal(config.signing.public_key_file, "/a/pub");
 	assert_string_equal(config.signing.member, "mx1");
@@ -217,6 +230,9 @@ static void only_what_workers_act_on_is_their_text(void **state)
 		bool same;
 	} rows[] = {{"", true}, {"server {\n max-clients = 5\n}\n", true},
 	    {"override \"a.org\" {\n requirement = off\n}\n", true},
+	    {"cache {\n failure-ttl = 3s\n stale = 1h\n min-ttl = 9s\n}\n", true},
+	    {"prefetch {\n rule = off\n domains-file = /a\n}\n", true},
+	    {"cache {\n max-ttl = 1h\n}\n", false},
 	    {"resolver {\n forward = {192.0.2.1}\n}\n", false},
 	    {"unbound {\n do-ip6 = no\n}\n", false},
 	    {"zone \"a.org\" {\n insecure-until = 2030-01-01\n}\n", false}};
@@ -267,6 +283,15 @@ static const struct row {
     {"negative_duration", "cache {\n min-ttl = -1s\n}\n", NULL, {"min-ttl", "duration"}},
     {"size_below_1m", "cache {\n max-memory = 1000k\n}\n", NULL, {"max-memory", "1M"}},
     {"size_without_number", "cache {\n max-memory = M\n}\n", NULL, {"max-memory", "size"}},
+    {"m06_stale_above_the_range", "cache {\n stale = 8d\n}\n", NULL, {"cache.stale", "range"}},
+    {"m06_stale_that_is_no_duration", "cache {\n stale = yes\n}\n", NULL,
+	{"test.conf:2", "cache.stale", "duration"}},
+    {"prefetch_rule_unknown", "prefetch {\n rule = sometimes\n}\n", NULL,
+	{"test.conf:2", "prefetch.rule", "sometimes", "ahead"}},
+    {"no_jobs_for_a_client", "server {\n max-jobs-per-client = 0\n}\n", NULL,
+	{"max-jobs-per-client", "range"}},
+    {"no_jobs_for_a_user", "server {\n max-jobs-per-user = 0\n}\n", NULL,
+	{"max-jobs-per-user", "range"}},
     {"insecure_mx_policy_unknown", "resolver {\n insecure-mx-policy = Dane\n}\n", NULL,
 	{"insecure-mx-policy", "dane, opportunistic or unreachable"}},
     {"j05_digest_unknown", "resolver {\n digests = {md5}\n}\n", NULL, {"resolver.digests", "md5"}},

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "resolverd/base/clock.h"
 #include "resolverd/worker/job.h"
 #include "tests/unit/test.h"
 
@@ -26,10 +27,12 @@ struct world {
 	struct lookup open[LOOKUPS_MAX]; /* in the order asked */
 	size_t open_count, asked_count;
 	bool at_once;               /* lookups end within the asking */
+	const uint32_t *ttls_s;     /* of the answers of such; NULL: they fail */
 	bool trace;                 /* asked of the jobs */
 	char traced[400];           /* of the last answer: "name TYPE reason, ..." */
 	uint64_t done[LOOKUPS_MAX]; /* ids, in the order answered */
 	size_t done_count, failed_count;
+	uint64_t life_ms; /* of the last answer */
 	char reason[200]; /* of the last answer */
 };
 
@@ -42,11 +45,25 @@ static void end(struct world *world, size_t at)
 	job_lookup_done(lookup.job, lookup.slot, NULL, 0, V1(STATUS__ERROR), 2, "failed", 0);
 }
 
+/* As for a.example TXT, unsigned. */
+static void end_with_ttl(struct job *job, unsigned slot, uint32_t ttl_s)
+{
+	uint8_t packet[] = {0, 0, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0, 1, 'a', 7, 'e', 'x', 'a', 'm',
+	    'p', 'l', 'e', 0, 0, 16, 0, 1, 0xc0, 12, 0, 16, 0, 1, 0, 0, 0, (uint8_t)ttl_s, 0, 2, 1,
+	    'x'};
+	job_lookup_done(
+	    job, slot, packet, sizeof packet, V1(STATUS__INSECURE), 0, NULL, clock_wall_ms());
+}
+
 static void on_lookup(void *arg, struct job *job, unsigned slot, const char *name, int type)
 {
 	struct world *world = arg;
 	(void)type;
-	world->asked_count++;
+	size_t nth = world->asked_count++;
+	if (world->at_once && world->ttls_s != NULL) {
+		end_with_ttl(job, slot, world->ttls_s[nth]);
+		return;
+	}
 	if (world->at_once) {
 		job_lookup_done(job, slot, NULL, 0, V1(STATUS__ERROR), 2, "failed", 0);
 		return;
@@ -65,6 +82,7 @@ static void on_done(void *arg, struct job *job)
 	assert_true(world->done_count < LOOKUPS_MAX);
 	world->done[world->done_count++] = job->id;
 	world->failed_count += facts->failed;
+	world->life_ms = facts->life_ms;
 	const char *reason =
 	    facts->data_case == RESOLVERD__WORKER__FACTS__DATA_HOST    ? facts->host->reason_text
 	    : facts->data_case == RESOLVERD__WORKER__FACTS__DATA_ROUTE ? facts->route->reason
@@ -100,6 +118,7 @@ static void world_free(struct world *world)
 	assert_int_equal(world->jobs.running, 0);
 	assert_true(TAILQ_EMPTY(&world->jobs.waiting));
 	assert_true(TAILQ_EMPTY(&world->jobs.replied));
+	assert_true(TAILQ_EMPTY(&world->jobs.postponed));
 	for (unsigned i = 0; i < ZONE_BUCKETS; i++) {
 		assert_int_equal(world->jobs.zones[i].running, 0);
 		assert_true(TAILQ_EMPTY(&world->jobs.zones[i].waiting));
@@ -450,6 +469,66 @@ static void nobody_asked_for_a_trace_none_is_made(void **state)
 	world_free(world);
 }
 
+/* ---- what is in its last second ---- */
+
+static void m05_what_ends_in_this_second_is_looked_up_in_the_next(void **state)
+{
+	static const uint32_t ttls_s[] = {0, 60};
+	struct world *world = world_new(10, 10);
+	(void)state;
+	world->at_once = true;
+	world->ttls_s = ttls_s;
+	int64_t asked_at_ms = clock_wall_ms();
+	add_records(world, 1, "a.example", LONG_MS);
+	assert_int_equal(world->done_count, 0);
+	run_until_done(world, 1);
+	assert_int_equal(world->asked_count, 2);
+	assert_int_equal(world->life_ms, 60000);
+	assert_int_equal(clock_wall_ms() / 1000, asked_at_ms / 1000 + 1);
+	world_free(world);
+}
+
+static void m05_a_ttl_of_0_is_taken_when_it_comes_again_or_from_the_servers(void **state)
+{
+	static const uint32_t ttls_s[] = {0, 0};
+	struct world *world = world_new(10, 10);
+	(void)state;
+	world->at_once = true;
+	world->ttls_s = ttls_s;
+	add_records(world, 1, "a.example", LONG_MS);
+	run_until_done(world, 1);
+	assert_int_equal(world->asked_count, 2);
+	assert_int_equal(world->life_ms, 0);
+	world->at_once = false;
+	add_records(world, 2, "a.example", LONG_MS);
+	struct lookup lookup = world->open[0];
+	world->open_count = 0;
+	end_with_ttl(lookup.job, lookup.slot, 0);
+	assert_int_equal(world->done_count, 2);
+	assert_int_equal(world->asked_count, 3);
+	assert_int_equal(world->life_ms, 0);
+	world_free(world);
+}
+
+static void a_job_answered_before_the_next_second_gives_its_place_back_in_it(void **state)
+{
+	static const uint32_t ttls_s[] = {0, 0, 0};
+	struct world *world = world_new(1, 1);
+	(void)state;
+	world->at_once = true;
+	world->ttls_s = ttls_s;
+	while (clock_wall_ms() % 1000 > 900) /* the deadline comes first */
+		;
+	add_records(world, 1, "a.example", SHORT_MS);
+	run_until_done(world, 1);
+	assert_int_equal(world->failed_count, 1);
+	add_records(world, 2, "a.example", LONG_MS); /* waits for the place */
+	assert_int_equal(world->asked_count, 1);
+	run_until_done(world, 2);
+	assert_int_equal(world->failed_count, 1);
+	world_free(world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -473,6 +552,9 @@ int main(void)
 	    cmocka_unit_test(a_trace_tells_what_was_open_at_the_deadline),
 	    cmocka_unit_test(a_job_that_never_ran_has_an_empty_trace),
 	    cmocka_unit_test(nobody_asked_for_a_trace_none_is_made),
+	    cmocka_unit_test(m05_what_ends_in_this_second_is_looked_up_in_the_next),
+	    cmocka_unit_test(m05_a_ttl_of_0_is_taken_when_it_comes_again_or_from_the_servers),
+	    cmocka_unit_test(a_job_answered_before_the_next_second_gives_its_place_back_in_it),
 	};
 	return cmocka_run_group_tests_name("job", tests, NULL, NULL);
 }

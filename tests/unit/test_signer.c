@@ -427,6 +427,174 @@ static void lookups_stand_behind_the_answer_and_are_not_signed(void **state)
 	answer_unref(traced);
 }
 
+/* ---- past its end (RFC 8767) ---- */
+
+#define STALE_MS 3600000
+
+static struct answer *route_answer(struct signer *signer, struct scene *scene)
+{
+	scene_init(scene, V1(KIND__ROUTE));
+	scene_add_mx(scene, "mx.example.org");
+	scene->facts.life_ms = 60000;
+	return signer_answer(signer, &scene->facts, NOW);
+}
+
+static void m06_an_extended_answer_says_since_when_it_is_stale(void **state)
+{
+	struct scene scene;
+	struct answer *answer = route_answer(*state, &scene);
+	int64_t end_ms = NOW + 60000;
+	assert_false(answer->stale);
+	struct answer *extended = signer_extend(*state, answer, STALE_MS, end_ms + 1000);
+	assert_true(extended->stale);
+	assert_true(extended->cacheable);
+	assert_false(extended->failed);
+	assert_int_equal(extended->expires_at_ms, end_ms + 1000 + FAILURE_TTL_MS);
+	assert_int_equal(extended->host_count, 1);
+	assert_string_equal(answer_host_names(extended), "mx.example.org");
+	Resolverd__V1__Answer *inner = open_answer(*state, extended);
+	assert_int_equal(inner->stale_since, end_ms);
+	assert_int_equal(inner->validated_at, NOW); /* as it was: nothing new was found */
+	assert_int_equal(inner->expires_at, extended->expires_at_ms);
+	assert_string_equal(inner->route->mx[0]->name, "mx.example.org");
+	resolverd__v1__answer__free_unpacked(inner, NULL);
+	/* once more: since its first end, not since the last */
+	struct answer *again = signer_extend(*state, extended, STALE_MS, end_ms + 50000);
+	inner = open_answer(*state, again);
+	assert_int_equal(inner->stale_since, end_ms);
+	assert_int_equal(inner->expires_at, end_ms + 50000 + FAILURE_TTL_MS);
+	resolverd__v1__answer__free_unpacked(inner, NULL);
+	answer_unref(answer);
+	answer_unref(extended);
+	answer_unref(again);
+}
+
+static const struct stale_row {
+	const char *name;
+	uint64_t rrsig_expires_at, zone_until; /* 0: none */
+	int64_t past_end_ms, want_ms; /* now, and when it ends: past its end; 0: not served */
+} stale_rows[] = {
+    {"m06_stale_for_failure_ttl_at_a_time", 0, 0, 1000, 1000 + FAILURE_TTL_MS},
+    {"m06_stale_at_its_very_end", 0, 0, 0, FAILURE_TTL_MS},
+    {"m06_stale_until_the_operators_limit", 0, 0, STALE_MS - 1000, STALE_MS},
+    {"m06_stale_no_longer_at_the_operators_limit", 0, 0, STALE_MS, 0},
+    {"m06_stale_never_past_rrsig_expiry", NOW + 65000, 0, 1000, 5000},
+    {"m06_stale_no_longer_at_rrsig_expiry", NOW + 65000, 0, 5000, 0},
+    {"m06_stale_no_longer_when_rrsig_expiry_was_its_end", NOW + 60000, 0, 0, 0},
+    {"m06_stale_with_rrsig_expiry_far_away", NOW + MAX_TTL_MS, 0, 0, FAILURE_TTL_MS},
+    {"m06_stale_never_past_the_end_of_an_insecure_zone", 0, NOW + 63000, 1000, 3000},
+    {"m06_stale_no_longer_at_the_end_of_an_insecure_zone", 0, NOW + 63000, 3000, 0},
+    {"m06_stale_ends_with_the_earlier_of_both", NOW + 64000, NOW + 63000, 1000, 3000},
+};
+
+static void stale_row_holds(void **state)
+{
+	const struct stale_row *row = *state;
+	struct signer signer;
+	assert_int_equal(signer_init(&signer, &config), 0);
+	for (int kind = V1(KIND__ROUTE); kind <= V1(KIND__RECORDS); kind++) {
+		struct scene scene;
+		Resolverd__V1__InsecureZone zone = RESOLVERD__V1__INSECURE_ZONE__INIT,
+					    *zones[] = {&zone};
+		scene_init(&scene, kind);
+		scene.facts.life_ms = 60000;
+		scene.facts.rrsig_expires_at = row->rrsig_expires_at;
+		zone.zone = NAME("example.org");
+		zone.until = row->zone_until;
+		scene.facts.insecure_zones = zones;
+		scene.facts.n_insecure_zones = row->zone_until != 0;
+		struct answer *answer = signer_answer(&signer, &scene.facts, NOW);
+		assert_int_equal(answer->expires_at_ms, NOW + 60000);
+		struct answer *extended = signer_extend(
+		    &signer, answer, STALE_MS, answer->expires_at_ms + row->past_end_ms);
+		assert_int_equal(extended != NULL, row->want_ms != 0);
+		if (extended != NULL)
+			assert_int_equal(
+			    extended->expires_at_ms, answer->expires_at_ms + row->want_ms);
+		answer_unref(answer);
+		answer_unref(extended);
+	}
+	signer_fini(&signer);
+}
+
+/* An override that came meanwhile, and one that ends. */
+static void a_stale_route_has_the_policy_of_now(void **state)
+{
+	struct signer *signer = *state;
+	struct scene scene;
+	struct config_override override = {.next_hop = NAME("example.org"),
+	    .requirement = V1(REQUIREMENT__MANDATORY),
+	    .reason = NAME(""),
+	    .until_ms = NOW + 65000};
+	struct config other = config;
+	struct answer *answer = route_answer(signer, &scene);
+	other.overrides = &override;
+	other.override_count = 1;
+	signer_set_config(signer, &other);
+	struct answer *extended = signer_extend(signer, answer, STALE_MS, NOW + 61000);
+	assert_true(signer_is_current(signer, extended));
+	assert_int_equal(extended->expires_at_ms, NOW + 65000);
+	Resolverd__V1__Answer *inner = open_answer(signer, extended);
+	assert_int_equal(inner->route->requirement, V1(REQUIREMENT__MANDATORY));
+	resolverd__v1__answer__free_unpacked(inner, NULL);
+	/* a reload while it is served: it stays marked */
+	signer_set_config(signer, &config);
+	struct answer *derived = signer_derive(signer, extended, NOW + 62000);
+	assert_true(derived->stale);
+	inner = open_answer(signer, derived);
+	assert_int_equal(inner->stale_since, NOW + 60000);
+	assert_int_equal(inner->expires_at, NOW + 65000); /* no longer than it was */
+	resolverd__v1__answer__free_unpacked(inner, NULL);
+	answer_unref(answer);
+	answer_unref(extended);
+	answer_unref(derived);
+}
+
+/* ---- what the cache has to know of an answer ---- */
+
+static void b13_m06_failed_and_bogus_are_told_to_the_cache(void **state)
+{
+	static const struct {
+		int kind, status, tlsa_status;
+		bool failed, bogus;
+	} bit_rows[] = {
+	    {V1(KIND__ROUTE), V1(STATUS__SECURE), 0, false, false},
+	    {V1(KIND__ROUTE), V1(STATUS__INSECURE), 0, false, false},
+	    {V1(KIND__ROUTE), V1(STATUS__ERROR), 0, true, false},
+	    {V1(KIND__ROUTE), V1(STATUS__BOGUS), 0, true, true},
+	    {V1(KIND__HOST), V1(STATUS__SECURE), V1(TLSA_STATUS__TLSA_SECURE), false, false},
+	    {V1(KIND__HOST), V1(STATUS__BOGUS), V1(TLSA_STATUS__TLSA_NOT_QUERIED), true, true},
+	    {V1(KIND__HOST), V1(STATUS__SECURE), V1(TLSA_STATUS__TLSA_BOGUS), true, true},
+	    {V1(KIND__HOST), V1(STATUS__SECURE), V1(TLSA_STATUS__TLSA_ERROR), true, false},
+	    {V1(KIND__RECORDS), V1(STATUS__SECURE), 0, false, false},
+	    {V1(KIND__RECORDS), V1(STATUS__BOGUS), 0, true, true},
+	    {V1(KIND__RECORDS), V1(STATUS__ERROR), 0, true, false},
+	};
+	for (size_t i = 0; i < COUNT(bit_rows); i++) {
+		struct scene scene;
+		scene_init(&scene, bit_rows[i].kind);
+		scene.route.mx_status = scene.host.address_status = scene.records.status =
+		    (Resolverd__V1__Status)bit_rows[i].status;
+		scene.host.tlsa_status = (Resolverd__V1__TlsaStatus)bit_rows[i].tlsa_status;
+		scene.facts.failed = bit_rows[i].failed;
+		struct answer *answer = signer_answer(*state, &scene.facts, NOW);
+		assert_int_equal(answer->failed, bit_rows[i].failed);
+		assert_int_equal(answer->bogus, bit_rows[i].bogus);
+		assert_false(answer->stale);
+		if (bit_rows[i].kind == V1(KIND__ROUTE)) {
+			struct answer *derived = signer_derive(*state, answer, NOW + 1);
+			assert_int_equal(derived->failed, bit_rows[i].failed);
+			assert_int_equal(derived->bogus, bit_rows[i].bogus);
+			answer_unref(derived);
+		}
+		answer_unref(answer);
+		answer = signer_failure(*state, &scene.question, "died", true, NOW);
+		assert_true(answer->failed);
+		assert_false(answer->bogus);
+		answer_unref(answer);
+	}
+}
+
 /* ---- seals ---- */
 
 static void a_seal_names_hash_time_and_member_and_brings_its_delegation(void **state)
@@ -457,11 +625,14 @@ static void a_seal_names_hash_time_and_member_and_brings_its_delegation(void **s
 	resolverd__v1__signed_seal__free_unpacked(outer, NULL);
 }
 
-#define FIXED_TESTS 12u
+#define FIXED_TESTS 15u
 
 int main(void)
 {
-	struct CMUnitTest tests[FIXED_TESTS + COUNT(life_rows)] = {
+	struct CMUnitTest tests[FIXED_TESTS + COUNT(life_rows) + COUNT(stale_rows)] = {
+	    SIGNER_TEST(m06_an_extended_answer_says_since_when_it_is_stale),
+	    SIGNER_TEST(a_stale_route_has_the_policy_of_now),
+	    SIGNER_TEST(b13_m06_failed_and_bogus_are_told_to_the_cache),
 	    SIGNER_TEST(a_new_policy_is_derived_with_facts_and_times_as_they_were),
 	    SIGNER_TEST(an_answer_ends_with_the_insecure_zones_it_touches),
 	    SIGNER_TEST(lookups_stand_behind_the_answer_and_are_not_signed),
@@ -479,5 +650,10 @@ int main(void)
 		tests[FIXED_TESTS + i] = (struct CMUnitTest){.name = life_rows[i].name,
 		    .test_func = life_row_holds,
 		    .initial_state = (void *)(uintptr_t)&life_rows[i]};
+	for (size_t i = 0; i < COUNT(stale_rows); i++)
+		tests[FIXED_TESTS + COUNT(life_rows) + i] =
+		    (struct CMUnitTest){.name = stale_rows[i].name,
+			.test_func = stale_row_holds,
+			.initial_state = (void *)(uintptr_t)&stale_rows[i]};
 	return sodium_init() < 0 ? 1 : cmocka_run_group_tests_name("signer", tests, NULL, NULL);
 }
