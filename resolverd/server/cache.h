@@ -54,7 +54,7 @@ struct cache_entry {
 	struct answer *answer;
 	uint32_t kept_until_s; /* refreshed until then whether it is asked for or not */
 	uint32_t span_s;       /* how long without a hit it still counts as in use */
-	uint32_t last_hit_s;   /* told at each timer, to that precision */
+	uint32_t last_hit_s;   /* 0: never */
 	uint16_t port;         /* routes: of the hosts asked for with it last */
 	uint8_t hits;          /* since the last timer; stays at its highest */
 	uint8_t demand;        /* hits, halved with each refresh */

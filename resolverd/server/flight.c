@@ -149,10 +149,14 @@ int flight_ask(struct flight *flight, const struct question_key *plain_key, uint
 		enqueue(flight, job, &flight->refreshes[0]);
 	} else if (is_new) {
 		enqueue(flight, job, class == FLIGHT_TRACED ? &flight->traces : &flight->asked);
-	} else if (class == FLIGHT_ASKED && job->refresh && job->queue != NULL) {
-		dequeue(job);
+	} else if (class == FLIGHT_ASKED && job->refresh) {
 		job->refresh = false;
-		enqueue(flight, job, &flight->asked);
+		if (job->queue == NULL) {
+			flight->refreshes_running--;
+		} else {
+			dequeue(job);
+			enqueue(flight, job, &flight->asked);
+		}
 	}
 	if (port != 0)
 		job->port = port;

@@ -10,12 +10,12 @@
 #define JITTER_PERCENT 4
 #define LEAD_MIN_MS 1000
 #define LEAD_MAX_PERCENT 25
-#define IN_USE_PERCENT 70 /* of the span, since the last hit was seen */
-#define RETRY_MS 1000     /* doubled with each failure */
+#define RETRY_MS 1000 /* doubled with each failure */
 #define RETRY_DOUBLINGS_MAX 6u
-#define FUTILE_MAX 3u      /* then it waits for the end */
-#define HOLD_MS 30000      /* an entry whose refresh is late waits for it */
-#define RESTART_MAX 25000u /* looked up again when everything is forgotten */
+#define FUTILE_MAX 3u        /* then it waits for the end, and after that as often once more */
+#define WHOLE_SECOND_MS 1000 /* a worker tells what is left of its copy in whole seconds */
+#define HOLD_MS 30000        /* an entry whose refresh is late waits for it */
+#define RESTART_MAX 25000u   /* looked up again when everything is forgotten */
 
 void prefetch_init(struct prefetch *prefetch, struct cache *cache, struct flight *flight,
     const struct prefetch_settings *settings, uint64_t seed, int64_t now_ms)
@@ -70,8 +70,7 @@ static bool is_kept(const struct cache_entry *entry, int64_t now_ms)
 static bool is_in_use(const struct cache_entry *entry, int64_t now_ms)
 {
 	int64_t quiet_s = (int64_t)seconds(now_ms) - entry->last_hit_s;
-	return entry->hits > 0 || is_kept(entry, now_ms) ||
-	       quiet_s * 100 < (int64_t)entry->span_s * IN_USE_PERCENT;
+	return entry->hits > 0 || is_kept(entry, now_ms) || quiet_s <= (int64_t)entry->span_s;
 }
 
 /* Takes the hits since the last time into account. */
@@ -79,8 +78,6 @@ static void count_hits(struct prefetch *prefetch, struct cache_entry *entry, int
 {
 	unsigned demand = entry->demand / 2u + entry->hits;
 	entry->demand = (uint8_t)(demand < UINT8_MAX ? demand : UINT8_MAX);
-	if (entry->hits > 0)
-		entry->last_hit_s = seconds(now_ms);
 	entry->hits = 0;
 	if (entry->kept_until_s != 0 && !is_kept(entry, now_ms))
 		cache_keep_until(prefetch->cache, entry, 0);
@@ -173,7 +170,9 @@ static void on_timer(struct prefetch *prefetch, struct cache_entry *entry, int64
 	count_hits(prefetch, entry, now_ms);
 	switch ((enum entry_state)entry->state) {
 	case ENTRY_FRESH:
-		if (!is_live)
+		if (!is_live && in_use && prefetch->settings.rule == PREFETCH_AHEAD)
+			start(prefetch, entry, now_ms); /* we slept */
+		else if (!is_live)
 			end(prefetch, entry, now_ms);
 		else if (!in_use || prefetch->settings.rule == PREFETCH_ON_HIT)
 			set(prefetch, entry, ENTRY_UNUSED, entry->answer->expires_at_ms);
@@ -214,6 +213,7 @@ struct cache_entry *prefetch_look_up(
 	if (entry == NULL || !entry_is_live(entry, now_ms))
 		return NULL;
 	entry_hit(entry);
+	entry->last_hit_s = seconds(now_ms);
 	if (port != 0)
 		entry->port = port;
 	if (entry->state == ENTRY_UNUSED)
@@ -271,20 +271,36 @@ static void put(struct prefetch *prefetch, const struct flight_job *job, struct 
 }
 
 /* The refresh failed, or brought what ends no later than what we have. The other worker's copy has
- * then an end of its own, after which it fetches again. */
+ * then an end of its own, after which it fetches again; in its last second a copy has a TTL of 0.
+ */
 static void mend(struct prefetch *prefetch, struct cache_entry *entry, const struct answer *answer,
     int64_t now_ms)
 {
 	int64_t end_ms = entry->answer->expires_at_ms, next_ms;
+	bool is_live = now_ms < end_ms;
 	entry->tries += entry->tries < UINT8_MAX;
 	if (answer->failed)
 		next_ms = now_ms + retry_ms(prefetch, entry);
+	else if (entry->tries > (is_live ? FUTILE_MAX : 2 * FUTILE_MAX))
+		next_ms = INT64_MAX;
+	else if (answer->cacheable)
+		next_ms = answer->expires_at_ms;
 	else
-		next_ms = entry->tries <= FUTILE_MAX ? answer->expires_at_ms : end_ms;
+		next_ms = now_ms + WHOLE_SECOND_MS;
 	if (next_ms <= now_ms)
 		next_ms = now_ms + 1;
-	set(prefetch, entry, next_ms < end_ms ? ENTRY_RETRY : ENTRY_AT_END,
-	    next_ms < end_ms ? next_ms : end_ms);
+	if (is_live && next_ms >= end_ms)
+		set(prefetch, entry, ENTRY_AT_END, end_ms);
+	else if (next_ms == INT64_MAX)
+		set(prefetch, entry, ENTRY_ENDS, now_ms);
+	else
+		set(prefetch, entry, ENTRY_RETRY, next_ms);
+}
+
+/* By less than a second is not: that may be how a copy's life was rounded. */
+static bool lasts_longer(const struct answer *answer, const struct answer *than)
+{
+	return answer->cacheable && answer->expires_at_ms >= than->expires_at_ms + WHOLE_SECOND_MS;
 }
 
 struct answer *prefetch_take(struct prefetch *prefetch, const struct flight_job *job,
@@ -294,21 +310,22 @@ struct answer *prefetch_take(struct prefetch *prefetch, const struct flight_job 
 	    &prefetch->cache->table, job->key, job->node.key_bytes);
 	bool has_live = entry != NULL && entry_is_live(entry, now_ms) && !entry->answer->failed &&
 			!entry->answer->stale;
+	bool is_newer = !has_live || lasts_longer(answer, entry->answer);
 	if (job->refresh) {
 		prefetch->failed += answer->failed;
-		prefetch->renewed +=
-		    !answer->failed &&
-		    (!has_live || answer->expires_at_ms > entry->answer->expires_at_ms);
-		prefetch->futile += !answer->failed && has_live &&
-				    answer->expires_at_ms <= entry->answer->expires_at_ms;
+		prefetch->renewed += !answer->failed && is_newer;
+		prefetch->futile += !answer->failed && !is_newer;
 	}
 	if (entry != NULL && answer->bogus)
 		entry->is_bogus = true;
-	if (has_live && (answer->failed || answer->expires_at_ms <= entry->answer->expires_at_ms)) {
+	if (has_live && (answer->failed || !is_newer)) {
 		mend(prefetch, entry, answer, now_ms);
 		return answer_ref(entry->answer);
 	}
-	put(prefetch, job, answer, worker, now_ms);
+	if (entry != NULL && !answer->cacheable)
+		mend(prefetch, entry, answer, now_ms);
+	else
+		put(prefetch, job, answer, worker, now_ms);
 	return answer_ref(answer);
 }
 
@@ -333,9 +350,10 @@ int prefetch_keep(struct prefetch *prefetch, const struct question_key *key, uin
 			cache_keep_until(prefetch->cache, entry, until_s);
 		if (is_route(entry))
 			follow_hosts(prefetch, entry, now_ms);
-		if (entry->state == ENTRY_ENDS && entry_is_live(entry, now_ms))
+		bool is_live = entry_is_live(entry, now_ms);
+		if (is_live && (entry->state == ENTRY_ENDS || entry->state == ENTRY_UNUSED))
 			arm(prefetch, entry, now_ms);
-		if (entry_is_live(entry, now_ms))
+		if (is_live)
 			return 0;
 	}
 	int r = flight_refresh(prefetch->flight, key, 0, FLIGHT_NO_WORKER, &job);
@@ -364,7 +382,8 @@ void prefetch_forget_all(struct prefetch *prefetch, int64_t now_ms)
 	unsigned count = 0;
 	for (struct cache_entry *entry = prefetch->cache->newest;
 	     entry != NULL && count < RESTART_MAX; entry = entry->older) {
-		if (!is_in_use(entry, now_ms))
+		/* Times of before may mean nothing now. */
+		if (!is_in_use(entry, now_ms) && entry->demand == 0)
 			continue;
 		struct flight_job *job;
 		entry_key(entry, &key);
