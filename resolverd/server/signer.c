@@ -237,7 +237,7 @@ Resolverd__V1__SignedAnswer *answer_unpack(const struct answer *answer)
 	    NULL, answer->blob_bytes - at, answer->data + at);
 }
 
-static Resolverd__V1__Answer *envelope_unpack(const struct answer *answer)
+Resolverd__V1__Answer *answer_envelope(const struct answer *answer)
 {
 	Resolverd__V1__SignedAnswer *outer = answer_unpack(answer);
 	Resolverd__V1__Answer *envelope =
@@ -250,7 +250,7 @@ static Resolverd__V1__Answer *envelope_unpack(const struct answer *answer)
 
 struct answer *signer_derive(struct signer *signer, const struct answer *route, int64_t now_ms)
 {
-	Resolverd__V1__Answer *envelope = envelope_unpack(route);
+	Resolverd__V1__Answer *envelope = answer_envelope(route);
 	struct answer *derived =
 	    envelope != NULL ? sign_with_policy(signer, envelope, NULL, now_ms) : NULL;
 	if (derived != NULL)
@@ -273,7 +273,7 @@ struct answer *signer_extend(
     struct signer *signer, const struct answer *answer, int64_t stale_ms, int64_t now_ms)
 {
 	struct answer *extended = NULL;
-	Resolverd__V1__Answer *envelope = envelope_unpack(answer);
+	Resolverd__V1__Answer *envelope = answer_envelope(answer);
 	if (envelope == NULL)
 		return NULL;
 	if (envelope->stale_since == 0)
