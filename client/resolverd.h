@@ -205,7 +205,8 @@ struct resolverd_plan {
 	const char *requirement_reason; /* the operator's words for it; NULL: none */
 	uint64_t requirement_until_ms;  /* when it lapses, Unix epoch; 0: never */
 	bool would_refuse;              /* requirement audit: without it, outcome would be delay */
-	bool stale;                     /* false in this version */
+	bool stale;  /* an answer has ended, and is served since it can't be looked up now and the
+			operator allows that for a time (RFC 8767) */
 	bool has_mx; /* false: next hop in brackets, the next three fields mean nothing */
 	enum resolverd_status mx_status;
 	bool mx_implicit;     /* no MX record: the domain is its own host (RFC 5321 section 5.1) */
@@ -391,6 +392,18 @@ struct resolverd_daemon_status {
 	uint64_t clock_steps;
 	uint64_t config_loaded_at_ms;
 	struct resolverd_memory *memory; /* of the library */
+	uint64_t refreshes;
+	uint64_t refreshes_renewed;
+	uint64_t refreshes_futile;
+	uint64_t refreshes_failed;
+	uint64_t ran_out;
+	uint64_t evicted;
+	uint64_t refused_busy;
+	uint64_t refused_failing;
+	uint64_t stale_served;
+	uint64_t memory_bytes;
+	uint64_t kept_domains;
+	uint32_t watches;
 };
 
 RESOLVERD_API void resolverd_plan_free(struct resolverd_plan *plan);
@@ -424,6 +437,10 @@ RESOLVERD_API void resolverd_client_free(struct resolverd_client *client);
  * name, and what to do. Borrowed until the next call with this handle; empty when there was none.
  */
 RESOLVERD_API const char *resolverd_last_error(const struct resolverd_client *client);
+
+/* When that error is BUSY: after how many milliseconds the daemon wants to be asked again. Else 0.
+ */
+RESOLVERD_API unsigned resolverd_retry_after_ms(const struct resolverd_client *client);
 
 /* ---- synchronous ----
  * Each is the asynchronous call, then waiting until the answer is there or timeout_ms have passed
@@ -481,6 +498,24 @@ RESOLVERD_API RESOLVERD_CHECK int resolverd_submit_seal(
 RESOLVERD_API RESOLVERD_CHECK int resolverd_submit_status(
     struct resolverd_client *client, uint64_t *ret_id);
 
+/* As a plan, which the daemon keeps fresh for keep_s seconds from now on, whether it is asked for
+ * or not (0: it is looked up, no more). What other clients wait for comes before. Only on the
+ * daemon's control socket, as resolverd_explain. */
+RESOLVERD_API RESOLVERD_CHECK int resolverd_submit_warm(struct resolverd_client *client,
+    const char *next_hop, unsigned port, unsigned deadline_ms, unsigned keep_s, uint64_t *ret_id);
+
+/* The plan now, and again whenever its verdict changes: hosts and their order, policies, statuses,
+ * TLSA sets, local policy; not for times or addresses alone. Two plans come no closer than
+ * hold_down_ms (0: a second); of what changes faster, and of plans that were not taken in time, the
+ * last one counts. The request finishes anew with each plan: resolverd_next_finished names it,
+ * resolverd_take_plan takes the plan, and then it waits for the next. An error ends it. Lost
+ * connections do not, while the daemon can be reached at once: the plan is then told once more, so
+ * two in a row may say the same. Meanwhile the daemon keeps it fresh, but a plan that was told
+ * expires like any other: to deliver ask for it. Ends, at the daemon, with the handle's connection;
+ * one may have 1000. */
+RESOLVERD_API RESOLVERD_CHECK int resolverd_submit_watch(struct resolverd_client *client,
+    const char *next_hop, unsigned port, unsigned hold_down_ms, uint64_t *ret_id);
+
 /* The descriptor to poll, and for what (POLLIN, POLLOUT). It changes over reconnects: ask again
  * after each update. -1 while not connected: with requests in flight call resolverd_update soon
  * (10 ms), the daemon's listen queue was full. */
@@ -495,8 +530,9 @@ RESOLVERD_API int resolverd_update(struct resolverd_client *client);
 /* The next request that has finished and was not yet named here; false when there is none. */
 RESOLVERD_API bool resolverd_next_finished(struct resolverd_client *client, uint64_t *ret_id);
 
-/* Take the result of a finished request, or its error. But for PENDING and UNKNOWN_ID the request
- * is then released. The result belongs to the caller. Check expires_at_ms if you took your time. */
+/* Take the result of a finished request, or its error. But for PENDING and UNKNOWN_ID, and for a
+ * watch that has a plan, the request is then released. resolverd_take_plan is for warm and watch,
+ * too. The result belongs to the caller. Check expires_at_ms if you took your time. */
 RESOLVERD_API RESOLVERD_CHECK int resolverd_take_plan(
     struct resolverd_client *client, uint64_t id, struct resolverd_plan **ret_plan);
 RESOLVERD_API RESOLVERD_CHECK int resolverd_take_host(

@@ -43,16 +43,6 @@ static int take_host(struct ctl *ctl, const char *text, char ret_name[NAME_TEXT_
 	return 0;
 }
 
-static int take_port(struct ctl *ctl, const char *text, unsigned *ret_port)
-{
-	char *end;
-	long port = strtol(text, &end, 10);
-	if (*end != '\0' || end == text || port < 1 || port > 65535)
-		return ctl_usage(ctl, "\"%s\" is not a port number", text);
-	*ret_port = (unsigned)port;
-	return 0;
-}
-
 static int parse_arguments(
     struct check *check, int argc, char **argv, char ret_host_name[NAME_TEXT_MAX])
 {
@@ -66,7 +56,7 @@ static int parse_arguments(
 	while (r == 0 && (c = getopt_long(argc, argv, ":", options, NULL)) != -1) {
 		switch (c) {
 		case 'p':
-			r = take_port(ctl, optarg, &check->port);
+			r = ctl_port(ctl, optarg, &check->port);
 			break;
 		case 'H':
 			check->only_host = ret_host_name;

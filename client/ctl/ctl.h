@@ -15,6 +15,8 @@ enum {
 	EXIT_TAKES_NO_MAIL = 69, /* null MX (EX_UNAVAILABLE) */
 	EXIT_WRONG_USAGE = 64,   /* EX_USAGE */
 	EXIT_BAD_DATA = 65,      /* EX_DATAERR */
+	EXIT_NO_INPUT = 66,      /* EX_NOINPUT */
+	EXIT_CANNOT_WRITE = 73,  /* EX_CANTCREAT */
 	EXIT_NOT_NOW = 75,       /* EX_TEMPFAIL */
 	EXIT_NOT_VERIFIED = 76,  /* EX_PROTOCOL */
 };
@@ -22,7 +24,7 @@ enum {
 struct ctl {
 	struct resolverd_client *client; /* made by ctl_open */
 	struct resolverd_options options;
-	const char *control_socket_path; /* for explain; NULL: environment, else default */
+	const char *control_socket_path; /* for explain and warm; NULL: environment, else default */
 	int timeout_ms;
 	bool json;
 	bool colour;
@@ -43,6 +45,8 @@ int lookup_command(struct ctl *ctl, int argc, char **argv);
 int status_command(struct ctl *ctl, int argc, char **argv);
 int match_command(struct ctl *ctl, int argc, char **argv);
 int verify_command(struct ctl *ctl, int argc, char **argv);
+int warm_command(struct ctl *ctl, int argc, char **argv);
+int watch_command(struct ctl *ctl, int argc, char **argv);
 
 /* ---- main.c ---- */
 
@@ -57,6 +61,9 @@ int ctl_fail_advised(struct ctl *ctl, int error, const char *advice);
 /* Reports an error of input or system: status. */
 int ctl_report(const struct ctl *ctl, const char *text, int status);
 [[gnu::format(printf, 2, 3)]] int ctl_usage(struct ctl *ctl, const char *format, ...);
+int ctl_port(struct ctl *ctl, const char *text, unsigned *ret_port);
+/* What to do when the control socket cannot be reached; empty: nothing to say. */
+const char *ctl_control_advice(const struct ctl *ctl, int error);
 /* Exactly one operand and maybe --port: 0 or an exit status. */
 int ctl_operand_and_port(
     struct ctl *ctl, int argc, char **argv, const char **ret_operand, unsigned *ret_port);
@@ -84,6 +91,8 @@ void output_host_text(const struct ctl *ctl, const struct resolverd_host *host, 
 const char *output_time(uint64_t ms);
 /* The same with how long until then, or how long ago: "2026-11-24 01:02:03 UTC (in 6 days)". */
 const char *output_when(uint64_t ms);
+/* In the largest unit that leaves a number above 1: "47 hours", "3 days". */
+void output_span(uint64_t seconds, char ret_text[32]);
 void output_zones_text(
     const struct ctl *ctl, const struct resolverd_insecure_zone *zones, size_t count);
 

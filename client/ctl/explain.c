@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* resolverctl explain: how a plan comes about, lookup by lookup, and who can mend what. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "client/ctl/ctl.h"
 
@@ -190,16 +188,6 @@ static void print_text(const struct ctl *ctl, const struct resolverd_explanation
 
 /* ---- command ---- */
 
-static const char *advice(const struct ctl *ctl, int error)
-{
-	if (error != RESOLVERD_ERROR_NO_DAEMON || access(ctl->control_socket_path, W_OK) == 0)
-		return "";
-	return errno == EACCES
-		   ? "the control socket needs root, or the user that resolverd runs as"
-		   : "does resolverd run, and is that its server.control-socket? Else see "
-		     "--control-socket";
-}
-
 int explain_command(struct ctl *ctl, int argc, char **argv)
 {
 	const char *next_hop;
@@ -212,7 +200,7 @@ int explain_command(struct ctl *ctl, int argc, char **argv)
 		return r;
 	r = resolverd_explain(ctl->client, next_hop, port, ctl->timeout_ms, &explanation);
 	if (r != 0)
-		return ctl_fail_advised(ctl, r, advice(ctl, r));
+		return ctl_fail_advised(ctl, r, ctl_control_advice(ctl, r));
 	if (ctl->json)
 		print_json(explanation);
 	else

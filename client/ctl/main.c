@@ -24,6 +24,8 @@ static const struct command commands[] = {
 	explain_command},
     {"host", "NAME [--port N]", "addresses and TLSA records of one host", host_command},
     {"lookup", "NAME TYPE", "one RRset with its DNSSEC status", lookup_command},
+    {"watch", "NEXTHOP... [--port N]", "their plans, and again what changes", watch_command},
+    {"warm", "FILE [--keep 4h]", "look up a list of next hops and keep them fresh", warm_command},
     {"verify", "FILE", "check evidence, offline (--trust-anchor FILE)", verify_command},
     {"status", "", "what the daemon says about itself", status_command},
     {"match", "--chain PEM ...", "a certificate chain against TLSA records, offline",
@@ -36,12 +38,12 @@ static void print_help(void)
 {
 	puts("Usage: resolverctl [OPTION]... COMMAND [ARGUMENT]...\n\nCommands:");
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		printf("  %-7s %-20s %s\n", commands[i].name, commands[i].arguments,
+		printf("  %-7s %-21s %s\n", commands[i].name, commands[i].arguments,
 		    commands[i].summary);
 	printf(
 	    "\nOptions:\n"
 	    "  --socket PATH          socket of the daemon (" RESOLVERD_DEFAULT_SOCKET ")\n"
-	    "  --control-socket PATH  its control socket, which explain asks\n"
+	    "  --control-socket PATH  its control socket, which explain and warm ask\n"
 	    "                         (" RESOLVERD_DEFAULT_CONTROL_SOCKET ")\n"
 	    "  --public-key FILE      keys to trust (" RESOLVERD_DEFAULT_PUBLIC_KEY ")\n"
 	    "  --timeout SECONDS      how long to wait (%d)\n"
@@ -54,11 +56,20 @@ static void print_help(void)
 	    "check connects to every host, all at once, up to the end of the TLS handshake.\n"
 	    "--host NAME: to that one only; --insecure-ok: as for a mail that says\n"
 	    "TLS-Required: No; --evidence FILE: keeps what it saw, for verify.\n\n"
+	    "watch goes on until it is ended: a line when a verdict changes, what changed in "
+	    "it.\n\n"
+	    "warm reads next hops from FILE, one a line. --keep DURATION: kept fresh for so long,\n"
+	    "asked for or not (4h); --rate N: at most so many a second; --resume-file FILE: where\n"
+	    "to note how far it came (FILE.resume). Ended early, the same command goes on "
+	    "there.\n\n"
 	    "A NEXTHOP is a domain, [host.name] without the MX step, or [address].\n"
 	    "RESOLVERD_SOCKET, RESOLVERD_CONTROL_SOCKET and RESOLVERD_PUBLIC_KEY change the\n"
 	    "defaults.\n\n"
 	    "Exit status: plan, check and explain 0 deliver, 75 delay, 68 no such domain or no\n"
-	    "host, 69 no mail; host and lookup 0 secure or insecure, 75 bogus or error; for all\n"
+	    "host, 69 no mail; host and lookup 0 secure or insecure, 75 bogus or error; warm 0 "
+	    "all\n"
+	    "found, 75 not all, 65 a line that is no next hop, 66 no FILE, 73 no resume file; for "
+	    "all\n"
 	    "64 usage, 75 no daemon or no answer in time, 76 an answer that does not verify.\n",
 	    DEFAULT_TIMEOUT_MS / 1000);
 }
@@ -123,6 +134,26 @@ int ctl_open_control(struct ctl *ctl)
 	return ctl_open(ctl);
 }
 
+const char *ctl_control_advice(const struct ctl *ctl, int error)
+{
+	if (error != RESOLVERD_ERROR_NO_DAEMON || access(ctl->control_socket_path, W_OK) == 0)
+		return "";
+	return errno == EACCES
+		   ? "the control socket needs root, or the user that resolverd runs as"
+		   : "does resolverd run, and is that its server.control-socket? Else see "
+		     "--control-socket";
+}
+
+int ctl_port(struct ctl *ctl, const char *text, unsigned *ret_port)
+{
+	char *end;
+	long port = strtol(text, &end, 10);
+	if (*end != '\0' || end == text || port < 1 || port > 65535)
+		return ctl_usage(ctl, "\"%s\" is not a port number", text);
+	*ret_port = (unsigned)port;
+	return 0;
+}
+
 int ctl_operand_and_port(
     struct ctl *ctl, int argc, char **argv, const char **ret_operand, unsigned *ret_port)
 {
@@ -136,14 +167,12 @@ int ctl_operand_and_port(
 			return ctl_usage(ctl, "%s: wrong option (see --help)", argv[0]);
 		port_text = optarg;
 	}
-	char *end;
-	long port = strtol(port_text, &end, 10);
-	if (*end != '\0' || end == port_text || port < 1 || port > 65535)
-		return ctl_usage(ctl, "\"%s\" is not a port number", port_text);
+	int r = ctl_port(ctl, port_text, ret_port);
+	if (r != 0)
+		return r;
 	if (argc - optind != 1)
 		return ctl_usage(ctl, "%s wants exactly one name", argv[0]);
 	*ret_operand = argv[optind];
-	*ret_port = (unsigned)port;
 	return 0;
 }
 

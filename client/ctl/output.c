@@ -171,8 +171,7 @@ const char *output_time(uint64_t ms)
 	return text;
 }
 
-/* In the largest unit that leaves a number above 1: "47 hours", "3 days". */
-static void span_text(uint64_t seconds, char ret_text[32])
+void output_span(uint64_t seconds, char ret_text[32])
 {
 	static const struct {
 		uint64_t seconds;
@@ -190,7 +189,7 @@ const char *output_when(uint64_t ms)
 	static char text[96];
 	char span[32];
 	uint64_t then = ms / 1000, now = (uint64_t)time(NULL);
-	span_text(then > now ? then - now : now - then, span);
+	output_span(then > now ? then - now : now - then, span);
 	snprintf(text, sizeof text, "%s (%s%s%s)", output_time(ms), then > now ? "in " : "", span,
 	    then > now ? "" : " ago");
 	return text;

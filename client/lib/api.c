@@ -60,6 +60,45 @@ int resolverd_submit_plan(struct resolverd_client *client, const char *next_hop,
 	return submit(client, &message, &asked, ret_id);
 }
 
+int resolverd_submit_warm(struct resolverd_client *client, const char *next_hop, unsigned port,
+    unsigned deadline_ms, unsigned keep_s, uint64_t *ret_id)
+{
+	struct asked asked = {0};
+	int r = ask_next_hop(client, next_hop, port, &asked);
+	if (r != 0)
+		return r;
+	Resolverd__V1__WarmRequest warm;
+	resolverd__v1__warm_request__init(&warm);
+	warm.next_hop = asked.hop.text;
+	warm.port = asked.port;
+	warm.deadline_ms = deadline_ms;
+	warm.keep_s = keep_s;
+	Resolverd__V1__Request message;
+	resolverd__v1__request__init(&message);
+	message.body_case = BODY(WARM);
+	message.warm = &warm;
+	return submit(client, &message, &asked, ret_id);
+}
+
+int resolverd_submit_watch(struct resolverd_client *client, const char *next_hop, unsigned port,
+    unsigned hold_down_ms, uint64_t *ret_id)
+{
+	struct asked asked = {0};
+	int r = ask_next_hop(client, next_hop, port, &asked);
+	if (r != 0)
+		return r;
+	Resolverd__V1__WatchRequest watch;
+	resolverd__v1__watch_request__init(&watch);
+	watch.next_hop = asked.hop.text;
+	watch.port = asked.port;
+	watch.hold_down_ms = hold_down_ms;
+	Resolverd__V1__Request message;
+	resolverd__v1__request__init(&message);
+	message.body_case = BODY(WATCH);
+	message.watch = &watch;
+	return submit(client, &message, &asked, ret_id);
+}
+
 int resolverd_submit_host(struct resolverd_client *client, const char *name, unsigned port,
     unsigned deadline_ms, uint64_t *ret_id)
 {
@@ -166,12 +205,19 @@ bool resolverd_next_finished(struct resolverd_client *client, uint64_t *ret_id)
 	return true;
 }
 
+/* What is asked of a next hop is a plan. */
+static Resolverd__V1__Request__BodyCase kind_of_result(const struct request *request)
+{
+	return request->kind == BODY(WARM) || request->kind == BODY(WATCH) ? BODY(PLAN)
+									   : request->kind;
+}
+
 /* The result, its memory now the caller's; NULL: *ret_error says why. */
 static void *take(struct resolverd_client *client, uint64_t id,
     Resolverd__V1__Request__BodyCase kind, int *ret_error)
 {
 	struct request *request = request_find(client, id);
-	if (request == NULL || request->kind != kind || request->internal) {
+	if (request == NULL || kind_of_result(request) != kind || request->internal) {
 		*ret_error = client_fail(client, RESOLVERD_ERROR_UNKNOWN_ID, "no such request");
 		return NULL;
 	}
@@ -181,11 +227,15 @@ static void *take(struct resolverd_client *client, uint64_t id,
 	}
 	void *result = request->error == 0 ? request->result : NULL;
 	*ret_error = request->error;
-	if (result == NULL)
+	if (result == NULL) {
 		client_fail(client, request->error, "%s", request->detail);
-	else
+		client->retry_after_ms = request->retry_after_ms;
+	}
+	if (result != NULL)
 		request->arena = NULL;
-	request_forget(client, request);
+	if (result == NULL || request->kind != BODY(WATCH) ||
+	    request_watch_on(client, request) != 0)
+		request_forget(client, request);
 	return result;
 }
 
@@ -247,6 +297,11 @@ int resolverd_take_status(
 	if (result != NULL)
 		*ret_status = result;
 	return r;
+}
+
+unsigned resolverd_retry_after_ms(const struct resolverd_client *client)
+{
+	return client->retry_after_ms;
 }
 
 void resolverd_release(struct resolverd_client *client, uint64_t id)

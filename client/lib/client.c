@@ -87,5 +87,6 @@ int client_fail(struct resolverd_client *client, int error, const char *format, 
 	va_start(arguments, format);
 	vsnprintf(client->detail, sizeof client->detail, format, arguments);
 	va_end(arguments);
+	client->retry_after_ms = 0;
 	return error;
 }

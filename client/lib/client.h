@@ -22,10 +22,12 @@ struct request {
 	uint64_t id;
 	Resolverd__V1__Request__BodyCase kind;
 	enum request_state state;
-	bool internal;    /* our own status request: refreshes the keyring, has no result */
-	bool resubmitted; /* after a lost connection; happens once */
-	bool held_before; /* its key was unknown once already */
-	bool asked_again; /* its answer had expired on the way; happens once */
+	bool internal;           /* our own status request: refreshes the keyring, has no result */
+	bool resubmitted;        /* after a lost connection; happens once */
+	bool held_before;        /* its key was unknown once already */
+	bool asked_again;        /* its answer had expired on the way; happens once */
+	uint64_t sent_over;      /* which connection; of a watch, which outlives its results */
+	unsigned retry_after_ms; /* busy: what the daemon says */
 	struct asked asked;
 	uint8_t *frame; /* as sent */
 	size_t frame_bytes;
@@ -54,6 +56,8 @@ struct resolverd_client {
 	struct request *buckets[REQUEST_BUCKETS];
 	struct request_list open, finished;
 	struct request *first_unreported; /* of finished: what resolverd_next_finished names next */
+	uint64_t connections;             /* made so far */
+	unsigned retry_after_ms;          /* of the last error */
 	size_t status_in_flight;
 	char goodbye[DETAIL_MAX]; /* what the daemon said about the session before it ended */
 	char detail[DETAIL_MAX];
@@ -77,6 +81,8 @@ void connection_close(struct resolverd_client *client);
     const struct asked *asked, bool internal, struct request **ret_request);
 struct request *request_find(const struct resolverd_client *client, uint64_t id);
 void request_forget(struct resolverd_client *client, struct request *request);
+/* The result of a watch was taken: it waits for the next. 0 or RESOLVERD_ERROR_MEMORY. */
+[[nodiscard]] int request_watch_on(struct resolverd_client *client, struct request *request);
 void request_fail(
     struct resolverd_client *client, struct request *request, int error, const char *detail);
 void request_fail_all(struct resolverd_client *client, int error, const char *detail);

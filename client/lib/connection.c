@@ -73,6 +73,7 @@ static enum progress connect_now(struct resolverd_client *client)
 		return NOTHING_NOW;
 	}
 	client->goodbye[0] = '\0';
+	client->connections++;
 	char detail[DETAIL_MAX];
 	int r = trusted_keys_load(client->public_key_file, &client->trusted, detail);
 	if (r != 0)

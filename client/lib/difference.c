@@ -119,3 +119,45 @@ void difference_plan(struct differences *differences, const struct resolverd_pla
 	compare(differences, fresh->next_hop, "outcome", resolverd_outcome_text(cached->outcome),
 	    resolverd_outcome_text(fresh->outcome));
 }
+
+/* ---- whole plans ---- */
+
+static const char *hosts_text(struct resolverd_memory *arena, const struct resolverd_plan *plan)
+{
+	const char **texts = memory_alloc(arena, plan->host_count, sizeof *texts);
+	for (size_t i = 0; texts != NULL && i < plan->host_count; i++)
+		texts[i] =
+		    memory_printf(arena, "%u %s", plan->hosts[i].preference, plan->hosts[i].name);
+	return joined(arena, texts, plan->host_count);
+}
+
+static const struct resolverd_host *host_of(const struct resolverd_plan *plan, const char *name)
+{
+	for (size_t i = 0; i < plan->host_count; i++)
+		if (strcmp(plan->hosts[i].name, name) == 0)
+			return &plan->hosts[i];
+	return NULL;
+}
+
+void difference_plans(struct differences *differences, const struct resolverd_plan *before,
+    const struct resolverd_plan *after)
+{
+	const char *name = after->next_hop;
+	struct resolverd_memory *arena = differences->arena;
+	difference_plan(differences, before, after);
+	compare(differences, name, "mx_status", resolverd_status_text(before->mx_status),
+	    resolverd_status_text(after->mx_status));
+	compare(differences, name, "expanded", before->expanded, after->expanded);
+	compare(differences, name, "mx", hosts_text(arena, before), hosts_text(arena, after));
+	compare(differences, name, "requirement", resolverd_requirement_text(before->requirement),
+	    resolverd_requirement_text(after->requirement));
+	for (size_t i = 0; i < after->host_count; i++) {
+		const struct resolverd_host *host = &after->hosts[i];
+		const struct resolverd_host *old = host_of(before, host->name);
+		if (old != NULL)
+			difference_host(differences, old, host);
+		else
+			compare(differences, host->name, "policy", "none",
+			    resolverd_policy_text(host->policy));
+	}
+}

@@ -10,6 +10,9 @@
 #define DIFFERENCES_OF_ROUTE 5u
 #define DIFFERENCES_OF_HOST 7u
 #define DIFFERENCES_OF_PLAN 1u
+/* And two whole plans. */
+#define DIFFERENCES_OF_PLANS(host_count)                                                           \
+	(DIFFERENCES_OF_PLAN + DIFFERENCES_OF_ROUTE + (host_count)*DIFFERENCES_OF_HOST)
 
 struct differences {
 	struct resolverd_memory *arena;
@@ -24,3 +27,7 @@ void difference_host(struct differences *differences, const struct resolverd_hos
     const struct resolverd_host *fresh);
 void difference_plan(struct differences *differences, const struct resolverd_plan *cached,
     const struct resolverd_plan *fresh);
+/* Of the plans as a sender has them, their hosts after local policy. A host that is new differs in
+ * policy alone, from "none". */
+void difference_plans(struct differences *differences, const struct resolverd_plan *before,
+    const struct resolverd_plan *after);

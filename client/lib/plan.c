@@ -276,6 +276,7 @@ static void use_answer(
 		plan->validated_at_ms = answer->validated_at;
 	if (answer->expires_at < plan->expires_at_ms)
 		plan->expires_at_ms = answer->expires_at;
+	plan->stale |= answer->stale_since != 0;
 	kept->answers[plan->answer_count++] = verified->signed_answer;
 	for (size_t i = 0; i < plan->key_id_count; i++)
 		if (strcmp(kept->key_ids[i], verified->key_id) == 0)

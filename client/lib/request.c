@@ -84,6 +84,7 @@ int request_submit(struct resolverd_client *client, Resolverd__V1__Request *mess
 	if (request == NULL)
 		return RESOLVERD_ERROR_MEMORY;
 	request->id = client->next_id;
+	request->sent_over = client->connections;
 	request->kind = message->body_case;
 	request->internal = internal;
 	if (asked != NULL)
@@ -127,6 +128,7 @@ int request_send_all(struct resolverd_client *client)
 		if (!buffer_append(&client->out, request->frame, request->frame_bytes))
 			r = RESOLVERD_ERROR_MEMORY;
 		client->status_in_flight += request->kind == BODY(STATUS);
+		request->sent_over = client->connections;
 		if (request == last)
 			break;
 	}
@@ -145,6 +147,30 @@ static void finish(struct resolverd_client *client, struct request *request)
 		client->first_unreported = request;
 	if (request->internal)
 		request_forget(client, request);
+}
+
+/* Takes a finished request back among the open ones. */
+static void reopen(struct resolverd_client *client, struct request *request)
+{
+	if (client->first_unreported == request)
+		client->first_unreported = request->next;
+	list_remove(&client->finished, request);
+	request->state = REQUEST_SENT;
+	list_append(&client->open, request);
+}
+
+int request_watch_on(struct resolverd_client *client, struct request *request)
+{
+	reopen(client, request);
+	request->result = NULL;
+	/* Meanwhile over another connection: that one does not know of it. Without any:
+	 * request_send_all sends it. */
+	if (client->fd < 0 || request->sent_over == client->connections)
+		return 0;
+	request->sent_over = client->connections;
+	return buffer_append(&client->out, request->frame, request->frame_bytes)
+		   ? 0
+		   : RESOLVERD_ERROR_MEMORY;
 }
 
 void request_fail(
@@ -187,7 +213,9 @@ static int view(struct resolverd_client *client, struct request *request)
 	const Resolverd__V1__Response *response = request->response;
 	int r;
 	switch (request->kind) {
-	case BODY(PLAN): {
+	case BODY(PLAN):
+	case BODY(WARM):
+	case BODY(WATCH): {
 		struct resolverd_plan *plan = NULL;
 		r = view_plan(&verifier, &request->asked, response, &plan);
 		request->result = plan;
@@ -267,6 +295,7 @@ static int settle(struct resolverd_client *client, struct request *request)
 		request_fail(client, request, r == VERIFY_EXPIRED ? RESOLVERD_ERROR_VERIFY : r,
 		    r == RESOLVERD_ERROR_MEMORY ? resolverd_strerror(r) : detail);
 	} else {
+		request->resubmitted = request->asked_again = request->held_before = false;
 		finish(client, request);
 	}
 	return 0;
@@ -292,13 +321,15 @@ static void receive_error(
 	char detail[DETAIL_MAX];
 	snprintf(detail, sizeof detail, "the daemon says: %.300s",
 	    error->text[0] != '\0' ? error->text : "an error without text");
-	if (request == NULL)
+	if (request == NULL) {
 		memcpy(client->goodbye, detail, sizeof detail);
-	else
-		request_fail(client, request,
-		    error->code == RESOLVERD__V1__ERROR_CODE__BUSY ? RESOLVERD_ERROR_BUSY
-								   : RESOLVERD_ERROR_REFUSED,
-		    detail);
+		return;
+	}
+	request->retry_after_ms = error->retry_after_ms;
+	request_fail(client, request,
+	    error->code == RESOLVERD__V1__ERROR_CODE__BUSY ? RESOLVERD_ERROR_BUSY
+							   : RESOLVERD_ERROR_REFUSED,
+	    detail);
 }
 
 /* Of a status request, ours or the caller's: the keys first, then whatever waited for them. */
@@ -317,6 +348,18 @@ static int receive_status(struct resolverd_client *client, struct request *reque
 	return settle_held(client);
 }
 
+/* A watch is told again and again: the newest plan counts, whether the one before was taken,
+ * waits to be, or waits for its key. */
+static void make_way(struct resolverd_client *client, struct request *request)
+{
+	if (request->kind != BODY(WATCH) || request->error != 0 || request->state == REQUEST_SENT)
+		return;
+	if (request->state == REQUEST_FINISHED)
+		reopen(client, request);
+	request->state = REQUEST_SENT;
+	drop_response(request);
+}
+
 int request_receive(struct resolverd_client *client, const uint8_t *body, size_t body_bytes)
 {
 	struct resolverd_memory *arena = memory_new();
@@ -329,6 +372,8 @@ int request_receive(struct resolverd_client *client, const uint8_t *body, size_t
 				       : RESOLVERD_ERROR_PROTOCOL;
 	struct request *request = r == 0 ? request_find(client, response->id) : NULL;
 	bool is_status = request != NULL && request->kind == BODY(STATUS);
+	if (request != NULL)
+		make_way(client, request);
 	/* Of a released request, or said twice: not ours to judge. */
 	if (r != 0 || (request == NULL && response->error == NULL) ||
 	    (request != NULL && request->state != REQUEST_SENT)) {

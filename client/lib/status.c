@@ -91,6 +91,18 @@ int view_status(const struct verifier *verifier, const struct trusted_keys *trus
 	    .trust_anchor_checked_at_ms = from->trust_anchor_checked_at,
 	    .clock_steps = from->clock_steps,
 	    .config_loaded_at_ms = from->config_loaded_at,
+	    .refreshes = from->refreshes,
+	    .refreshes_renewed = from->refreshes_renewed,
+	    .refreshes_futile = from->refreshes_futile,
+	    .refreshes_failed = from->refreshes_failed,
+	    .ran_out = from->ran_out,
+	    .evicted = from->evicted,
+	    .refused_busy = from->refused_busy,
+	    .refused_failing = from->refused_failing,
+	    .stale_served = from->stale_served,
+	    .memory_bytes = from->memory_bytes,
+	    .kept_domains = from->kept_domains,
+	    .watches = from->watches,
 	    .memory = arena};
 	view_checks(arena, from, status);
 	view_overrides(arena, from, status);

@@ -27,7 +27,8 @@ struct pending {
 	uint64_t id;
 	unsigned slot_count, missing;
 	bool is_plan, explain, warm, renewed;
-	uint32_t keep_until_s; /* warm: of what is found */
+	uint32_t keep_until_s; /* warm, watch: of what is found */
+	struct watch *watch;   /* gets the plan in the client's place; or NULL */
 	uint16_t port;
 	struct attest_wish wish;
 	struct answer *named_by; /* the route that the hosts' names are in; NULL: no hosts yet */
@@ -82,20 +83,24 @@ void pending_drop_all(struct session *session)
 
 static void fail_pending(struct pending *pending, Resolverd__V1__ErrorCode code, const char *text)
 {
-	session_send_error(pending->session, pending->id, code, text);
+	if (pending->watch != NULL)
+		watch_take(
+		    &pending->session->server->watches, pending->watch, NULL, 0, clock_wall_ms());
+	else
+		session_send_error(pending->session, pending->id, code, text);
 	pending_free(pending);
 }
 
 /* With the pool's error. */
 static void fail_with(struct pending *pending, int error)
 {
-	if (error == -EBUSY) {
-		pending->session->server->refused_busy++;
-		fail_pending(
-		    pending, V1(ERROR_CODE__BUSY), "too many lookups are waiting; ask again later");
-	}
-	if (error != -EBUSY)
+	if (error != -EBUSY) {
 		fail_pending(pending, V1(ERROR_CODE__INTERNAL), "out of memory");
+		return;
+	}
+	pending->session->server->refused_busy += pending->watch == NULL;
+	fail_pending(
+	    pending, V1(ERROR_CODE__BUSY), "too many lookups are waiting; ask again later");
 }
 
 /* Or rests on facts that no longer count. */
@@ -191,7 +196,10 @@ static void respond(struct pending *pending)
 		answers[count] = pending->slots[count].answer;
 		count++;
 	} while (count < pending->slot_count && answers[0] == route);
-	if (pending->explain)
+	if (pending->watch != NULL)
+		watch_take(
+		    &pending->session->server->watches, pending->watch, answers, count, now_ms);
+	else if (pending->explain)
 		send_explained(pending, count);
 	else
 		send_answers(pending->session, pending->id, &pending->wish, answers, count);
@@ -424,6 +432,15 @@ static bool answer_from_cache(struct session *session, uint64_t id, const struct
 	return true;
 }
 
+static void start(struct pending *pending, int kind, uint16_t number)
+{
+	int r = slot_fill(pending, &pending->slots[0], kind, pending->name, number);
+	if (r != 0)
+		fail_with(pending, r);
+	else
+		advance(pending);
+}
+
 void pending_start(struct session *session, uint64_t id, const struct question *question)
 {
 	struct pending *pending;
@@ -442,10 +459,19 @@ void pending_start(struct session *session, uint64_t id, const struct question *
 	if (question->keep_s != 0)
 		pending->keep_until_s = (uint32_t)(clock_wall_ms() / 1000) + question->keep_s;
 	pending->port = question->port;
-	int r =
-	    slot_fill(pending, &pending->slots[0], question->kind, pending->name, question->number);
-	if (r != 0)
-		fail_with(pending, r);
-	else
-		advance(pending);
+	start(pending, question->kind, question->number);
+}
+
+void pending_watch(struct session *session, struct watch *watch)
+{
+	struct pending *pending;
+	if (pending_new(session, watch->id, watch->next_hop, PLAN_SLOTS, 0, &pending) != 0) {
+		watch_take(&session->server->watches, watch, NULL, 0, clock_wall_ms());
+		return;
+	}
+	pending->is_plan = true;
+	pending->watch = watch;
+	pending->keep_until_s = (uint32_t)(clock_wall_ms() / 1000) + WATCH_KEEP_S;
+	pending->port = watch->port;
+	start(pending, V1(KIND__ROUTE), 0);
 }

@@ -17,8 +17,12 @@ struct question { /* of a request, canonical */
 	bool explain;    /* look everything up again and tell how */
 	bool warm;       /* after what others wait for */
 	uint32_t keep_s; /* warm: kept fresh for so long */
+	bool watch;
+	uint32_t hold_down_ms; /* watch: 0: the default */
 };
 
 void pending_start(struct session *session, uint64_t id, const struct question *question);
+/* The plan of a watch, which gets it by watch_take. */
+void pending_watch(struct session *session, struct watch *watch);
 /* The session ends. */
 void pending_drop_all(struct session *session);

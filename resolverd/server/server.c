@@ -98,6 +98,9 @@ static struct answer *keep(struct server *server, const struct flight_job *job,
 		return answer;
 	struct answer *given = prefetch_take(&server->prefetch, job, answer, worker, now_ms);
 	answer_unref(answer);
+	struct question_key key;
+	question_key_of(&key, &job->question);
+	watches_note(&server->watches, &key, given, now_ms);
 	return given;
 }
 
@@ -206,6 +209,7 @@ static void forget_all(struct server *server)
 {
 	prefetch_forget_all(&server->prefetch, clock_wall_ms());
 	signer_forget_facts(&server->signer);
+	watches_note_all(&server->watches, clock_wall_ms());
 	domains_rewind(&server->domains);
 }
 
@@ -282,6 +286,7 @@ static void reload(struct server *server, int fd)
 	server->pool.deadline_ms = next.resolver.deadline_ms;
 	server->prefetch.settings = prefetch_settings(server->config);
 	signer_set_config(&server->signer, server->config);
+	watches_note_all(&server->watches, clock_wall_ms());
 	say_configuration(server);
 	server_resume_accepting(server);
 }
@@ -402,6 +407,7 @@ static void on_refresh(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	watch_clock(server, now_ms - clock_boot_ms());
 	prefetch_advance(&server->prefetch, now_ms);
+	watches_advance(&server->watches, now_ms);
 	keep_domains(server, now_ms);
 }
 
@@ -439,6 +445,7 @@ static int server_start(struct server *server)
 	if (signer_init(&server->signer, config) != 0 ||
 	    cache_init(&server->cache, config->cache.max_memory_bytes / 2) != 0 ||
 	    failures_init(&server->failures) != 0 || flight_init(&server->flight) != 0 ||
+	    watches_init(&server->watches, clock_wall_ms()) != 0 ||
 	    conn_buffers_init(&server->buffers) != 0 ||
 	    pool_init(&server->pool, server->base, &server->buffers, &server->flight,
 		config->resolver.workers, config->resolver.deadline_ms) != 0)
@@ -452,6 +459,8 @@ static int server_start(struct server *server)
 	    &server->prefetch, &server->cache, &server->flight, &settings, seed, clock_wall_ms());
 	if (saver_init(&server->saver, server->base, &server->prefetch, config) != 0)
 		return -ENOMEM;
+	server->watches.look = session_look;
+	server->watches.tell = session_tell;
 	server->pool.on_facts = on_facts;
 	server->pool.on_failure = on_failure;
 	server->pool.release = release;
@@ -510,6 +519,7 @@ int server_main(struct config *config, const struct config_source *source)
 	failures_fini(&server.failures);
 	attest_fini(&server.attest);
 	conn_buffers_fini(&server.buffers);
+	watches_fini(&server.watches);
 	domains_fini(&server.domains);
 	signer_fini(&server.signer);
 	event_base_free(server.base);

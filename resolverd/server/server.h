@@ -20,15 +20,19 @@
 #include "resolverd/server/prefetch.h"
 #include "resolverd/server/saver.h"
 #include "resolverd/server/signer.h"
+#include "resolverd/server/watch.h"
 
 struct session;
 LIST_HEAD(sessions, session);
 
-/* The clients of one user: their lookups in flight are limited together. */
+#define WATCHES_PER_CLIENT_MAX 1000u
+#define WATCHES_PER_USER_MAX 10000u
+
+/* The clients of one user: their lookups in flight and their watches are limited together. */
 struct user {
 	LIST_ENTRY(user) link;
 	uid_t uid;
-	uint32_t sessions, waiting;
+	uint32_t sessions, waiting, watches;
 };
 LIST_HEAD(users, user);
 
@@ -43,6 +47,7 @@ struct server {
 	struct prefetch prefetch;
 	struct saver saver;
 	struct failures failures;
+	struct watches watches;
 	struct domains domains; /* of prefetch.domains-file */
 	struct signer signer;
 	struct attest attest;

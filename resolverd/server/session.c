@@ -20,6 +20,7 @@
 #define NOT_READING_MAX_MS 30000
 #define BUSY_RETRY_MS 1000u
 #define KEEP_MAX_S (366u * 86400u)
+#define HOLD_DOWN_DEFAULT_MS 1000u
 
 /* ---- responses ---- */
 
@@ -116,7 +117,12 @@ static int read_request(
 	int r = 0;
 	question->explain = request->body_case == RESOLVERD__V1__REQUEST__BODY_EXPLAIN;
 	question->warm = request->body_case == RESOLVERD__V1__REQUEST__BODY_WARM;
-	if (question->warm) {
+	question->watch = request->body_case == RESOLVERD__V1__REQUEST__BODY_WATCH;
+	if (question->watch) {
+		name = request->watch->next_hop;
+		port = request->watch->port;
+		question->hold_down_ms = request->watch->hold_down_ms;
+	} else if (question->warm) {
 		name = request->warm->next_hop;
 		port = request->warm->port;
 		question->deadline_ms = request->warm->deadline_ms;
@@ -188,6 +194,80 @@ static void seal_send(struct session *session, const Resolverd__V1__Request *req
 	resolverd__v1__signed_seal__free_unpacked(response.seal, NULL);
 }
 
+/* ---- watches ---- */
+
+void session_look(void *arg, struct watch *watch)
+{
+	(void)arg;
+	pending_watch(watch->owner, watch);
+}
+
+bool session_tell(void *arg, struct watch *watch, struct answer *const *answers, unsigned count)
+{
+	struct session *session = watch->owner;
+	(void)arg;
+	if (conn_is_full(&session->conn))
+		return false;
+	session_send_answers(session, watch->id, answers, count, NULL);
+	return true;
+}
+
+static struct watch *find_watch(const struct session *session, uint64_t id)
+{
+	struct watch *watch;
+	LIST_FOREACH(watch, &session->watches, of_owner)
+	if (watch->id == id)
+		break;
+	return watch;
+}
+
+static void refuse_watch(struct session *session, uint64_t id, uint32_t most, const char *whose)
+{
+	char text[120];
+	snprintf(
+	    text, sizeof text, "%s watches %u next hops already, which is the most", whose, most);
+	session_send_error(session, id, V1(ERROR_CODE__BAD_REQUEST), text);
+}
+
+static void start_watch(struct session *session, uint64_t id, const struct question *question)
+{
+	struct watches *watches = &session->server->watches;
+	struct watch *watch = find_watch(session, id);
+	int64_t now_ms = clock_wall_ms();
+	if (watch != NULL && strcmp(watch->next_hop, question->name) == 0 &&
+	    watch->port == question->port) {
+		watch_repeat(watches, watch, now_ms);
+	} else if (watch != NULL) {
+		session_send_error(session, id, V1(ERROR_CODE__BAD_REQUEST),
+		    "id: a watch of another next hop has it");
+	} else if (session->watch_count >= WATCHES_PER_CLIENT_MAX) {
+		refuse_watch(session, id, WATCHES_PER_CLIENT_MAX, "this session");
+	} else if (session->user->watches >= WATCHES_PER_USER_MAX) {
+		refuse_watch(session, id, WATCHES_PER_USER_MAX, "this user");
+	} else if (watch_new(watches, session, id, question->name, question->port,
+		       question->hold_down_ms != 0 ? question->hold_down_ms : HOLD_DOWN_DEFAULT_MS,
+		       &watch) != 0) {
+		session_send_error(session, id, V1(ERROR_CODE__INTERNAL), "out of memory");
+	} else {
+		LIST_INSERT_HEAD(&session->watches, watch, of_owner);
+		session->watch_count++;
+		session->user->watches++;
+		watch_repeat(watches, watch, now_ms);
+	}
+}
+
+static void end_watches(struct session *session)
+{
+	struct watch *watch;
+	session->user->watches -= session->watch_count;
+	while ((watch = LIST_FIRST(&session->watches)) != NULL) {
+		LIST_REMOVE(watch, of_owner);
+		watch_free(&session->server->watches, watch);
+	}
+}
+
+/* ---- dispatch ---- */
+
 static void dispatch(
     struct session *session, const Resolverd__V1__Request *request, struct question *question)
 {
@@ -206,8 +286,11 @@ static void dispatch(
 	case RESOLVERD__V1__REQUEST__BODY_PLAN:
 	case RESOLVERD__V1__REQUEST__BODY_HOST:
 	case RESOLVERD__V1__REQUEST__BODY_RECORDS:
+	case RESOLVERD__V1__REQUEST__BODY_WATCH:
 		if (read_request(request, question, text, sizeof text) != 0)
 			session_send_error(session, request->id, V1(ERROR_CODE__BAD_REQUEST), text);
+		else if (question->watch)
+			start_watch(session, request->id, question);
 		else
 			pending_start(session, request->id, question);
 		return;
@@ -219,9 +302,8 @@ static void dispatch(
 		return;
 	default:
 		session_send_error(session, request->id, V1(ERROR_CODE__UNSUPPORTED),
-		    "this version knows the requests plan, host, records, status, explain, seal "
-		    "and "
-		    "warm");
+		    "this version knows the requests plan, host, records, status, explain, seal, "
+		    "warm and watch");
 	}
 }
 
@@ -312,6 +394,7 @@ void session_close(struct session *session)
 	struct server *server = session->server;
 	pending_drop_all(session);
 	attest_forget(&server->attest, session);
+	end_watches(session);
 	conn_fini(&session->conn);
 	LIST_REMOVE(session, link);
 	user_leave(session->user);
@@ -346,6 +429,7 @@ void session_open(struct server *server, int fd, bool is_control)
 	session->server = server;
 	session->is_control = is_control;
 	LIST_INIT(&session->pending);
+	LIST_INIT(&session->watches);
 	LIST_INSERT_HEAD(&server->sessions, session, link);
 	server->session_count++;
 }

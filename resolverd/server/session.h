@@ -17,11 +17,16 @@ struct session {
 	struct user *user;
 	uint32_t waiting; /* lookups in flight that its requests wait for */
 	LIST_HEAD(, pending) pending;
+	struct watch_list watches;
+	uint32_t watch_count;
 };
 
 /* Takes fd, on failure too. */
 void session_open(struct server *server, int fd, bool is_control);
 void session_close(struct session *session);
+/* For the server's watches: their plans, and what they have to tell. */
+void session_look(void *arg, struct watch *watch);
+bool session_tell(void *arg, struct watch *watch, struct answer *const *answers, unsigned count);
 /* Drops clients that have not read for long. */
 void sessions_tick(struct server *server, int64_t now_mono_ms);
 

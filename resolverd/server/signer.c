@@ -250,7 +250,7 @@ void signer_sign(const struct signer *signer, const char *context, const uint8_t
 	signing_sign(context, bytes, count, signer->key->secret, ret_signature);
 }
 
-static Resolverd__V1__Answer *envelope_unpack(const struct answer *answer)
+Resolverd__V1__Answer *answer_envelope(const struct answer *answer)
 {
 	Resolverd__V1__SignedAnswer *outer = answer_unpack(answer);
 	Resolverd__V1__Answer *envelope =
@@ -263,7 +263,7 @@ static Resolverd__V1__Answer *envelope_unpack(const struct answer *answer)
 
 struct answer *signer_derive(struct signer *signer, const struct answer *answer, int64_t now_ms)
 {
-	Resolverd__V1__Answer *envelope = envelope_unpack(answer);
+	Resolverd__V1__Answer *envelope = answer_envelope(answer);
 	struct answer *derived =
 	    envelope != NULL && envelope->data_case != RESOLVERD__V1__ANSWER__DATA__NOT_SET
 		? sign_with_policy(signer, envelope, NULL, now_ms)
@@ -288,7 +288,7 @@ struct answer *signer_extend(
     struct signer *signer, const struct answer *answer, int64_t stale_ms, int64_t now_ms)
 {
 	struct answer *extended = NULL;
-	Resolverd__V1__Answer *envelope = envelope_unpack(answer);
+	Resolverd__V1__Answer *envelope = answer_envelope(answer);
 	if (envelope == NULL)
 		return NULL;
 	if (envelope->stale_since == 0)

@@ -76,6 +76,8 @@ void signer_sign(const struct signer *signer, const char *context, const uint8_t
 const uint8_t *answer_signed(const struct answer *answer, size_t *ret_bytes);
 /* What is in an answer, as a message; freed by its caller. NULL: no memory. */
 Resolverd__V1__SignedAnswer *answer_unpack(const struct answer *answer);
+/* The same, without what it is signed with. */
+Resolverd__V1__Answer *answer_envelope(const struct answer *answer);
 
 /* A signed answer that says there is none: status error, reason in words, kept for failure-ttl when
  * cacheable. */

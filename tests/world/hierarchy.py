@@ -91,6 +91,7 @@ class Hierarchy:
             if zone.is_signed:
                 self.keys[zone.name] = signer.Key(_name(zone.name), zone.algorithm)
         self.keys["."] = signer.Key(dns.name.root)
+        self._write_keys()
         self._write_anchor()
         self._write_front()
         return [
@@ -137,18 +138,7 @@ class Hierarchy:
         return signer.SignedZone(dns.name.root, rrsets, self.keys["."], "nsec", {}).text()
 
     def _zone_text(self, zone):
-        lines = [
-            f"@ IN SOA ns.{zone.name}. hostmaster.{zone.name}. 1 1800 900 604800 {min(zone.ttl, 300)}",
-            f"@ IN NS ns.{zone.name}.",
-            f"ns IN A {zone.address}",
-        ]
-        lines += self._delegations(zone.name) + zone.records
-        name = _name(zone.name)
-        rrsets = _parse(lines, name, zone.ttl)
-        if not zone.is_signed:
-            return "\n".join(rrset.to_text() for rrset in rrsets) + "\n"
-        key, salt = self.keys[zone.name], bytes.fromhex(zone.salt)
-        return signer.SignedZone(name, rrsets, key, zone.sign, zone.signature, salt).text()
+        return zone_text(zone, self.keys.get(zone.name), self._delegations(zone.name))
 
     def _write_nsd(self, role, addresses, texts):
         directory = self.directory / role
@@ -180,6 +170,14 @@ class Hierarchy:
         }
         (self.directory / "front.json").write_text(json.dumps(config, indent=1))
 
+    def _write_keys(self):
+        """Of the leaf zones, for tests that change one: see live.py."""
+        directory = self.directory / "keys"
+        directory.mkdir()
+        for zone in self.leaves:
+            if zone.is_signed:
+                (directory / f"{zone.name}.pem").write_bytes(self.keys[zone.name].pem())
+
     def _write_anchor(self):
         (self.directory / "root.hints").write_text(
             f". {ROOT_TTL} IN NS {ROOT_SERVER}\n{ROOT_SERVER} {ROOT_TTL} IN A {ROOT_ADDRESS}\n"
@@ -189,6 +187,22 @@ class Hierarchy:
     def servers(self):
         """zone → address of its name server."""
         return {".": ROOT_ADDRESS} | {name: zone.address for name, zone in self.by_name.items()}
+
+
+def zone_text(zone, key, delegations=(), serial=1):
+    """What NSD is to serve of a zone below the root."""
+    lines = [
+        f"@ IN SOA ns.{zone.name}. hostmaster.{zone.name}. {serial} 1800 900 604800 {min(zone.ttl, 300)}",
+        f"@ IN NS ns.{zone.name}.",
+        f"ns IN A {zone.address}",
+        *delegations,
+        *zone.records,
+    ]
+    name = _name(zone.name)
+    rrsets = _parse(lines, name, zone.ttl)
+    if not zone.is_signed:
+        return "\n".join(rrset.to_text() for rrset in rrsets) + "\n"
+    return signer.SignedZone(name, rrsets, key, zone.sign, zone.signature, bytes.fromhex(zone.salt)).text()
 
 
 def _name(text):

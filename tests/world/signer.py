@@ -15,7 +15,7 @@ import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from dns.rdatatype import DNSKEY, DS, NS, NSEC, NSEC3, NSEC3PARAM, SOA
@@ -46,15 +46,22 @@ def windows(now):
 class Key:
     """A combined signing key (flags 257) of one zone."""
 
-    def __init__(self, zone_name, algorithm=ECDSAP256SHA256):
+    def __init__(self, zone_name, algorithm=ECDSAP256SHA256, private=None):
         self.algorithm = algorithm
         self.zone_name = zone_name
-        if algorithm == ED448:
+        if private:
+            self.private = private
+        elif algorithm == ED448:
             self.private = ed448.Ed448PrivateKey.generate()
         else:
             self.private = ec.generate_private_key(ec.SECP256R1())
         self.dnskey = dns.dnssec.make_dnskey(self.private.public_key(), algorithm, flags=257)
         self.tag = dns.dnssec.key_id(self.dnskey)
+
+    def pem(self):
+        return self.private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
 
     def ds(self, kind="good"):
         """The DS record for the parent; `kind` says what is wrong with it."""
