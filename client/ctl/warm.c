@@ -247,26 +247,29 @@ static int ask_some(struct warm *warm, int64_t now_ms)
 	return r;
 }
 
-static int take_some(struct warm *warm, int64_t now_ms)
+static int take_some(struct warm *warm, int64_t now_ms, bool *ret_any)
 {
 	uint64_t id;
 	int r = 0;
+	*ret_any = false;
 	(void)resolverd_update(warm->ctl->client);
 	while (r == 0 && resolverd_next_finished(warm->ctl->client, &id)) {
 		r = take(warm, id);
 		warm->moved_at_ms = now_ms;
+		*ret_any = true;
 	}
 	if (r == 0 && warm->in_flight > 0 && now_ms - warm->moved_at_ms > warm->ctl->timeout_ms)
 		return ctl_report(warm->ctl, "no answer from the daemon in time", EXIT_NOT_NOW);
 	return r;
 }
 
-static void wait_for_more(struct warm *warm)
+static void wait_for_more(struct warm *warm, int most_ms)
 {
 	struct pollfd fds[] = {{.fd = resolverd_client_fd(warm->ctl->client),
 				   .events = resolverd_client_events(warm->ctl->client)},
 	    {.fd = warm->signals, .events = POLLIN}};
-	poll(fds, 2, warm->rate > 100 || fds[0].fd < 0 ? RECONNECT_PAUSE_MS : POLL_MAX_MS);
+	bool is_soon = warm->rate > 0 || fds[0].fd < 0;
+	poll(fds, 2, is_soon && most_ms > RECONNECT_PAUSE_MS ? RECONNECT_PAUSE_MS : most_ms);
 	warm->ended = fds[1].revents != 0;
 }
 
@@ -276,17 +279,19 @@ static int run(struct warm *warm)
 	warm->begun_ms = warm->tokens_at_ms = warm->moved_at_ms = monotonic_ms();
 	while (r == 0 && !warm->ended && warm->finished < warm->list.count) {
 		int64_t now_ms = monotonic_ms();
+		bool any = false;
 		r = ask_some(warm, now_ms);
 		if (r == 0)
-			r = take_some(warm, now_ms);
+			r = take_some(warm, now_ms, &any);
 		if (r == 0 && now_ms - warm->noted_at_ms >= NOTE_EVERY_MS) {
 			warm->noted_at_ms = now_ms;
 			r = note(warm);
 		}
 		warm_progress_show(&warm->progress, warm->finished, warm->list.count,
 		    warm->failures.count, now_ms);
+		/* What was taken made room: more may be asked at once. */
 		if (r == 0 && warm->finished < warm->list.count)
-			wait_for_more(warm);
+			wait_for_more(warm, any ? 0 : POLL_MAX_MS);
 	}
 	warm_progress_clear(&warm->progress);
 	int noted = note(warm);

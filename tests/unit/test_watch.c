@@ -486,7 +486,7 @@ static void a_new_host_is_watched_and_one_that_went_is_not(void **state)
 	feed_fini(&feed, watch);
 }
 
-static void m06_failure_and_recovery_are_both_told(void **state)
+static void b14_failure_and_recovery_are_both_told(void **state)
 {
 	struct feed feed;
 	struct watch *watch = feed_init(&feed, *state);
@@ -655,7 +655,7 @@ int main(void)
 	    cmocka_unit_test(what_changes_within_the_hold_down_comes_as_one),
 	    cmocka_unit_test(there_and_back_within_the_hold_down_is_no_change),
 	    cmocka_unit_test(a_new_host_is_watched_and_one_that_went_is_not),
-	    cmocka_unit_test(m06_failure_and_recovery_are_both_told),
+	    cmocka_unit_test(b14_failure_and_recovery_are_both_told),
 	    cmocka_unit_test(what_is_not_cached_is_looked_at_when_it_ends),
 	    cmocka_unit_test(it_looks_often_enough_to_keep_the_answers),
 	    cmocka_unit_test(a_plan_that_cannot_be_made_is_tried_again),
