@@ -191,6 +191,7 @@ struct resolverd_host {
 	const struct resolverd_insecure_zone *insecure_zones; /* that the answer touches */
 	size_t insecure_zone_count;
 	struct resolverd_memory *memory; /* of the library; NULL inside a plan */
+	bool attested;                   /* as in a plan */
 };
 
 /* Give hosts in order: try each whose policy is not unreachable. */
@@ -223,6 +224,7 @@ struct resolverd_plan {
 	const struct resolverd_signed *answers; /* those used: the route, then its hosts */
 	size_t answer_count;
 	const struct resolverd_signed *delegations; /* of the keys in key_ids, in that order */
+	bool attested;                              /* the response was: options.attest */
 };
 
 struct resolverd_rdata {
@@ -261,6 +263,7 @@ struct resolverd_records {
 	struct resolverd_memory *memory; /* of the library; NULL inside an explanation */
 	struct resolverd_signed signed_answer;
 	struct resolverd_signed delegation; /* of key_id */
+	bool attested;                      /* as in a plan */
 };
 
 /* ---- explanation ---- */
@@ -409,7 +412,13 @@ struct resolverd_client;
 struct resolverd_options {
 	const char *socket_path;     /* RESOLVERD_SOCKET, else RESOLVERD_DEFAULT_SOCKET */
 	const char *public_key_file; /* RESOLVERD_PUBLIC_KEY, else RESOLVERD_DEFAULT_PUBLIC_KEY */
-	const void *reserved[6];     /* zero */
+	/* Have each response to plan, host and records signed anew by the daemon, for a random
+	 * number that goes with the request: proof that these answers are current now, and not
+	 * older ones that have not expired yet (docs/PROTOCOL.md, "Attestation"). A response
+	 * without, or with one that does not hold, is an error VERIFY. Explain, warm and watch are
+	 * refused. */
+	bool attest;
+	const void *reserved[5]; /* zero */
 };
 
 /* Makes a handle; options may be NULL and are copied. Touches neither socket nor key file: the

@@ -14,6 +14,11 @@ static int submit(struct resolverd_client *client, Resolverd__V1__Request *messa
     const struct asked *asked, uint64_t *ret_id)
 {
 	struct request *request;
+	Resolverd__V1__Request__BodyCase kind = message->body_case;
+	if (client->attest && !request_can_be_attested(kind) && kind != BODY(STATUS) &&
+	    kind != BODY(SEAL))
+		return client_fail(client, RESOLVERD_ERROR_ARGUMENT,
+		    "only plan, host and records can be attested");
 	int r = request_submit(client, message, asked, false, &request);
 	if (r != 0)
 		return client_fail(client, r, "%s", resolverd_strerror(r));

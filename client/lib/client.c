@@ -42,6 +42,7 @@ int resolverd_client_new(
 	client->fd = -1;
 	client->next_id = 1;
 	client->now_ms = wall_clock_ms;
+	client->attest = options->attest;
 	client->address.sun_family = AF_UNIX;
 	int r = RESOLVERD_ERROR_ARGUMENT;
 	if (strlen(path) >= sizeof client->address.sun_path)
@@ -67,6 +68,7 @@ void resolverd_client_free(struct resolverd_client *client)
 	while (client->finished.first != NULL)
 		request_forget(client, client->finished.first);
 	connection_close(client);
+	remembered_forget(&client->remembered);
 	free(client->public_key_file);
 	free(client);
 }

@@ -7,6 +7,7 @@
 #pragma once
 #include <sys/un.h>
 
+#include "client/lib/attested.h"
 #include "client/lib/buffer.h"
 #include "client/lib/view.h"
 
@@ -29,8 +30,10 @@ struct request {
 	struct asked asked;
 	uint8_t *frame; /* as sent */
 	size_t frame_bytes;
-	struct resolverd_memory *arena;    /* of the response, then of the result */
-	Resolverd__V1__Response *response; /* HELD only */
+	size_t nonce_at;                      /* in the frame; 0: not to be attested */
+	uint8_t leaf[ATTESTATION_HASH_BYTES]; /* of its response */
+	struct resolverd_memory *arena;       /* of the response, then of the result */
+	Resolverd__V1__Response *response;    /* HELD only */
 	void *result;
 	int error;
 	char detail[DETAIL_MAX];
@@ -50,6 +53,9 @@ struct resolverd_client {
 	struct buffer in, out;
 	struct trusted_keys trusted;
 	struct keyring keyring;
+	uint8_t keys[KEYRING_HASH_BYTES]; /* of the keyring of the last status */
+	struct remembered remembered;
+	bool attest;
 	uint64_t next_id;
 	struct request *buckets[REQUEST_BUCKETS];
 	struct request_list open, finished;
@@ -75,6 +81,8 @@ void connection_close(struct resolverd_client *client);
 /* Takes over message but for its id; asked is copied. */
 [[nodiscard]] int request_submit(struct resolverd_client *client, Resolverd__V1__Request *message,
     const struct asked *asked, bool internal, struct request **ret_request);
+/* Others cannot be asked of a client that wants answers attested, but for those that hold none. */
+bool request_can_be_attested(Resolverd__V1__Request__BodyCase kind);
 struct request *request_find(const struct resolverd_client *client, uint64_t id);
 void request_forget(struct resolverd_client *client, struct request *request);
 void request_fail(

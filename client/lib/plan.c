@@ -349,6 +349,7 @@ static int fill_plan(struct builder *builder)
 	    .delegations = kept.delegations,
 	    .validated_at_ms = UINT64_MAX,
 	    .expires_at_ms = UINT64_MAX,
+	    .attested = builder->verifier->attested,
 	    .memory = arena};
 	use_answer(plan, &kept, &builder->route_answer);
 	for (size_t i = 0; i < builder->host_count; i++)

@@ -62,9 +62,18 @@ static void drop_response(struct request *request)
 
 /* ---- sending ---- */
 
-static bool encode(struct request *request, Resolverd__V1__Request *message)
+static bool encode(struct request *request, Resolverd__V1__Request *message, bool attest)
 {
+	uint8_t nonce[ATTESTATION_NONCE_BYTES] = {0}; /* of each sending: queue */
 	message->id = request->id;
+	if (attest) {
+		Resolverd__V1__Request head;
+		resolverd__v1__request__init(&head);
+		head.id = request->id;
+		request->nonce_at = FRAME_HEADER_BYTES + 2 + /* its tag and length */
+				    resolverd__v1__request__get_packed_size(&head);
+		message->nonce = (ProtobufCBinaryData){sizeof nonce, nonce};
+	}
 	size_t body_bytes = resolverd__v1__request__get_packed_size(message);
 	if (body_bytes > FRAME_MAX_REQUEST_BYTES)
 		return false;
@@ -75,6 +84,19 @@ static bool encode(struct request *request, Resolverd__V1__Request *message)
 	frame_put_header(request->frame, body_bytes);
 	resolverd__v1__request__pack(message, request->frame + FRAME_HEADER_BYTES);
 	return true;
+}
+
+/* The frame at the end of the output. */
+static bool queue(struct resolverd_client *client, struct request *request)
+{
+	if (request->nonce_at != 0)
+		randombytes_buf(request->frame + request->nonce_at, ATTESTATION_NONCE_BYTES);
+	return buffer_append(&client->out, request->frame, request->frame_bytes);
+}
+
+bool request_can_be_attested(Resolverd__V1__Request__BodyCase kind)
+{
+	return kind == BODY(PLAN) || kind == BODY(HOST) || kind == BODY(RECORDS);
 }
 
 int request_submit(struct resolverd_client *client, Resolverd__V1__Request *message,
@@ -89,9 +111,9 @@ int request_submit(struct resolverd_client *client, Resolverd__V1__Request *mess
 	if (asked != NULL)
 		request->asked = *asked;
 	/* Not connected: request_send_all sends it. */
-	if (!encode(request, message) ||
-	    (client->fd >= 0 &&
-		!buffer_append(&client->out, request->frame, request->frame_bytes))) {
+	if (!encode(
+		request, message, client->attest && request_can_be_attested(message->body_case)) ||
+	    (client->fd >= 0 && !queue(client, request))) {
 		free(request->frame);
 		free(request);
 		return RESOLVERD_ERROR_MEMORY;
@@ -124,7 +146,7 @@ int request_send_all(struct resolverd_client *client)
 	int r = submit_own_status(client);
 	for (struct request *request = client->open.first; r == 0 && last != NULL;
 	     request = request->next) {
-		if (!buffer_append(&client->out, request->frame, request->frame_bytes))
+		if (!queue(client, request))
 			r = RESOLVERD_ERROR_MEMORY;
 		client->status_in_flight += request->kind == BODY(STATUS);
 		if (request == last)
@@ -181,11 +203,17 @@ void request_lost_connection(struct resolverd_client *client)
 static int view(struct resolverd_client *client, struct request *request)
 {
 	struct verifier verifier = {.keyring = &client->keyring,
+	    .remembered = &client->remembered,
 	    .now_ms = client->now_ms(),
 	    .arena = request->arena,
 	    .detail = request->detail};
 	const Resolverd__V1__Response *response = request->response;
-	int r;
+	int r = request->nonce_at == 0
+		    ? 0
+		    : attested_check(&verifier, response->attestation, request->leaf);
+	if (r != 0)
+		return r;
+	verifier.attested = request->nonce_at != 0;
 	switch (request->kind) {
 	case BODY(PLAN): {
 		struct resolverd_plan *plan = NULL;
@@ -242,9 +270,7 @@ static int ask_again(struct resolverd_client *client, struct request *request)
 	request->asked_again = true;
 	request->state = REQUEST_SENT;
 	drop_response(request);
-	return buffer_append(&client->out, request->frame, request->frame_bytes)
-		   ? 0
-		   : RESOLVERD_ERROR_MEMORY;
+	return queue(client, request) ? 0 : RESOLVERD_ERROR_MEMORY;
 }
 
 /* Tries to make a result of the response; holds it when its key may still become known. */
@@ -301,6 +327,17 @@ static void receive_error(
 		    detail);
 }
 
+/* What rests on other keys is forgotten. */
+static void take_keys(struct resolverd_client *client, const Resolverd__V1__StatusResponse *status)
+{
+	uint8_t keys[KEYRING_HASH_BYTES];
+	keyring_set(&client->keyring, &client->trusted, status, client->now_ms());
+	keyring_hash(&client->keyring, keys);
+	if (memcmp(client->keys, keys, sizeof keys) != 0)
+		remembered_forget(&client->remembered);
+	memcpy(client->keys, keys, sizeof keys);
+}
+
 /* Of a status request, ours or the caller's: the keys first, then whatever waited for them. */
 static int receive_status(struct resolverd_client *client, struct request *request)
 {
@@ -309,7 +346,7 @@ static int receive_status(struct resolverd_client *client, struct request *reque
 		request_fail(client, request, RESOLVERD_ERROR_PROTOCOL,
 		    "the daemon answered a status request with something else");
 	} else {
-		keyring_set(&client->keyring, &client->trusted, status, client->now_ms());
+		take_keys(client, status);
 		int r = settle(client, request);
 		if (r != 0)
 			return r;
@@ -344,5 +381,12 @@ int request_receive(struct resolverd_client *client, const uint8_t *body, size_t
 	}
 	request->arena = arena;
 	request->response = response;
+	if (request->nonce_at != 0 &&
+	    !attested_leaf(request->frame + request->nonce_at, request->frame + FRAME_HEADER_BYTES,
+		request->frame_bytes - FRAME_HEADER_BYTES, body, body_bytes, request->leaf)) {
+		request_fail(client, request, RESOLVERD_ERROR_VERIFY,
+		    "the response is not attested: its answers cannot be told apart");
+		return 0;
+	}
 	return is_status ? receive_status(client, request) : settle(client, request);
 }
