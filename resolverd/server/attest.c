@@ -14,6 +14,7 @@ struct attested {
 	TAILQ_ENTRY(attested) link;
 	struct session *session; /* NULL: it has ended */
 	uint64_t id;
+	size_t bytes; /* about what the response will have */
 	unsigned count;
 	struct answer *answers[];
 };
@@ -75,21 +76,25 @@ int attest_add(struct attest *attest, struct session *session, uint64_t id,
     const struct attest_wish *wish, struct answer *const *answers, unsigned count)
 {
 	struct attested *attested =
-	    make_room(attest) ? malloc(sizeof *attested + count * sizeof attested->answers[0]) : NULL;
+	    make_room(attest) ? malloc(sizeof *attested + count * sizeof attested->answers[0])
+			      : NULL;
 	struct attestation_leaf leaf;
 	if (attested == NULL)
 		return -ENOMEM;
 	attested->session = session;
 	attested->id = id;
+	attested->bytes = 0;
 	attested->count = count;
 	attestation_leaf_begin(&leaf, wish->nonce, wish->request_hash, (uint8_t)count);
 	for (unsigned i = 0; i < count; i++) {
 		size_t bytes;
 		const uint8_t *signed_answer = answer_signed(answers[i], &bytes);
 		attested->answers[i] = answer_ref(answers[i]);
+		attested->bytes += bytes;
 		attestation_leaf_add(&leaf, signed_answer, bytes);
 	}
 	attestation_leaf_end(&leaf, attest->nodes[attest->count]);
+	conn_promise(&session->conn, attested->bytes);
 	TAILQ_INSERT_TAIL(&attest->waiting, attested, link);
 	const struct timeval now = {0}; /* after what the loop finds readable next */
 	if (++attest->count == 1 && evtimer_add(&attest->round, &now) != 0)
@@ -107,17 +112,18 @@ void attest_forget(struct attest *attest, const struct session *session)
 		attested->session = NULL; /* its leaf stays */
 }
 
-static void send_one(struct attest *attest, const struct attested *attested,
-    Resolverd__V1__Attestation *attestation)
+static void send_one(
+    struct attest *attest, const struct attested *attested, Resolverd__V1__Attestation *attestation)
 {
 	const uint8_t *path[ATTESTATION_PATH_MAX];
 	ProtobufCBinaryData hashes[ATTESTATION_PATH_MAX];
 	attestation->path = hashes;
-	attestation->n_path = attestation_tree_path(
-	    attest->nodes, attestation->leaf_count, attestation->index, path);
+	attestation->n_path =
+	    attestation_tree_path(attest->nodes, attestation->leaf_count, attestation->index, path);
 	for (size_t i = 0; i < attestation->n_path; i++)
-		hashes[i] = (ProtobufCBinaryData){
-		    ATTESTATION_HASH_BYTES, (uint8_t *)(uintptr_t)path[i]};
+		hashes[i] =
+		    (ProtobufCBinaryData){ATTESTATION_HASH_BYTES, (uint8_t *)(uintptr_t)path[i]};
+	conn_promise_kept(&attested->session->conn, attested->bytes);
 	session_send_answers(
 	    attested->session, attested->id, attested->answers, attested->count, attestation);
 }
@@ -135,7 +141,8 @@ static void end_round(struct attest *attest)
 	attestation.attested_at = (uint64_t)clock_wall_ms();
 	attestation_message(attest->nodes[attestation_tree_nodes(count) - 1],
 	    attestation.attested_at, count, message);
-	signer_sign(attest->signer, SIGNING_CONTEXT_ATTESTATION, message, sizeof message, signature);
+	signer_sign(
+	    attest->signer, SIGNING_CONTEXT_ATTESTATION, message, sizeof message, signature);
 	attestation.signature = (ProtobufCBinaryData){sizeof signature, signature};
 	attestation.key_id = (ProtobufCBinaryData){KEY_ID_BYTES, attest->signer->key_id};
 	attest->attested_count += count;
