@@ -50,7 +50,8 @@ int resolverd_client_new(
 	memcpy(client->address.sun_path, path, strlen(path) + 1);
 	r = RESOLVERD_ERROR_MEMORY;
 	client->public_key_file = strdup(key_file);
-	if (client->public_key_file == NULL)
+	if (client->public_key_file == NULL ||
+	    plan_cache_init(&client->plans, options->plan_cache) != 0)
 		goto fail;
 	*ret_client = client;
 	return 0;
@@ -69,6 +70,7 @@ void resolverd_client_free(struct resolverd_client *client)
 		request_forget(client, client->finished.first);
 	connection_close(client);
 	remembered_forget(&client->remembered);
+	plan_cache_fini(&client->plans);
 	free(client->public_key_file);
 	free(client);
 }

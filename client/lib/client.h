@@ -9,6 +9,7 @@
 
 #include "client/lib/attested.h"
 #include "client/lib/buffer.h"
+#include "client/lib/plan_cache.h"
 #include "client/lib/view.h"
 
 #define REQUEST_BUCKETS 256u
@@ -27,6 +28,7 @@ struct request {
 	bool resubmitted; /* after a lost connection; happens once */
 	bool held_before; /* its key was unknown once already */
 	bool asked_again; /* its answer had expired on the way; happens once */
+	bool batched;     /* of a batch, which takes it */
 	struct asked asked;
 	uint8_t *frame; /* as sent */
 	size_t frame_bytes;
@@ -55,6 +57,7 @@ struct resolverd_client {
 	struct keyring keyring;
 	uint8_t keys[KEYRING_HASH_BYTES]; /* of the keyring of the last status */
 	struct remembered remembered;
+	struct plan_cache plans;
 	bool attest;
 	uint64_t next_id;
 	struct request *buckets[REQUEST_BUCKETS];
@@ -83,6 +86,8 @@ void connection_close(struct resolverd_client *client);
     const struct asked *asked, bool internal, struct request **ret_request);
 /* Others cannot be asked of a client that wants answers attested, but for those that hold none. */
 bool request_can_be_attested(Resolverd__V1__Request__BodyCase kind);
+/* A finished request for this plan, from the cache; NULL: it has none that is live. */
+struct request *request_from_cache(struct resolverd_client *client, const struct asked *asked);
 struct request *request_find(const struct resolverd_client *client, uint64_t id);
 void request_forget(struct resolverd_client *client, struct request *request);
 void request_fail(

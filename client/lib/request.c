@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "client/lib/client.h"
 #include "proto/frame.h"
@@ -28,6 +30,15 @@ static void list_append(struct request_list *list, struct request *request)
 static struct request **bucket_of(struct resolverd_client *client, uint64_t id)
 {
 	return &client->buckets[id % REQUEST_BUCKETS];
+}
+
+/* A new one, as the next id. */
+static void keep(struct resolverd_client *client, struct request *request)
+{
+	request->id = client->next_id++;
+	request->bucket_next = *bucket_of(client, request->id);
+	*bucket_of(client, request->id) = request;
+	list_append(&client->open, request);
 }
 
 struct request *request_find(const struct resolverd_client *client, uint64_t id)
@@ -120,10 +131,7 @@ int request_submit(struct resolverd_client *client, Resolverd__V1__Request *mess
 	}
 	if (client->fd >= 0 && request->kind == BODY(STATUS))
 		client->status_in_flight++;
-	client->next_id++;
-	request->bucket_next = *bucket_of(client, request->id);
-	*bucket_of(client, request->id) = request;
-	list_append(&client->open, request);
+	keep(client, request);
 	*ret_request = request;
 	return 0;
 }
@@ -254,6 +262,63 @@ static int view(struct resolverd_client *client, struct request *request)
 	}
 }
 
+/* ---- plans that are live still ---- */
+
+/* The daemon has not gone, with its keys, since the connection was last looked at. */
+static bool is_connected(const struct resolverd_client *client)
+{
+	char byte;
+	ssize_t n = client->fd >= 0 ? recv(client->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) : 0;
+	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK));
+}
+
+static bool view_cached(
+    struct resolverd_client *client, struct request *request, const struct cached_plan *cached)
+{
+	Resolverd__V1__Response *response = NULL;
+	request->arena = memory_new();
+	if (request->arena != NULL)
+		response = resolverd__v1__response__unpack(
+		    memory_protobuf(request->arena), cached->body_bytes, cached->body);
+	request->response = response;
+	return response != NULL && view(client, request) == 0;
+}
+
+struct request *request_from_cache(struct resolverd_client *client, const struct asked *asked)
+{
+	if (client->attest || !is_connected(client))
+		return NULL;
+	struct cached_plan *cached =
+	    plan_cache_find(&client->plans, asked->hop.text, asked->port, client->now_ms());
+	struct request *request = cached != NULL ? calloc(1, sizeof *request) : NULL;
+	if (request == NULL)
+		return NULL;
+	request->kind = BODY(PLAN);
+	request->asked = *asked;
+	if (!view_cached(client, request, cached)) {
+		plan_cache_drop(cached);
+		memory_free(request->arena);
+		free(request);
+		return NULL;
+	}
+	keep(client, request);
+	finish(client, request);
+	return request;
+}
+
+static void cache_plan(struct resolverd_client *client, const struct request *request,
+    const uint8_t *body, size_t body_bytes)
+{
+	if (request->state != REQUEST_FINISHED || request->error != 0)
+		return;
+	const struct resolverd_plan *plan = request->result;
+	if (plan->cacheable)
+		plan_cache_store(&client->plans, request->asked.hop.text, request->asked.port, body,
+		    body_bytes, client->now_ms(), plan->expires_at_ms);
+}
+
+/* ---- deciding ---- */
+
 static const char *why_unknown_key(const struct resolverd_client *client, char detail[DETAIL_MAX])
 {
 	if (client->keyring.count > 0 || client->keyring.why_empty == NULL)
@@ -333,8 +398,10 @@ static void take_keys(struct resolverd_client *client, const Resolverd__V1__Stat
 	uint8_t keys[KEYRING_HASH_BYTES];
 	keyring_set(&client->keyring, &client->trusted, status, client->now_ms());
 	keyring_hash(&client->keyring, keys);
-	if (memcmp(client->keys, keys, sizeof keys) != 0)
+	if (memcmp(client->keys, keys, sizeof keys) != 0) {
 		remembered_forget(&client->remembered);
+		plan_cache_forget(&client->plans);
+	}
 	memcpy(client->keys, keys, sizeof keys);
 }
 
@@ -388,5 +455,10 @@ int request_receive(struct resolverd_client *client, const uint8_t *body, size_t
 		    "the response is not attested: its answers cannot be told apart");
 		return 0;
 	}
-	return is_status ? receive_status(client, request) : settle(client, request);
+	if (is_status)
+		return receive_status(client, request);
+	r = settle(client, request);
+	if (r == 0 && request->kind == BODY(PLAN) && !client->attest)
+		cache_plan(client, request, body, body_bytes);
+	return r;
 }

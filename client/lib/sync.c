@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "client/lib/client.h"
+#include "client/lib/batch.h"
 
 #define RECONNECT_PAUSE_MS 10
 
@@ -63,6 +63,48 @@ int resolverd_plan(struct resolverd_client *client, const char *next_hop, unsign
 	if (r == 0)
 		r = wait_until_finished(client, id, timeout_ms);
 	return r != 0 ? r : resolverd_take_plan(client, id, ret_plan);
+}
+
+/* Lets the batch do what it can: whether it is done. */
+static bool batch_step(struct resolverd_batch *batch)
+{
+	size_t item;
+	while (resolverd_batch_next(batch, &item))
+		;
+	return resolverd_batch_left(batch) == 0;
+}
+
+int resolverd_plans(struct resolverd_client *client, struct resolverd_planned *items, size_t count,
+    unsigned window, int timeout_ms)
+{
+	struct resolverd_batch *batch;
+	int64_t deadline_ms = timeout_ms < 0 ? -1 : monotonic_ms() + timeout_ms,
+		left_ms = timeout_ms;
+	char detail[DETAIL_MAX];
+	int r = resolverd_batch_new(
+	    client, items, count, window, daemon_deadline_ms(timeout_ms), &batch);
+	if (r != 0)
+		return r;
+	while (!batch_step(batch)) {
+		r = resolverd_update(client);
+		if (r != 0 || batch_step(batch))
+			break;
+		if (deadline_ms >= 0) {
+			left_ms = deadline_ms - monotonic_ms();
+			batch->deadline_ms = daemon_deadline_ms((int)left_ms);
+		}
+		if (deadline_ms >= 0 && left_ms <= 0) {
+			snprintf(detail, sizeof detail, "no answer from %s within %d ms",
+			    client->address.sun_path, timeout_ms);
+			batch_fail(batch, RESOLVERD_ERROR_TIMEOUT, detail);
+			break;
+		}
+		wait_for_socket(client, left_ms);
+	}
+	if (r != 0)
+		batch_fail(batch, r, client->detail);
+	resolverd_batch_free(batch);
+	return r;
 }
 
 int resolverd_host(struct resolverd_client *client, const char *name, unsigned port, int timeout_ms,

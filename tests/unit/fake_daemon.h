@@ -31,6 +31,10 @@ struct fake_daemon {
 	/* May change the frame, its length or the daemon. */
 	void (*spoil)(struct fake_daemon *daemon, uint8_t *frame, size_t *count);
 	size_t spoil_at; /* for spoil */
+	/* Makes the answer to a request; NULL: there is none yet, or not at all. */
+	Resolverd__V1__Response *(*choose)(
+	    struct fake_daemon *daemon, const Resolverd__V1__Request *request);
+	void *choose_with; /* for choose */
 	/* Adds an attestation to a response; may lie. NULL: as a daemon that knows of none. */
 	void (*attest)(struct fake_daemon *daemon, const struct frame *request,
 	    const Resolverd__V1__Request *message, Resolverd__V1__Response *response);
@@ -118,6 +122,10 @@ static inline void fake_handle(
 	daemon->answered++;
 	if (daemon->answered > 1 && daemon->later != NULL)
 		response = daemon->later;
+	if (daemon->choose != NULL)
+		response = daemon->choose(daemon, request);
+	if (response == NULL)
+		return;
 	response->id = request->id;
 	if (daemon->attest != NULL && request->nonce.len > 0)
 		daemon->attest(daemon, frame, request, response);
