@@ -562,6 +562,11 @@ RESOLVERD_API RESOLVERD_CHECK int resolverd_batch_new(struct resolverd_client *c
  * asks for, resolverd_next_finished does not name. */
 RESOLVERD_API bool resolverd_batch_next(struct resolverd_batch *batch, size_t *ret_index);
 
+/* Waits until this item is done, or timeout_ms have passed (as in the synchronous calls): 0,
+ * TIMEOUT (it stays asked for) or MEMORY. */
+RESOLVERD_API RESOLVERD_CHECK int resolverd_batch_wait(
+    struct resolverd_batch *batch, size_t index, int timeout_ms);
+
 /* How many items are not done. */
 RESOLVERD_API size_t resolverd_batch_left(const struct resolverd_batch *batch);
 

@@ -294,6 +294,34 @@ static void those_not_done_in_time_time_out(void **state)
 	scene_fini(&scene);
 }
 
+/* One after the other is used while the rest is on its way. */
+static void one_item_can_be_waited_for(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct knowing knowing;
+	struct resolverd_planned items[20];
+	struct resolverd_batch *batch;
+	pthread_t thread;
+	begin(&scene, &knowing);
+	name_all(&scene, items, 20, "d");
+	items[0].next_hop = "silent.example.org";
+	struct serving serving = {.daemon = &scene.daemon};
+	assert_int_equal(pthread_create(&thread, NULL, serve, &serving), 0);
+	assert_int_equal(resolverd_batch_new(scene.client, items, 20, 2, 0, &batch), 0);
+	for (size_t i = 19; i > 0; i--) {
+		assert_int_equal(resolverd_batch_wait(batch, i, 20000), 0);
+		assert_non_null(items[i].plan);
+	}
+	assert_int_equal(resolverd_batch_wait(batch, 0, 10), RESOLVERD_ERROR_TIMEOUT);
+	assert_int_equal(resolverd_batch_left(batch), 1);
+	serving.ended = true;
+	pthread_join(thread, NULL);
+	resolverd_batch_free(batch);
+	free_plans(items, 20);
+	scene_fini(&scene);
+}
+
 static void without_a_daemon_all_fail_at_once(void **state)
 {
 	(void)state;
@@ -319,6 +347,7 @@ int main(void)
 	    cmocka_unit_test(other_requests_of_the_handle_are_left_alone),
 	    cmocka_unit_test(nothing_to_ask_is_done_at_once),
 	    cmocka_unit_test(those_not_done_in_time_time_out),
+	    cmocka_unit_test(one_item_can_be_waited_for),
 	    cmocka_unit_test(without_a_daemon_all_fail_at_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
