@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Responses to requests with a nonce: they wait for the end of the loop's round, then one signature
- * over the tree of them all attests that these answers were current at that time (proto/attestation.h).
+ * over the tree of them all attests that these answers were current at that time
+ * (proto/attestation.h).
  */
 #pragma once
 #include <event2/event.h>
