@@ -191,6 +191,7 @@ struct resolverd_host {
 	const struct resolverd_insecure_zone *insecure_zones; /* that the answer touches */
 	size_t insecure_zone_count;
 	struct resolverd_memory *memory; /* of the library; NULL inside a plan */
+	bool attested;                   /* as in a plan */
 };
 
 /* Give hosts in order: try each whose policy is not unreachable. */
@@ -224,6 +225,8 @@ struct resolverd_plan {
 	const struct resolverd_signed *answers; /* those used: the route, then its hosts */
 	size_t answer_count;
 	const struct resolverd_signed *delegations; /* of the keys in key_ids, in that order */
+	bool attested;                              /* the response was: options.attest */
+	bool cacheable; /* false: an answer has a TTL of 0; use the plan once, now */
 };
 
 struct resolverd_rdata {
@@ -262,6 +265,7 @@ struct resolverd_records {
 	struct resolverd_memory *memory; /* of the library; NULL inside an explanation */
 	struct resolverd_signed signed_answer;
 	struct resolverd_signed delegation; /* of key_id */
+	bool attested;                      /* as in a plan */
 };
 
 /* ---- explanation ---- */
@@ -422,7 +426,18 @@ struct resolverd_client;
 struct resolverd_options {
 	const char *socket_path;     /* RESOLVERD_SOCKET, else RESOLVERD_DEFAULT_SOCKET */
 	const char *public_key_file; /* RESOLVERD_PUBLIC_KEY, else RESOLVERD_DEFAULT_PUBLIC_KEY */
-	const void *reserved[6];     /* zero */
+	/* Have each response to plan, host and records signed anew by the daemon, for a random
+	 * number that goes with the request: proof that these answers are current now, and not
+	 * older ones that have not expired yet (docs/PROTOCOL.md, "Attestation"). A response
+	 * without, or with one that does not hold, is an error VERIFY. Explain, warm and watch are
+	 * refused. */
+	bool attest;
+	/* Keep so many plans in this process, and answer from them while they are live and the
+	 * daemon and its keys are the same: no request is sent then, and what the daemon learned or
+	 * was told meanwhile (a reload, a flush) is seen when the plan expires. A plan whose
+	 * answers are to be used once is not kept. 0: none is. Not used with attest. */
+	unsigned plan_cache;
+	const void *reserved[5]; /* zero */
 };
 
 /* Makes a handle; options may be NULL and are copied. Touches neither socket nor key file: the
@@ -477,6 +492,27 @@ RESOLVERD_API RESOLVERD_CHECK int resolverd_seal(struct resolverd_client *client
 /* What the daemon says about itself. */
 RESOLVERD_API RESOLVERD_CHECK int resolverd_status(
     struct resolverd_client *client, int timeout_ms, struct resolverd_daemon_status **ret_status);
+
+/* One next hop of many. Set the first two. */
+struct resolverd_planned {
+	const char *next_hop; /* as for resolverd_plan; borrowed until it is done */
+	unsigned port;        /* 0 means 25 */
+	bool done;
+	int error;                   /* when done: 0, or why there is no plan */
+	char detail[200];            /* of the error, as resolverd_last_error */
+	struct resolverd_plan *plan; /* belongs to the caller; NULL unless done without error */
+};
+
+/* How many are asked for at once; more wait here until some are done. */
+#define RESOLVERD_BATCH_WINDOW 64u
+#define RESOLVERD_BATCH_WINDOW_MAX 1024u
+
+/* Plans for many next hops in one flight: what has to be looked up is looked up at the same time.
+ * window: how many at most, 0 for RESOLVERD_BATCH_WINDOW; fewer while the daemon is too busy for so
+ * many. Each name has its own error, TIMEOUT for those not done in time, and one that cannot be
+ * asked harms no other. Fails with MEMORY only. */
+RESOLVERD_API RESOLVERD_CHECK int resolverd_plans(struct resolverd_client *client,
+    struct resolverd_planned *items, size_t count, unsigned window, int timeout_ms);
 
 /* ---- asynchronous ----
  * submit, then in a loop: poll the fd for the wanted events, update, take what has finished. Any
@@ -548,6 +584,31 @@ RESOLVERD_API RESOLVERD_CHECK int resolverd_take_status(
 
 /* Forget a request, finished or not, and its result. An unknown id is fine. */
 RESOLVERD_API void resolverd_release(struct resolverd_client *client, uint64_t id);
+
+/* As resolverd_plans, asynchronously. items are borrowed until resolverd_batch_free; deadline_ms as
+ * above, for each. Nothing is sent before resolverd_batch_next and resolverd_update. Fails with
+ * MEMORY. */
+struct resolverd_batch;
+RESOLVERD_API RESOLVERD_CHECK int resolverd_batch_new(struct resolverd_client *client,
+    struct resolverd_planned *items, size_t count, unsigned window, unsigned deadline_ms,
+    struct resolverd_batch **ret_batch);
+
+/* The index of another item that is done; false when there is none at the moment. Also asks for
+ * those that wait: call it until it says false, at the beginning and after each update. What it
+ * asks for, resolverd_next_finished does not name. */
+RESOLVERD_API bool resolverd_batch_next(struct resolverd_batch *batch, size_t *ret_index);
+
+/* Waits until this item is done, or timeout_ms have passed (as in the synchronous calls): 0,
+ * TIMEOUT (it stays asked for) or MEMORY. */
+RESOLVERD_API RESOLVERD_CHECK int resolverd_batch_wait(
+    struct resolverd_batch *batch, size_t index, int timeout_ms);
+
+/* How many items are not done. */
+RESOLVERD_API size_t resolverd_batch_left(const struct resolverd_batch *batch);
+
+/* Forgets what is in flight; items and their plans stay the caller's. Before resolverd_client_free.
+ * NULL is fine. */
+RESOLVERD_API void resolverd_batch_free(struct resolverd_batch *batch);
 
 #ifdef __cplusplus
 }

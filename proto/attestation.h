@@ -2,11 +2,11 @@
 /*
  * The tree of an attestation (docs/PROTOCOL.md, "Attestation"): BLAKE2b-256 throughout,
  *
- *     leaf = H(0x00, nonce, H(request), number of answers as one byte, H(answer 1), H(answer 2),
- * ...) node = H(0x01, left, right)
+ *     leaf = H(0x00, nonce, H(request), n, H(answer 1), ..., H(answer n))
+ *     node = H(0x01, left, right)
  *
- * where request and answers are the bytes that went over the socket. A node without a neighbour is
- * promoted as it is. Needs sodium_init() before.
+ * where n is one byte, and request and answers are the bytes that went over the socket. A node
+ * without a neighbour is promoted as it is. Needs sodium_init() before.
  */
 #pragma once
 #include <sodium.h>

@@ -75,7 +75,7 @@ void output_json(json_t *object);
 json_t *output_hex(const uint8_t *bytes, size_t count);
 json_t *output_host(const struct resolverd_host *host);
 json_t *output_strings(const char *const *texts, size_t count);
-json_t *output_signatures(const char *const *key_ids, size_t count);
+json_t *output_signatures(const char *const *key_ids, size_t count, bool attested);
 json_t *output_zones(const struct resolverd_insecure_zone *zones, size_t count);
 /* A time in milliseconds; null when it is 0. */
 json_t *output_ms(uint64_t ms);

@@ -35,8 +35,9 @@ static void print_json(const struct resolverd_records *records)
 	    (int)records->rcode, "chain", lookup_rrsets_json(records->chain, records->chain_count),
 	    "answer", lookup_rrsets_json(records->answer, records->answer_count), "reason",
 	    records->reason, "validated_at", (json_int_t)records->validated_at_ms, "expires_in",
-	    (json_int_t)records->expires_in_s, "signatures", output_signatures(&records->key_id, 1),
-	    "insecure_zones", output_zones(records->insecure_zones, records->insecure_zone_count)));
+	    (json_int_t)records->expires_in_s, "signatures",
+	    output_signatures(&records->key_id, 1, records->attested), "insecure_zones",
+	    output_zones(records->insecure_zones, records->insecure_zone_count)));
 }
 
 void lookup_print_rrsets(const struct resolverd_rrset *rrsets, size_t count, const char *indent)

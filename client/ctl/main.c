@@ -46,6 +46,8 @@ static void print_help(void)
 	    "  --control-socket PATH  its control socket, which explain and warm ask\n"
 	    "                         (" RESOLVERD_DEFAULT_CONTROL_SOCKET ")\n"
 	    "  --public-key FILE      keys to trust (" RESOLVERD_DEFAULT_PUBLIC_KEY ")\n"
+	    "  --attest               have the daemon sign that its answers are of this moment;\n"
+	    "                         not for explain\n"
 	    "  --timeout SECONDS      how long to wait (%d)\n"
 	    "  --json                 print one JSON object (docs/JSON.md)\n"
 	    "  --help, --version\n\n"
@@ -190,6 +192,7 @@ enum {
 	OPTION_SOCKET = 1,
 	OPTION_CONTROL_SOCKET,
 	OPTION_PUBLIC_KEY,
+	OPTION_ATTEST,
 	OPTION_TIMEOUT,
 	OPTION_JSON,
 	OPTION_HELP,
@@ -200,6 +203,7 @@ static const struct option global_options[] = {
     {"socket", required_argument, NULL, OPTION_SOCKET},
     {"control-socket", required_argument, NULL, OPTION_CONTROL_SOCKET},
     {"public-key", required_argument, NULL, OPTION_PUBLIC_KEY},
+    {"attest", no_argument, NULL, OPTION_ATTEST},
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
     {"json", no_argument, NULL, OPTION_JSON},
     {"help", no_argument, NULL, OPTION_HELP},
@@ -222,6 +226,9 @@ static int parse_options(struct ctl *ctl, int argc, char **argv)
 			break;
 		case OPTION_PUBLIC_KEY:
 			ctl->options.public_key_file = optarg;
+			break;
+		case OPTION_ATTEST:
+			ctl->options.attest = true;
 			break;
 		case OPTION_TIMEOUT:
 			r = parse_timeout(ctl, optarg);

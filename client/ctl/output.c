@@ -38,9 +38,10 @@ json_t *output_strings(const char *const *texts, size_t count)
 	return array;
 }
 
-json_t *output_signatures(const char *const *key_ids, size_t count)
+json_t *output_signatures(const char *const *key_ids, size_t count, bool attested)
 {
-	return json_pack("{s:b, s:o}", "verified", 1, "key_ids", output_strings(key_ids, count));
+	return json_pack("{s:b, s:o, s:b}", "verified", 1, "key_ids",
+	    output_strings(key_ids, count), "attested", attested);
 }
 
 json_t *output_ms(uint64_t ms)

@@ -37,7 +37,7 @@ json_t *plan_json(const struct resolverd_plan *plan)
 	    resolverd_outcome_text(plan->outcome), "reason", plan->reason, "requirement",
 	    resolverd_requirement_text(plan->requirement), "would_refuse", would_refuse, "stale",
 	    plan->stale, "mx", mx, "hosts", hosts, "signatures",
-	    output_signatures(plan->key_ids, plan->key_id_count), "validated_at",
+	    output_signatures(plan->key_ids, plan->key_id_count, plan->attested), "validated_at",
 	    (json_int_t)plan->validated_at_ms, "expires_in", (json_int_t)plan->expires_in_s,
 	    "requirement_source", plan->requirement_source, "requirement_reason",
 	    plan->requirement_reason, "requirement_until", output_ms(plan->requirement_until_ms),
@@ -109,7 +109,8 @@ void plan_print_head(const struct ctl *ctl, const struct resolverd_plan *plan)
 	else
 		printf(
 		    "  no MX step, requirement %s", resolverd_requirement_text(plan->requirement));
-	printf(", valid for %llu s\n", (unsigned long long)plan->expires_in_s);
+	printf(", valid for %llu s%s\n", (unsigned long long)plan->expires_in_s,
+	    plan->attested ? ", attested" : "");
 	if (plan->would_refuse)
 		printf("  %saudit: mail would be delayed if the policy were enforced%s\n",
 		    colour_on(ctl, WARN), colour_off(ctl));
@@ -161,7 +162,8 @@ static void print_host_json(const struct resolverd_host *host)
 	json_t *object = output_host(host);
 	json_object_set_new(object, "preference", json_null());
 	json_object_set_new(object, "port", json_integer(host->port));
-	json_object_set_new(object, "signatures", output_signatures(&host->key_id, 1));
+	json_object_set_new(
+	    object, "signatures", output_signatures(&host->key_id, 1, host->attested));
 	json_object_set_new(
 	    object, "validated_at", json_integer((json_int_t)host->validated_at_ms));
 	json_object_set_new(object, "insecure_zones",

@@ -27,6 +27,9 @@ struct group {
 	struct smtp_mail mail;
 	char tried[TRIED_MAX][256]; /* names of hosts */
 	size_t tried_count;
+	/* The plans of all groups, asked for at once, in their order; NULL: not so. */
+	struct resolverd_planned *planned;
+	struct resolverd_batch *batch;
 };
 
 static uint64_t wall_ms(void)
@@ -296,17 +299,52 @@ static int follow(struct group *group, const struct resolverd_plan *plan, bool *
 	return 0;
 }
 
+static int plan_timeout_ms(const struct run *run)
+{
+	return run->step_limit_ms != 0 && run->step_limit_ms < PLAN_TIMEOUT_MS
+		   ? (int)run->step_limit_ms
+		   : PLAN_TIMEOUT_MS;
+}
+
+/* The plan that was asked for with those of the other groups, once; false: there is none that is
+ * still of use. */
+static bool take_planned(struct group *group, int timeout_ms, int *ret_error,
+    const char **ret_detail, struct resolverd_plan **ret_plan)
+{
+	if (group->batch == NULL)
+		return false;
+	struct resolverd_planned *planned = &group->planned[group->number - 1];
+	if (planned->done && planned->plan == NULL)
+		return false; /* taken */
+	*ret_error = resolverd_batch_wait(group->batch, group->number - 1, timeout_ms);
+	if (*ret_error != 0) {
+		*ret_detail = resolverd_last_error(group->client);
+		return true;
+	}
+	struct resolverd_plan *plan = planned->plan;
+	planned->plan = NULL;
+	*ret_error = planned->error;
+	*ret_detail = planned->detail;
+	if (plan != NULL && !is_current(plan)) {
+		resolverd_plan_free(plan);
+		return false;
+	}
+	*ret_plan = plan;
+	return true;
+}
+
 static int ask(struct group *group, struct resolverd_plan **ret_plan)
 {
 	const struct run *run = group->run;
-	int timeout_ms = PLAN_TIMEOUT_MS;
-	if (run->step_limit_ms != 0 && run->step_limit_ms < PLAN_TIMEOUT_MS)
-		timeout_ms = (int)run->step_limit_ms;
-	int r = resolverd_plan(group->client, group->next_hop, run->port, timeout_ms, ret_plan);
+	int timeout_ms = plan_timeout_ms(run), r;
+	const char *detail;
+	if (!take_planned(group, timeout_ms, &r, &detail, ret_plan)) {
+		r = resolverd_plan(group->client, group->next_hop, run->port, timeout_ms, ret_plan);
+		detail = resolverd_last_error(group->client);
+	}
 	if (r == 0)
 		return 0;
 	char reason[700];
-	const char *detail = resolverd_last_error(group->client);
 	snprintf(reason, sizeof reason, "%s%s%.500s", resolverd_strerror(r),
 	    detail[0] != '\0' ? ": " : "", detail);
 	note_open(group, SMTP_LOCAL, "4.3.0", reason);
@@ -409,6 +447,30 @@ static int by_group(const void *left, const void *right)
 	return order != 0 ? order : (a > b) - (a < b); /* else as they were given */
 }
 
+/* Has the plans of all groups looked up at once; without memory they are asked for in turn. */
+static void ask_for_all(struct group *group, struct recipient **recipients, size_t count)
+{
+	size_t group_count = 0;
+	struct resolverd_planned *planned = calloc(count, sizeof *planned);
+	for (size_t i = 0; planned != NULL && i < count; i++)
+		if (i == 0 || compare(recipients[i], recipients[i - 1]) != 0)
+			planned[group_count++] = (struct resolverd_planned){
+			    .next_hop = recipients[i]->next_hop, .port = group->run->port};
+	group->planned = planned;
+	if (group_count > 1 &&
+	    resolverd_batch_new(group->client, planned, group_count, 0,
+		(unsigned)plan_timeout_ms(group->run) / 10 * 9, &group->batch) != 0)
+		group->batch = NULL;
+}
+
+static void forget_all(struct group *group, size_t count)
+{
+	resolverd_batch_free(group->batch);
+	for (size_t i = 0; group->planned != NULL && i < count; i++)
+		resolverd_plan_free(group->planned[i].plan);
+	free(group->planned);
+}
+
 static int deliver_sorted(struct group *group, struct recipient **recipients,
     struct smtp_recipient **smtp_recipients, size_t count)
 {
@@ -459,9 +521,11 @@ int deliver(struct run *run)
 	for (size_t i = 0; i < count; i++)
 		recipients[i] = &run->recipients[i];
 	qsort(recipients, count, sizeof(void *), by_group);
+	ask_for_all(group, recipients, count);
 	r = deliver_sorted(group, recipients, smtp_recipients, count);
 out:
 	if (group != NULL) {
+		forget_all(group, count);
 		resolverd_client_free(group->client);
 		SSL_CTX_free(group->tls);
 	}

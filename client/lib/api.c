@@ -14,6 +14,11 @@ static int submit(struct resolverd_client *client, Resolverd__V1__Request *messa
     const struct asked *asked, uint64_t *ret_id)
 {
 	struct request *request;
+	Resolverd__V1__Request__BodyCase kind = message->body_case;
+	if (client->attest && !request_can_be_attested(kind) && kind != BODY(STATUS) &&
+	    kind != BODY(SEAL))
+		return client_fail(client, RESOLVERD_ERROR_ARGUMENT,
+		    "only plan, host and records can be attested");
 	int r = request_submit(client, message, asked, false, &request);
 	if (r != 0)
 		return client_fail(client, r, "%s", resolverd_strerror(r));
@@ -48,6 +53,11 @@ int resolverd_submit_plan(struct resolverd_client *client, const char *next_hop,
 	int r = ask_next_hop(client, next_hop, port, &asked);
 	if (r != 0)
 		return r;
+	struct request *cached = request_from_cache(client, &asked);
+	if (cached != NULL) {
+		*ret_id = cached->id;
+		return 0;
+	}
 	Resolverd__V1__PlanRequest plan;
 	resolverd__v1__plan_request__init(&plan);
 	plan.next_hop = asked.hop.text;
@@ -198,6 +208,9 @@ int resolverd_update(struct resolverd_client *client)
 bool resolverd_next_finished(struct resolverd_client *client, uint64_t *ret_id)
 {
 	struct request *request = client->first_unreported;
+	while (request != NULL && request->batched)
+		request = request->next;
+	client->first_unreported = request;
 	if (request == NULL)
 		return false;
 	client->first_unreported = request->next;

@@ -42,6 +42,7 @@ int resolverd_client_new(
 	client->fd = -1;
 	client->next_id = 1;
 	client->now_ms = wall_clock_ms;
+	client->attest = options->attest;
 	client->address.sun_family = AF_UNIX;
 	int r = RESOLVERD_ERROR_ARGUMENT;
 	if (strlen(path) >= sizeof client->address.sun_path)
@@ -49,7 +50,8 @@ int resolverd_client_new(
 	memcpy(client->address.sun_path, path, strlen(path) + 1);
 	r = RESOLVERD_ERROR_MEMORY;
 	client->public_key_file = strdup(key_file);
-	if (client->public_key_file == NULL)
+	if (client->public_key_file == NULL ||
+	    plan_cache_init(&client->plans, options->plan_cache) != 0)
 		goto fail;
 	*ret_client = client;
 	return 0;
@@ -67,6 +69,8 @@ void resolverd_client_free(struct resolverd_client *client)
 	while (client->finished.first != NULL)
 		request_forget(client, client->finished.first);
 	connection_close(client);
+	remembered_forget(&client->remembered);
+	plan_cache_fini(&client->plans);
 	free(client->public_key_file);
 	free(client);
 }

@@ -7,7 +7,9 @@
 #pragma once
 #include <sys/un.h>
 
+#include "client/lib/attested.h"
 #include "client/lib/buffer.h"
+#include "client/lib/plan_cache.h"
 #include "client/lib/view.h"
 
 #define REQUEST_BUCKETS 256u
@@ -28,11 +30,14 @@ struct request {
 	bool asked_again;        /* its answer had expired on the way; happens once */
 	uint64_t sent_over;      /* which connection; of a watch, which outlives its results */
 	unsigned retry_after_ms; /* busy: what the daemon says */
+	bool batched;            /* of a batch, which takes it */
 	struct asked asked;
 	uint8_t *frame; /* as sent */
 	size_t frame_bytes;
-	struct resolverd_memory *arena;    /* of the response, then of the result */
-	Resolverd__V1__Response *response; /* HELD only */
+	size_t nonce_at;                      /* in the frame; 0: not to be attested */
+	uint8_t leaf[ATTESTATION_HASH_BYTES]; /* of its response */
+	struct resolverd_memory *arena;       /* of the response, then of the result */
+	Resolverd__V1__Response *response;    /* HELD only */
 	void *result;
 	int error;
 	char detail[DETAIL_MAX];
@@ -52,6 +57,10 @@ struct resolverd_client {
 	struct buffer in, out;
 	struct trusted_keys trusted;
 	struct keyring keyring;
+	uint8_t keys[KEYRING_HASH_BYTES]; /* of the keyring of the last status */
+	struct remembered remembered;
+	struct plan_cache plans;
+	bool attest;
 	uint64_t next_id;
 	struct request *buckets[REQUEST_BUCKETS];
 	struct request_list open, finished;
@@ -79,6 +88,10 @@ void connection_close(struct resolverd_client *client);
 /* Takes over message but for its id; asked is copied. */
 [[nodiscard]] int request_submit(struct resolverd_client *client, Resolverd__V1__Request *message,
     const struct asked *asked, bool internal, struct request **ret_request);
+/* Others cannot be asked of a client that wants answers attested, but for those that hold none. */
+bool request_can_be_attested(Resolverd__V1__Request__BodyCase kind);
+/* A finished request for this plan, from the cache; NULL: it has none that is live. */
+struct request *request_from_cache(struct resolverd_client *client, const struct asked *asked);
 struct request *request_find(const struct resolverd_client *client, uint64_t id);
 void request_forget(struct resolverd_client *client, struct request *request);
 /* The result of a watch was taken: it waits for the next. 0 or RESOLVERD_ERROR_MEMORY. */

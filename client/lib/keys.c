@@ -145,6 +145,18 @@ void keyring_set(struct keyring *keyring, const struct trusted_keys *trusted,
 	}
 }
 
+void keyring_hash(const struct keyring *keyring, uint8_t ret_hash[KEYRING_HASH_BYTES])
+{
+	crypto_generichash_state state;
+	crypto_generichash_init(&state, NULL, 0, KEYRING_HASH_BYTES);
+	for (size_t i = 0; i < keyring->count; i++) {
+		const struct online_key *key = &keyring->keys[i];
+		crypto_generichash_update(&state, key->key, sizeof key->key);
+		crypto_generichash_update(&state, key->signed_by, sizeof key->signed_by);
+	}
+	crypto_generichash_final(&state, ret_hash, KEYRING_HASH_BYTES);
+}
+
 const struct online_key *keyring_find(
     const struct keyring *keyring, const uint8_t *id, size_t id_bytes, uint64_t now_ms)
 {

@@ -54,6 +54,10 @@ const char *delegation_check(const struct trusted_keys *trusted,
 void keyring_set(struct keyring *keyring, const struct trusted_keys *trusted,
     const Resolverd__V1__StatusResponse *status, uint64_t now_ms);
 
+#define KEYRING_HASH_BYTES 32u
+/* Of which keys it is, and by whom they are vouched for; not of how long. */
+void keyring_hash(const struct keyring *keyring, uint8_t ret_hash[KEYRING_HASH_BYTES]);
+
 /* The key with this id whose delegation is in time; NULL when there is none. */
 const struct online_key *keyring_find(
     const struct keyring *keyring, const uint8_t *id, size_t id_bytes, uint64_t now_ms);

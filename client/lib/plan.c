@@ -277,6 +277,7 @@ static void use_answer(
 	if (answer->expires_at < plan->expires_at_ms)
 		plan->expires_at_ms = answer->expires_at;
 	plan->stale |= answer->stale_since != 0;
+	plan->cacheable = plan->cacheable && answer->cacheable;
 	kept->answers[plan->answer_count++] = verified->signed_answer;
 	for (size_t i = 0; i < plan->key_id_count; i++)
 		if (strcmp(kept->key_ids[i], verified->key_id) == 0)
@@ -350,6 +351,8 @@ static int fill_plan(struct builder *builder)
 	    .delegations = kept.delegations,
 	    .validated_at_ms = UINT64_MAX,
 	    .expires_at_ms = UINT64_MAX,
+	    .attested = builder->verifier->attested,
+	    .cacheable = true,
 	    .memory = arena};
 	use_answer(plan, &kept, &builder->route_answer);
 	for (size_t i = 0; i < builder->host_count; i++)

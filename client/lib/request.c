@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "client/lib/client.h"
 #include "proto/frame.h"
@@ -28,6 +30,15 @@ static void list_append(struct request_list *list, struct request *request)
 static struct request **bucket_of(struct resolverd_client *client, uint64_t id)
 {
 	return &client->buckets[id % REQUEST_BUCKETS];
+}
+
+/* A new one, as the next id. */
+static void keep(struct resolverd_client *client, struct request *request)
+{
+	request->id = client->next_id++;
+	request->bucket_next = *bucket_of(client, request->id);
+	*bucket_of(client, request->id) = request;
+	list_append(&client->open, request);
 }
 
 struct request *request_find(const struct resolverd_client *client, uint64_t id)
@@ -62,9 +73,18 @@ static void drop_response(struct request *request)
 
 /* ---- sending ---- */
 
-static bool encode(struct request *request, Resolverd__V1__Request *message)
+static bool encode(struct request *request, Resolverd__V1__Request *message, bool attest)
 {
+	uint8_t nonce[ATTESTATION_NONCE_BYTES] = {0}; /* of each sending: queue */
 	message->id = request->id;
+	if (attest) {
+		Resolverd__V1__Request head;
+		resolverd__v1__request__init(&head);
+		head.id = request->id;
+		request->nonce_at = FRAME_HEADER_BYTES + 2 + /* its tag and length */
+				    resolverd__v1__request__get_packed_size(&head);
+		message->nonce = (ProtobufCBinaryData){sizeof nonce, nonce};
+	}
 	size_t body_bytes = resolverd__v1__request__get_packed_size(message);
 	if (body_bytes > FRAME_MAX_REQUEST_BYTES)
 		return false;
@@ -75,6 +95,19 @@ static bool encode(struct request *request, Resolverd__V1__Request *message)
 	frame_put_header(request->frame, body_bytes);
 	resolverd__v1__request__pack(message, request->frame + FRAME_HEADER_BYTES);
 	return true;
+}
+
+/* The frame at the end of the output. */
+static bool queue(struct resolverd_client *client, struct request *request)
+{
+	if (request->nonce_at != 0)
+		randombytes_buf(request->frame + request->nonce_at, ATTESTATION_NONCE_BYTES);
+	return buffer_append(&client->out, request->frame, request->frame_bytes);
+}
+
+bool request_can_be_attested(Resolverd__V1__Request__BodyCase kind)
+{
+	return kind == BODY(PLAN) || kind == BODY(HOST) || kind == BODY(RECORDS);
 }
 
 int request_submit(struct resolverd_client *client, Resolverd__V1__Request *message,
@@ -90,19 +123,16 @@ int request_submit(struct resolverd_client *client, Resolverd__V1__Request *mess
 	if (asked != NULL)
 		request->asked = *asked;
 	/* Not connected: request_send_all sends it. */
-	if (!encode(request, message) ||
-	    (client->fd >= 0 &&
-		!buffer_append(&client->out, request->frame, request->frame_bytes))) {
+	if (!encode(
+		request, message, client->attest && request_can_be_attested(message->body_case)) ||
+	    (client->fd >= 0 && !queue(client, request))) {
 		free(request->frame);
 		free(request);
 		return RESOLVERD_ERROR_MEMORY;
 	}
 	if (client->fd >= 0 && request->kind == BODY(STATUS))
 		client->status_in_flight++;
-	client->next_id++;
-	request->bucket_next = *bucket_of(client, request->id);
-	*bucket_of(client, request->id) = request;
-	list_append(&client->open, request);
+	keep(client, request);
 	*ret_request = request;
 	return 0;
 }
@@ -125,7 +155,7 @@ int request_send_all(struct resolverd_client *client)
 	int r = submit_own_status(client);
 	for (struct request *request = client->open.first; r == 0 && last != NULL;
 	     request = request->next) {
-		if (!buffer_append(&client->out, request->frame, request->frame_bytes))
+		if (!queue(client, request))
 			r = RESOLVERD_ERROR_MEMORY;
 		client->status_in_flight += request->kind == BODY(STATUS);
 		request->sent_over = client->connections;
@@ -207,11 +237,17 @@ void request_lost_connection(struct resolverd_client *client)
 static int view(struct resolverd_client *client, struct request *request)
 {
 	struct verifier verifier = {.keyring = &client->keyring,
+	    .remembered = &client->remembered,
 	    .now_ms = client->now_ms(),
 	    .arena = request->arena,
 	    .detail = request->detail};
 	const Resolverd__V1__Response *response = request->response;
-	int r;
+	int r = request->nonce_at == 0
+		    ? 0
+		    : attested_check(&verifier, response->attestation, request->leaf);
+	if (r != 0)
+		return r;
+	verifier.attested = request->nonce_at != 0;
 	switch (request->kind) {
 	case BODY(PLAN):
 	case BODY(WARM):
@@ -254,6 +290,63 @@ static int view(struct resolverd_client *client, struct request *request)
 	}
 }
 
+/* ---- plans that are live still ---- */
+
+/* The daemon has not gone, with its keys, since the connection was last looked at. */
+static bool is_connected(const struct resolverd_client *client)
+{
+	char byte;
+	ssize_t n = client->fd >= 0 ? recv(client->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) : 0;
+	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK));
+}
+
+static bool view_cached(
+    struct resolverd_client *client, struct request *request, const struct cached_plan *cached)
+{
+	Resolverd__V1__Response *response = NULL;
+	request->arena = memory_new();
+	if (request->arena != NULL)
+		response = resolverd__v1__response__unpack(
+		    memory_protobuf(request->arena), cached->body_bytes, cached->body);
+	request->response = response;
+	return response != NULL && view(client, request) == 0;
+}
+
+struct request *request_from_cache(struct resolverd_client *client, const struct asked *asked)
+{
+	if (client->attest || !is_connected(client))
+		return NULL;
+	struct cached_plan *cached =
+	    plan_cache_find(&client->plans, asked->hop.text, asked->port, client->now_ms());
+	struct request *request = cached != NULL ? calloc(1, sizeof *request) : NULL;
+	if (request == NULL)
+		return NULL;
+	request->kind = BODY(PLAN);
+	request->asked = *asked;
+	if (!view_cached(client, request, cached)) {
+		plan_cache_drop(cached);
+		memory_free(request->arena);
+		free(request);
+		return NULL;
+	}
+	keep(client, request);
+	finish(client, request);
+	return request;
+}
+
+static void cache_plan(struct resolverd_client *client, const struct request *request,
+    const uint8_t *body, size_t body_bytes)
+{
+	if (request->state != REQUEST_FINISHED || request->error != 0)
+		return;
+	const struct resolverd_plan *plan = request->result;
+	if (plan->cacheable)
+		plan_cache_store(&client->plans, request->asked.hop.text, request->asked.port, body,
+		    body_bytes, client->now_ms(), plan->expires_at_ms);
+}
+
+/* ---- deciding ---- */
+
 static const char *why_unknown_key(const struct resolverd_client *client, char detail[DETAIL_MAX])
 {
 	if (client->keyring.count > 0 || client->keyring.why_empty == NULL)
@@ -270,9 +363,7 @@ static int ask_again(struct resolverd_client *client, struct request *request)
 	request->asked_again = true;
 	request->state = REQUEST_SENT;
 	drop_response(request);
-	return buffer_append(&client->out, request->frame, request->frame_bytes)
-		   ? 0
-		   : RESOLVERD_ERROR_MEMORY;
+	return queue(client, request) ? 0 : RESOLVERD_ERROR_MEMORY;
 }
 
 /* Tries to make a result of the response; holds it when its key may still become known. */
@@ -332,6 +423,19 @@ static void receive_error(
 	    detail);
 }
 
+/* What rests on other keys is forgotten. */
+static void take_keys(struct resolverd_client *client, const Resolverd__V1__StatusResponse *status)
+{
+	uint8_t keys[KEYRING_HASH_BYTES];
+	keyring_set(&client->keyring, &client->trusted, status, client->now_ms());
+	keyring_hash(&client->keyring, keys);
+	if (memcmp(client->keys, keys, sizeof keys) != 0) {
+		remembered_forget(&client->remembered);
+		plan_cache_forget(&client->plans);
+	}
+	memcpy(client->keys, keys, sizeof keys);
+}
+
 /* Of a status request, ours or the caller's: the keys first, then whatever waited for them. */
 static int receive_status(struct resolverd_client *client, struct request *request)
 {
@@ -340,7 +444,7 @@ static int receive_status(struct resolverd_client *client, struct request *reque
 		request_fail(client, request, RESOLVERD_ERROR_PROTOCOL,
 		    "the daemon answered a status request with something else");
 	} else {
-		keyring_set(&client->keyring, &client->trusted, status, client->now_ms());
+		take_keys(client, status);
 		int r = settle(client, request);
 		if (r != 0)
 			return r;
@@ -389,5 +493,17 @@ int request_receive(struct resolverd_client *client, const uint8_t *body, size_t
 	}
 	request->arena = arena;
 	request->response = response;
-	return is_status ? receive_status(client, request) : settle(client, request);
+	if (request->nonce_at != 0 &&
+	    !attested_leaf(request->frame + request->nonce_at, request->frame + FRAME_HEADER_BYTES,
+		request->frame_bytes - FRAME_HEADER_BYTES, body, body_bytes, request->leaf)) {
+		request_fail(client, request, RESOLVERD_ERROR_VERIFY,
+		    "the response is not attested: its answers cannot be told apart");
+		return 0;
+	}
+	if (is_status)
+		return receive_status(client, request);
+	r = settle(client, request);
+	if (r == 0 && request->kind == BODY(PLAN) && !client->attest)
+		cache_plan(client, request, body, body_bytes);
+	return r;
 }

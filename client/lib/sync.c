@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "client/lib/client.h"
+#include "client/lib/batch.h"
 
 #define RECONNECT_PAUSE_MS 10
 
@@ -63,6 +63,58 @@ int resolverd_plan(struct resolverd_client *client, const char *next_hop, unsign
 	if (r == 0)
 		r = wait_until_finished(client, id, timeout_ms);
 	return r != 0 ? r : resolverd_take_plan(client, id, ret_plan);
+}
+
+/* Takes and asks what it can; whether the item is done, or with NULL all are. */
+static bool batch_step(struct resolverd_batch *batch, const struct resolverd_planned *item)
+{
+	size_t index;
+	while (resolverd_batch_next(batch, &index))
+		;
+	return item != NULL ? item->done : batch->left == 0;
+}
+
+/* Until it is so: 0, TIMEOUT or MEMORY. */
+static int run_batch(
+    struct resolverd_batch *batch, const struct resolverd_planned *item, int timeout_ms)
+{
+	struct resolverd_client *client = batch->client;
+	int64_t deadline_ms = timeout_ms < 0 ? -1 : monotonic_ms() + timeout_ms;
+	while (!batch_step(batch, item)) {
+		int r = resolverd_update(client);
+		if (r != 0)
+			return r;
+		if (batch_step(batch, item))
+			return 0;
+		int64_t left_ms = deadline_ms < 0 ? -1 : deadline_ms - monotonic_ms();
+		if (deadline_ms >= 0 && left_ms <= 0)
+			return client_fail(client, RESOLVERD_ERROR_TIMEOUT,
+			    "no answer from %s within %d ms", client->address.sun_path, timeout_ms);
+		if (item == NULL && deadline_ms >= 0) /* of what is asked for from now on */
+			batch->deadline_ms = daemon_deadline_ms((int)left_ms);
+		wait_for_socket(client, left_ms);
+	}
+	return 0;
+}
+
+int resolverd_batch_wait(struct resolverd_batch *batch, size_t index, int timeout_ms)
+{
+	return run_batch(batch, &batch->items[index], timeout_ms);
+}
+
+int resolverd_plans(struct resolverd_client *client, struct resolverd_planned *items, size_t count,
+    unsigned window, int timeout_ms)
+{
+	struct resolverd_batch *batch;
+	int r = resolverd_batch_new(
+	    client, items, count, window, daemon_deadline_ms(timeout_ms), &batch);
+	if (r != 0)
+		return r;
+	r = run_batch(batch, NULL, timeout_ms);
+	if (r != 0)
+		batch_fail(batch, r, client->detail);
+	resolverd_batch_free(batch);
+	return r == RESOLVERD_ERROR_TIMEOUT ? 0 : r;
 }
 
 int resolverd_host(struct resolverd_client *client, const char *name, unsigned port, int timeout_ms,

@@ -127,8 +127,13 @@ int verify_answer(const struct verifier *verifier, const Resolverd__V1__SignedAn
 	    signed_answer->key_id.len, verifier->now_ms);
 	if (key == NULL)
 		return VERIFY_UNKNOWN_KEY;
-	if (!signing_verify(SIGNING_CONTEXT_ANSWER, bytes->data, bytes->len,
-		signed_answer->signature.data, signed_answer->signature.len, key->key))
+	struct remembered_signature signature = {.context = SIGNING_CONTEXT_ANSWER,
+	    .key = key->key,
+	    .bytes = bytes->data,
+	    .count = bytes->len,
+	    .signature = signed_answer->signature.data,
+	    .signature_bytes = signed_answer->signature.len};
+	if (!remembered_verify(verifier->remembered, &signature, verifier->now_ms))
 		return refuse(verifier, "the signature of an answer is wrong");
 	const Resolverd__V1__Answer *answer = resolverd__v1__answer__unpack(
 	    memory_protobuf(verifier->arena), bytes->len, bytes->data);
@@ -139,12 +144,14 @@ int verify_answer(const struct verifier *verifier, const Resolverd__V1__SignedAn
 	int r = check_content(verifier, answer, key, question);
 	if (r != 0)
 		return r;
+	remembered_add(verifier->remembered, &signature, verifier->now_ms, answer->expires_at);
 	char *id = memory_alloc(verifier->arena, KEY_ID_HEX_CHARS, 1);
 	if (id == NULL)
 		return RESOLVERD_ERROR_MEMORY;
 	sodium_bin2hex(id, KEY_ID_HEX_CHARS, key->id, KEY_ID_BYTES);
 	*ret_verified = (struct verified){.answer = answer,
 	    .key_id = id,
+	    .attested = verifier->attested,
 	    .key = key,
 	    .signed_answer = {.message = bytes->data,
 		.message_bytes = bytes->len,

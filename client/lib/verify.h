@@ -6,6 +6,7 @@
 #pragma once
 #include "client/lib/keys.h"
 #include "client/lib/memory.h"
+#include "client/lib/remembered.h"
 
 /* Not an error to the caller yet: ask for the status once more, then try again. */
 #define VERIFY_UNKNOWN_KEY 1
@@ -16,12 +17,15 @@ struct verifier {
 	const struct keyring *keyring;
 	uint64_t now_ms;
 	struct resolverd_memory *arena;
-	char *detail; /* DETAIL_MAX bytes: what is wrong, for people */
+	char *detail;                  /* DETAIL_MAX bytes: what is wrong, for people */
+	bool attested;                 /* the response that the answers came with */
+	struct remembered *remembered; /* NULL: every signature is verified */
 };
 
 struct verified {
 	const Resolverd__V1__Answer *answer;
 	const char *key_id; /* hex */
+	bool attested;      /* as the verifier says */
 	struct resolverd_signed signed_answer;
 	const struct online_key *key; /* in the keyring, for as long as that does not change */
 	uint32_t not_understood;      /* a critical number unknown to this version, 0: none */

@@ -127,6 +127,7 @@ void view_host(struct resolverd_memory *arena, const struct verified *verified, 
 	    .expires_at_ms = answer->expires_at,
 	    .expires_in_s = life_left_s(answer->expires_at, now_ms),
 	    .key_id = verified->key_id,
+	    .attested = verified->attested,
 	};
 	view_zones(arena, answer->insecure_zones, answer->n_insecure_zones,
 	    &ret_host->insecure_zones, &ret_host->insecure_zone_count);

@@ -75,7 +75,17 @@ static size_t unsent(const struct conn *conn)
 
 bool conn_is_full(const struct conn *conn)
 {
-	return unsent(conn) >= conn->max_out_bytes;
+	return unsent(conn) + conn->promised >= conn->max_out_bytes;
+}
+
+void conn_promise(struct conn *conn, size_t bytes)
+{
+	conn->promised += bytes;
+}
+
+void conn_promise_kept(struct conn *conn, size_t bytes)
+{
+	conn->promised -= bytes;
 }
 
 /* Room behind what was left over. */

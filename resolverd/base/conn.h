@@ -49,6 +49,7 @@ struct conn {
 	uint8_t *in, *out;    /* what was left over; NULL: nothing */
 	size_t in_size, in_used, out_size, out_used, out_sent;
 	size_t gathered; /* bytes in buffers->out, while it is this one's turn */
+	size_t promised; /* bytes of output that wait elsewhere; conn_promise */
 	bool reading, closing, dead, in_callback;
 	int64_t write_stalled_since_ms; /* mono; 0: not stalled */
 	struct event read_event, write_event;
@@ -63,6 +64,10 @@ struct conn {
  * memory, the connection will close. */
 uint8_t *conn_reserve(struct conn *conn, size_t bytes);
 void conn_commit(struct conn *conn, size_t bytes);
+
+/* Output will come that is not written yet: it counts as unsent until it is promised no more. */
+void conn_promise(struct conn *conn, size_t bytes);
+void conn_promise_kept(struct conn *conn, size_t bytes);
 
 /* So much is unsent that no more frames are taken. */
 bool conn_is_full(const struct conn *conn);

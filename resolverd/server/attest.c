@@ -14,6 +14,7 @@ struct attested {
 	TAILQ_ENTRY(attested) link;
 	struct session *session; /* NULL: it has ended */
 	uint64_t id;
+	size_t bytes; /* about what the response will have */
 	unsigned count;
 	struct answer *answers[];
 };
@@ -82,15 +83,18 @@ int attest_add(struct attest *attest, struct session *session, uint64_t id,
 		return -ENOMEM;
 	attested->session = session;
 	attested->id = id;
+	attested->bytes = 0;
 	attested->count = count;
 	attestation_leaf_begin(&leaf, wish->nonce, wish->request_hash, (uint8_t)count);
 	for (unsigned i = 0; i < count; i++) {
 		size_t bytes;
 		const uint8_t *signed_answer = answer_signed(answers[i], &bytes);
 		attested->answers[i] = answer_ref(answers[i]);
+		attested->bytes += bytes;
 		attestation_leaf_add(&leaf, signed_answer, bytes);
 	}
 	attestation_leaf_end(&leaf, attest->nodes[attest->count]);
+	conn_promise(&session->conn, attested->bytes);
 	TAILQ_INSERT_TAIL(&attest->waiting, attested, link);
 	const struct timeval now = {0}; /* after what the loop finds readable next */
 	if (++attest->count == 1 && evtimer_add(&attest->round, &now) != 0)
@@ -108,19 +112,23 @@ void attest_forget(struct attest *attest, const struct session *session)
 		attested->session = NULL; /* its leaf stays */
 }
 
-static void send_one(
-    struct attest *attest, const struct attested *attested, Resolverd__V1__Attestation *attestation)
+/* With its own place in the tree. */
+static void send_one(struct attest *attest, const struct attested *attested, size_t index,
+    const Resolverd__V1__Attestation *common)
 {
 	const uint8_t *path[ATTESTATION_PATH_MAX];
 	ProtobufCBinaryData hashes[ATTESTATION_PATH_MAX];
-	attestation->path = hashes;
-	attestation->n_path =
-	    attestation_tree_path(attest->nodes, attestation->leaf_count, attestation->index, path);
-	for (size_t i = 0; i < attestation->n_path; i++)
+	Resolverd__V1__Attestation attestation = *common;
+	attestation.index = (uint32_t)index;
+	attestation.path = hashes;
+	attestation.n_path =
+	    attestation_tree_path(attest->nodes, attestation.leaf_count, index, path);
+	for (size_t i = 0; i < attestation.n_path; i++)
 		hashes[i] =
 		    (ProtobufCBinaryData){ATTESTATION_HASH_BYTES, (uint8_t *)(uintptr_t)path[i]};
+	conn_promise_kept(&attested->session->conn, attested->bytes);
 	session_send_answers(
-	    attested->session, attested->id, attested->answers, attested->count, attestation);
+	    attested->session, attested->id, attested->answers, attested->count, &attestation);
 }
 
 static void end_round(struct attest *attest)
@@ -142,11 +150,12 @@ static void end_round(struct attest *attest)
 	attestation.key_id = (ProtobufCBinaryData){KEY_ID_BYTES, attest->signer->key_id};
 	attest->attested_count += count;
 	attest->signature_count++;
+	size_t index = 0;
 	TAILQ_FOREACH(attested, &attest->waiting, link)
 	{
 		if (attested->session != NULL)
-			send_one(attest, attested, &attestation);
-		attestation.index++;
+			send_one(attest, attested, index, &attestation);
+		index++;
 	}
 	clear(attest);
 }

@@ -358,6 +358,14 @@ def test_recipients_are_grouped_by_next_hop(daemon):
     assert len(one.messages()) == len(other.messages()) == 1
 
 
+def test_plans_of_all_recipients_are_looked_up_at_once(daemon):
+    """Four names whose servers never answer: one deadline, not four."""
+    begin = time.monotonic()
+    code, results = send(daemon, [f"user@at-once-{i}.silent.net" for i in range(4)])
+    assert code == 75 and [result["dsn"] for result in results] == ["4.4.3"] * 4
+    assert time.monotonic() - begin < 12
+
+
 def test_next_hop_and_port(daemon):
     with Server("mx.port-2525.net", port=2525) as server:
         code, [result] = send(daemon, f"user@{DANE}", "--next-hop", "port-2525.net", "--port", "2525")

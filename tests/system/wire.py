@@ -2,6 +2,7 @@
 """An independent client: docs/PROTOCOL.md in Python, with protobuf and libsodium and nothing of ours but the .proto."""
 
 import hashlib
+import os
 import socket
 import struct
 import time
@@ -11,14 +12,19 @@ import nacl.signing
 import resolverd_pb2 as pb
 
 MAX_RESPONSE = 1 << 20
+SKEW_MS = 5000
 
 
 class NotVerified(Exception):
     pass
 
 
+def blake2b(data):
+    return hashlib.blake2b(data, digest_size=32).digest()
+
+
 def key_id(public_key):
-    return hashlib.blake2b(bytes(public_key), digest_size=32).digest()[:8]
+    return blake2b(bytes(public_key))[:8]
 
 
 def check_signature(context, message, signature, public_key):
@@ -28,6 +34,34 @@ def check_signature(context, message, signature, public_key):
         raise NotVerified(str(error)) from error
 
 
+def check_attestation(nonce, request, response, online_keys, now_ms):
+    """That the response (a pb.Response) was attested just now for these bytes of a request, or NotVerified."""
+    if not response.HasField("attestation"):
+        raise NotVerified("not attested")
+    attestation = response.attestation
+    answers = [answer.SerializeToString() for answer in response.answers]
+    node = blake2b(b"\0" + nonce + blake2b(request) + bytes([len(answers)]) + b"".join(map(blake2b, answers)))
+    path, index, width = list(attestation.path), attestation.index, attestation.leaf_count
+    if not 1 <= width <= 65536 or index >= width or any(len(other) != 32 for other in path):
+        raise NotVerified("an impossible place or path")
+    while width > 1:
+        beside = index ^ 1
+        if beside < width:
+            if not path:
+                raise NotVerified("the path is too short")
+            other = path.pop(0)
+            node = blake2b(b"\1" + (other + node if index & 1 else node + other))
+        index, width = index // 2, (width + 1) // 2
+    if path:
+        raise NotVerified("the path is too long")
+    if attestation.key_id not in online_keys:
+        raise NotVerified("unknown online key")
+    message = node + struct.pack(">QI", attestation.attested_at, attestation.leaf_count)
+    check_signature(b"resolverd attestation v1", message, attestation.signature, online_keys[attestation.key_id])
+    if abs(now_ms - attestation.attested_at) > SKEW_MS:
+        raise NotVerified("attested at another time")
+
+
 class Client:
     def __init__(self, path, trusted=(), timeout=20):
         self.trusted = {key_id(key): key for key in trusted}
@@ -35,6 +69,7 @@ class Client:
         self.socket.settimeout(timeout)
         self.socket.connect(path)
         self.online = {}
+        self.nonces = {}
         self.next_id = 1
 
     def __enter__(self):
@@ -74,6 +109,23 @@ class Client:
         self.next_id += 1
         self.send_frame(request.SerializeToString())
         return request.id
+
+    def submit_attested(self, **body):
+        request = pb.Request(id=self.next_id, nonce=os.urandom(32), **body)
+        self.next_id += 1
+        data = request.SerializeToString()
+        self.nonces[request.id] = (request.nonce, data)
+        self.send_frame(data)
+        return request.id
+
+    def receive_attested(self):
+        """The next response, which must be attested."""
+        response = self.receive()
+        nonce, data = self.nonces.pop(response.id)
+        assert not response.HasField("error"), response.error
+        keys = {identity: delegation.online_key for identity, delegation in self.online.items()}
+        check_attestation(nonce, data, response, keys, time.time() * 1000)
+        return response
 
     def ask(self, **body):
         request_id = self.submit(**body)

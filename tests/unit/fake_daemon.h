@@ -32,6 +32,14 @@ struct fake_daemon {
 	/* May change the frame, its length or the daemon. */
 	void (*spoil)(struct fake_daemon *daemon, uint8_t *frame, size_t *count);
 	size_t spoil_at; /* for spoil */
+	/* Makes the answer to a request; NULL: there is none yet, or not at all. */
+	Resolverd__V1__Response *(*choose)(
+	    struct fake_daemon *daemon, const Resolverd__V1__Request *request);
+	void *choose_with; /* for choose */
+	/* Adds an attestation to a response; may lie. NULL: as a daemon that knows of none. */
+	void (*attest)(struct fake_daemon *daemon, const struct frame *request,
+	    const Resolverd__V1__Request *message, Resolverd__V1__Response *response);
+	void *attest_with; /* for attest */
 };
 
 static inline void fake_write_keys(struct fake_daemon *daemon, const char *text)
@@ -100,8 +108,10 @@ static inline void fake_reply(
 	free(frame);
 }
 
-static inline void fake_handle(struct fake_daemon *daemon, const Resolverd__V1__Request *request)
+static inline void fake_handle(
+    struct fake_daemon *daemon, const struct frame *frame, const Resolverd__V1__Request *request)
 {
+	Resolverd__V1__Response *response = daemon->answer;
 	if (request->body_case == RESOLVERD__V1__REQUEST__BODY_STATUS) {
 		daemon->statuses++;
 		if (daemon->answers_first && daemon->answered == 0)
@@ -111,9 +121,16 @@ static inline void fake_handle(struct fake_daemon *daemon, const Resolverd__V1__
 		return;
 	}
 	daemon->answered++;
-	fake_reply(daemon,
-	    daemon->answered > 1 && daemon->later != NULL ? daemon->later : daemon->answer,
-	    request->id, true);
+	if (daemon->answered > 1 && daemon->later != NULL)
+		response = daemon->later;
+	if (daemon->choose != NULL)
+		response = daemon->choose(daemon, request);
+	if (response == NULL)
+		return;
+	response->id = request->id;
+	if (daemon->attest != NULL && request->nonce.len > 0)
+		daemon->attest(daemon, frame, request, response);
+	fake_reply(daemon, response, request->id, true);
 	if (daemon->held_status != 0)
 		fake_reply(daemon, daemon->status, daemon->held_status, false);
 	daemon->held_status = 0;
@@ -136,7 +153,7 @@ static inline void fake_read(struct fake_daemon *daemon)
 		    resolverd__v1__request__unpack(NULL, frame.body_bytes, frame.body);
 		if (request == NULL)
 			abort();
-		fake_handle(daemon, request);
+		fake_handle(daemon, &frame, request);
 		resolverd__v1__request__free_unpacked(request, NULL);
 		buffer_consume(&daemon->in, frame.whole_bytes);
 	}

@@ -7,6 +7,7 @@
 struct scene {
 	struct fake_daemon daemon;
 	struct resolverd_memory *memory;
+	struct resolverd_options options;
 	struct resolverd_client *client;
 	struct signer long_term, online, answers; /* answers: who signs them */
 	Resolverd__V1__Delegation *delegation;
@@ -17,6 +18,14 @@ struct scene {
 static inline uint64_t stopped_clock(void)
 {
 	return NOW_MS;
+}
+
+/* A new client of these options. */
+static inline void scene_connect(struct scene *scene)
+{
+	resolverd_client_free(scene->client);
+	assert_int_equal(resolverd_client_new(&scene->options, &scene->client), 0);
+	client_set_clock(scene->client, stopped_clock);
 }
 
 static inline void scene_init(struct scene *scene)
@@ -33,10 +42,9 @@ static inline void scene_init(struct scene *scene)
 	scene->host = new_host(scene->memory, "mx.example.org");
 	scene->host->expires_at = NOW_MS + 200999;
 	scene->host->validated_at = NOW_MS - 5000;
-	struct resolverd_options options = {
+	scene->options = (struct resolverd_options){
 	    .socket_path = scene->daemon.socket_path, .public_key_file = scene->daemon.key_file};
-	assert_int_equal(resolverd_client_new(&options, &scene->client), 0);
-	client_set_clock(scene->client, stopped_clock);
+	scene_connect(scene);
 }
 
 static inline Resolverd__V1__Response *status_of_scene(struct scene *scene)

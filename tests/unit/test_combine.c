@@ -310,7 +310,8 @@ static void plan_comes_out_as_the_vectors_say(void **state)
 	keyring.keys[0].not_after_ms = UINT64_MAX;
 	char detail[DETAIL_MAX] = "";
 	struct resolverd_memory *arena = memory_new();
-	struct verifier verifier = {&keyring, NOW_MS, arena, detail};
+	struct verifier verifier = {
+	    .keyring = &keyring, .now_ms = NOW_MS, .arena = arena, .detail = detail};
 	struct asked asked = {.port = 25};
 	struct resolverd_plan *plan;
 	assert_int_equal(next_hop_parse(text_of(row, "next_hop"), &asked.hop), NAME_OK);
