@@ -85,8 +85,9 @@ bool entry_is_live(const struct cache_entry *entry, int64_t now_ms);
 uint32_t entry_host_hash(const struct cache *cache, const struct cache_entry *entry, unsigned i,
     const char *name, size_t name_bytes);
 /* One for whom it was asked, and who gets the answer. */
-static inline void entry_hit(struct cache_entry *entry)
+static inline void entry_hit(struct cache_entry *entry, int64_t now_ms)
 {
+	entry->last_hit_s = (uint32_t)(now_ms / 1000);
 	entry->visited = true;
 	entry->hits += entry->hits < UINT8_MAX;
 }

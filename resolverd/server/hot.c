@@ -135,10 +135,10 @@ static bool answer_one(struct session *session, struct hot *hot, int64_t now_ms)
 		answers[1 + i] = hosts[i]->answer;
 		name += length + 1;
 	}
-	entry_hit(hot->route);
+	entry_hit(hot->route, now_ms);
 	hot->route->port = hot->port;
 	for (unsigned i = 0; i < count; i++)
-		entry_hit(hosts[i]);
+		entry_hit(hosts[i], now_ms);
 	server->requests++;
 	server->hits += 1 + count;
 	session_send_answers(session, hot->id, answers, 1 + count, NULL);

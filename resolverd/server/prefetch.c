@@ -212,8 +212,7 @@ struct cache_entry *prefetch_look_up(
 	struct cache_entry *entry = cache_find(prefetch->cache, key);
 	if (entry == NULL || !entry_is_live(entry, now_ms))
 		return NULL;
-	entry_hit(entry);
-	entry->last_hit_s = seconds(now_ms);
+	entry_hit(entry, now_ms);
 	if (port != 0)
 		entry->port = port;
 	if (entry->state == ENTRY_UNUSED)

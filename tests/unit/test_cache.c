@@ -52,7 +52,7 @@ static struct answer *get(struct cache *cache, const struct question_key *key, i
 	struct cache_entry *entry = cache_find(cache, key);
 	if (entry == NULL || !entry_is_live(entry, now_ms))
 		return NULL;
-	entry_hit(entry);
+	entry_hit(entry, now_ms);
 	return entry->answer;
 }
 
