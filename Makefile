@@ -152,7 +152,7 @@ $(BUILD)/examples/%: docs/examples/%.c $(LIBRARIES)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -Iclient -Iclient/openssl $(CFLAGS) $(LDFLAGS) -o $@ $< -L$(BUILD) \
 		-Wl,-rpath,$(CURDIR)/$(BUILD) -lresolverd-openssl -lresolverd $(TLS_LIBS)
-$(BUILD)/bench-%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libresolverd.a
+$(BUILD)/bench-%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libdaemon.a $(BUILD)/libresolverd.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CLIENT_LIBS)
 
 $(BUILD)/obj/%.o: %.c Makefile $(addprefix $(BUILD)/gen/,resolverd.pb-c.h worker.pb-c.h evidence.pb-c.h)
