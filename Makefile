@@ -53,7 +53,7 @@ PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl $(BUILD)/danesend
 LIBRARIES := $(foreach name,libresolverd libresolverd-openssl,$(BUILD)/$(name).so.0 $(BUILD)/$(name).a) \
 	$(BUILD)/libresolverd-evidence.a
 
-.PHONY: all deps demo test unit system conformance mutants fuzz-world asan fuzz run-fuzzers lint format bench queries install clean
+.PHONY: all deps demo test unit system conformance mutants fuzz-world asan fuzz run-fuzzers lint format bench bench-quick queries install clean
 all: $(PROGRAMS) $(LIBRARIES)
 
 deps:
@@ -177,8 +177,11 @@ lint: $(LIBRARIES) $(GENERATED)
 	tests/lint.sh $(BUILD)
 	clang-tidy --quiet $(filter %.c,$(filter-out tests/%,$(SOURCES))) -- $(CPPFLAGS) -Iclient -Iclient/openssl -std=gnu2x 2>/dev/null
 
+# Figures as ratios of one run, into build/bench.json; bench-quick: the same rows, smaller. GROUP="hot cold": those only.
 bench: all $(BENCH) $(BUILD)/gen/resolverd_pb2.py
-	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py --bulk 2000 -- $(PYTHON) tests/bench/bench.py
+	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py --bulk 2000 -- $(PYTHON) tests/bench/bench.py $(GROUP)
+bench-quick: all $(BENCH) $(BUILD)/gen/resolverd_pb2.py
+	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py --bulk 500 -- $(PYTHON) tests/bench/bench.py --quick $(GROUP)
 
 # Queries of a cold plan against the fewest, and with one setting of libunbound changed at a time.
 queries: all $(BUILD)/gen/resolverd_pb2.py

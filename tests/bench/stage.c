@@ -46,6 +46,7 @@
 #define NAME_BYTES 300u
 #define LIFE_MS 86400000u
 #define LOOK_MS 200 /* whether it is to end */
+#define END_S 20u   /* for the role to end by itself */
 
 struct stage {
 	struct longterm_key key;
@@ -264,7 +265,7 @@ static int high(int fd)
 static int listen_at(const char *path, const char *suffix)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int fd = high(socket(AF_UNIX, SOCK_STREAM, 0));
+	int fd = high(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
 	if ((size_t)snprintf(address.sun_path, sizeof address.sun_path, "%s%s", path, suffix) >=
 		sizeof address.sun_path ||
 	    bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 4096) != 0)
@@ -309,6 +310,8 @@ static void start(struct stage *stage, const char *path, char **command)
 static int end(struct stage *stage)
 {
 	int status;
+	signal(SIGALRM, SIG_DFL);
+	alarm(END_S); /* the role dies with this process */
 	kill(stage->pid, SIGTERM);
 	if (waitpid(stage->pid, &status, 0) != stage->pid)
 		die("wait");
