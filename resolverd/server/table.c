@@ -8,6 +8,8 @@
 
 #define FIRST_BUCKETS 256u
 #define MOVE_AT_ONCE 8u
+#define CACHE_LINE 64u
+#define FETCH_LINES 3u /* of what a node is in: the key is behind it */
 
 int table_init(struct table *table)
 {
@@ -94,13 +96,23 @@ void table_fetch_bucket(const struct table *table, uint32_t hash)
 	__builtin_prefetch(&table->buckets[hash & table->mask]);
 }
 
+/* NULL is fine. */
+static void fetch(const struct table_node *node)
+{
+	for (unsigned line = 0; line < FETCH_LINES; line++)
+		__builtin_prefetch((const uint8_t *)node + line * CACHE_LINE);
+}
+
 void table_fetch_node(struct table *table, uint32_t hash)
 {
+	fetch(*bucket_of(table, hash));
+}
+
+void table_fetch_next(struct table *table, uint32_t hash)
+{
 	const struct table_node *node = *bucket_of(table, hash);
-	if (node != NULL) {
-		__builtin_prefetch(node);
-		__builtin_prefetch((const uint8_t *)node + 64);
-	}
+	if (node != NULL && node->hash != hash)
+		fetch(node->next);
 }
 
 struct table_node *table_find_question(struct table *table, uint32_t hash, int kind,

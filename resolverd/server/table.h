@@ -38,6 +38,7 @@ static inline uint32_t table_hash(uint32_t name_hash, int kind, uint16_t number)
 }
 void table_fetch_bucket(const struct table *table, uint32_t hash);
 void table_fetch_node(struct table *table, uint32_t hash);
+void table_fetch_next(struct table *table, uint32_t hash); /* where that is another one */
 struct table_node *table_find_question(struct table *table, uint32_t hash, int kind,
     uint16_t number, const char *name, size_t name_bytes);
 /* The key must not be in the table yet; node->key and key_bytes are set by the caller. */
