@@ -135,7 +135,9 @@ static enum denial nsec_denial(struct dnssec *dnssec, const char *name, unsigned
 		return DENIED_NOT;
 	if (nsec_at(dnssec, star, type) != NULL)
 		return DENIED_TYPE;
-	return nsec_covering(dnssec, nsec->signer, star, beyond) != NULL ? DENIED_NAME : DENIED_NOT;
+	if (nsec_covering(dnssec, nsec->signer, star, beyond) == NULL)
+		return DENIED_NOT;
+	return name_is_within(beyond, star) ? DENIED_TYPE : DENIED_NAME;
 }
 
 /* ---- NSEC3 ---- */
@@ -321,22 +323,27 @@ enum denial denial_of(struct dnssec *dnssec, const char *name, unsigned type)
 	return denial != DENIED_NOT ? denial : nsec3_denial(dnssec, name, type);
 }
 
-bool denial_of_closer(struct dnssec *dnssec, const char *zone, const char *name, unsigned labels)
+enum denial denial_of_closer(
+    struct dnssec *dnssec, const char *zone, const char *name, unsigned labels)
 {
 	char next[NAME_TEXT_MAX];
+	enum denial denial = DENIED_NOT;
 	const char *closer = name_last_labels(name, labels + 1);
 	if (closer == NULL)
-		return false;
+		return DENIED_NOT;
 	/* Of the closer name itself: what covers a name below it may begin there. */
 	if (nsec_covering(dnssec, zone, closer, next) != NULL && !name_is_within(next, closer))
-		return true;
+		return DENIED_NAME;
 	const struct entry *at = NULL;
 	struct hashing hashing;
-	while (next_hashing(dnssec, &at, &hashing))
-		if (strcmp(hashing.zone, zone) == 0 &&
-		    nsec3_covering(dnssec, &hashing, closer) != NULL)
-			return true;
-	return false;
+	while (denial != DENIED_NAME && next_hashing(dnssec, &at, &hashing)) {
+		const struct entry *nsec3 = strcmp(hashing.zone, zone) == 0
+						? nsec3_covering(dnssec, &hashing, closer)
+						: NULL;
+		if (nsec3 != NULL)
+			denial = ldns_nsec3_optout(record_of(nsec3)) ? DENIED_OPTOUT : DENIED_NAME;
+	}
+	return denial;
 }
 
 bool denial_unsigned_cut(struct dnssec *dnssec, const char *zone, const char *name)

@@ -93,6 +93,21 @@ void dnssec_free(struct dnssec *dnssec)
 	free(dnssec);
 }
 
+/* Nothing but what was given: ldns follows compression pointers, and what is left over is lost. */
+static bool is_verbatim(const ldns_rr *rr, const ProtobufCBinaryData *rdata)
+{
+	size_t at = 0;
+	for (size_t i = 0; i < ldns_rr_rd_count(rr); i++) {
+		const ldns_rdf *field = ldns_rr_rdf(rr, i);
+		size_t bytes = ldns_rdf_size(field);
+		if (bytes > rdata->len - at ||
+		    memcmp(rdata->data + at, ldns_rdf_data(field), bytes) != 0)
+			return false;
+		at += bytes;
+	}
+	return at == rdata->len;
+}
+
 /* As on the wire, for ldns to read: it takes any type apart the one right way. */
 static ldns_rr *rr_make(const char *owner, unsigned type, const ProtobufCBinaryData *rdata)
 {
@@ -110,7 +125,7 @@ static ldns_rr *rr_make(const char *owner, unsigned type, const ProtobufCBinaryD
 	at += rdata->len;
 	if (ldns_wire2rr(&rr, wire, at, &position, LDNS_SECTION_ANSWER) != LDNS_STATUS_OK)
 		return NULL;
-	if (position == at)
+	if (position == at && is_verbatim(rr, rdata))
 		return rr;
 	ldns_rr_free(rr);
 	return NULL;
@@ -275,12 +290,22 @@ static bool is_usable_key(const ldns_rr *key)
 	       is_algorithm_supported(number8(key, 2));
 }
 
+static bool is_sha1(const ldns_rr *ds)
+{
+	return number8(ds, 2) == LDNS_SHA1;
+}
+
+static bool is_usable_ds(const ldns_rr *ds)
+{
+	return ldns_rr_rd_count(ds) == 4 && is_algorithm_supported(number8(ds, 1)) &&
+	       is_digest_supported(number8(ds, 2));
+}
+
 /* Whether the record, a DS or a trusted DNSKEY, names this key. */
 static bool names_key(const ldns_rr *record, const ldns_rr *key)
 {
 	if (ldns_rr_get_type(record) == LDNS_RR_TYPE_DS &&
-	    (ldns_rr_rd_count(record) != 4 || !is_digest_supported(number8(record, 2)) ||
-		number8(record, 1) != number8(key, 2) ||
+	    (!is_usable_ds(record) || number8(record, 1) != number8(key, 2) ||
 		number16(record, 0) != ldns_calc_keytag(key)))
 		return false;
 	return ldns_rr_compare_ds(record, key);
@@ -304,6 +329,19 @@ static bool verify_by(
 
 static bool validate(struct dnssec *dnssec, struct entry *entry, unsigned depth);
 
+/* SHA-1 counts only where there is nothing better (RFC 4509 section 3). */
+static bool is_among_ds(const struct entry *ds, const ldns_rr *key)
+{
+	bool found = false, found_by_sha1 = false, only_sha1 = true;
+	for (size_t i = 0; i < ldns_rr_list_rr_count(ds->rrs); i++) {
+		const ldns_rr *rr = ldns_rr_list_rr(ds->rrs, i);
+		only_sha1 = only_sha1 && (is_sha1(rr) || !is_usable_ds(rr));
+		if (names_key(rr, key))
+			*(is_sha1(rr) ? &found_by_sha1 : &found) = true;
+	}
+	return found || (found_by_sha1 && only_sha1);
+}
+
 /* Whether a trust anchor or a good DS record vouches for the key of this zone. */
 static bool is_vouched_for(
     struct dnssec *dnssec, const char *zone, const ldns_rr *key, unsigned depth)
@@ -315,12 +353,9 @@ static bool is_vouched_for(
 		return false;
 	}
 	for (struct entry *entry = dnssec->entries; entry != NULL; entry = entry->next) {
-		if (entry->type != TYPE_DS || strcmp(entry->owner, zone) != 0 ||
-		    !validate(dnssec, entry, depth + 1))
-			continue;
-		for (size_t i = 0; i < ldns_rr_list_rr_count(entry->rrs); i++)
-			if (names_key(ldns_rr_list_rr(entry->rrs, i), key))
-				return true;
+		if (entry->type == TYPE_DS && strcmp(entry->owner, zone) == 0 &&
+		    validate(dnssec, entry, depth + 1) && is_among_ds(entry, key))
+			return true;
 	}
 	return false;
 }
@@ -418,14 +453,19 @@ bool dnssec_may_hash(struct dnssec *dnssec)
 
 /* ---- answers ---- */
 
-/* Good, and if a wildcard gave it, with the proof that nothing closer exists. */
-static struct entry *find(struct dnssec *dnssec, const char *name, unsigned type)
+/* Good, and if a wildcard gave it, with the proof that nothing closer exists. *ret_optout: but for
+ * an unsigned delegation, of which nobody can know. */
+static struct entry *find(struct dnssec *dnssec, const char *name, unsigned type, bool *ret_optout)
 {
 	struct entry *entry = NULL;
+	*ret_optout = false;
 	while ((entry = dnssec_next_good(dnssec, entry, name, type)) != NULL) {
 		unsigned labels = name_labels(name) - (strncmp(name, "*.", 2) == 0);
-		if (entry->labels == labels ||
-		    denial_of_closer(dnssec, entry->signer, name, entry->labels))
+		if (entry->labels == labels)
+			return entry;
+		enum denial closer = denial_of_closer(dnssec, entry->signer, name, entry->labels);
+		*ret_optout = closer == DENIED_OPTOUT;
+		if (closer != DENIED_NOT)
 			return entry;
 	}
 	return NULL;
@@ -434,8 +474,7 @@ static struct entry *find(struct dnssec *dnssec, const char *name, unsigned type
 static bool has_usable_ds(const struct entry *ds)
 {
 	for (size_t i = 0; i < ldns_rr_list_rr_count(ds->rrs); i++)
-		if (is_algorithm_supported(number8(ldns_rr_list_rr(ds->rrs, i), 1)) &&
-		    is_digest_supported(number8(ldns_rr_list_rr(ds->rrs, i), 2)))
+		if (is_usable_ds(ldns_rr_list_rr(ds->rrs, i)))
 			return true;
 	return false;
 }
@@ -460,9 +499,10 @@ static const char *unsigned_above(struct dnssec *dnssec, const char *name)
 static const struct entry *find_made_alias(struct dnssec *dnssec, const char *name)
 {
 	char target[NAME_TEXT_MAX], made[NAME_TEXT_MAX * 2];
+	bool optout;
 	for (const char *above = name_parent(name); above != NULL; above = name_parent(above)) {
-		const struct entry *dname = find(dnssec, above, TYPE_DNAME);
-		if (dname == NULL ||
+		const struct entry *dname = find(dnssec, above, TYPE_DNAME, &optout);
+		if (dname == NULL || optout ||
 		    name_from_wire(dname->rdata[0].bytes, dname->rdata[0].count, target) != NAME_OK)
 			continue;
 		size_t kept =
@@ -526,15 +566,22 @@ static const char *target_of(struct dnssec *dnssec, const struct entry *alias)
 struct dnssec_answer dnssec_lookup(struct dnssec *dnssec, const char *name, unsigned type)
 {
 	for (unsigned i = 0; i < CHAIN_MAX; i++) {
-		const struct entry *entry = find(dnssec, name, type);
-		if (entry != NULL)
+		bool optout;
+		const struct entry *entry = find(dnssec, name, type, &optout);
+		if (entry != NULL && !optout)
 			return (struct dnssec_answer){.proof = PROVEN_SECURE,
 			    .final_name = name,
 			    .aliased = i > 0,
 			    .exists = true,
 			    .rdata = entry->rdata,
 			    .rdata_count = ldns_rr_list_rr_count(entry->rrs)};
-		entry = find(dnssec, name, TYPE_CNAME);
+		if (entry == NULL)
+			entry = find(dnssec, name, TYPE_CNAME, &optout);
+		if (entry != NULL && optout)
+			return (struct dnssec_answer){.proof = PROVEN_INSECURE,
+			    .final_name = name,
+			    .aliased = i > 0,
+			    .insecure_at = name};
 		if (entry == NULL)
 			entry = find_made_alias(dnssec, name);
 		const char *target = entry != NULL ? target_of(dnssec, entry) : NULL;

@@ -54,8 +54,10 @@ enum denial {
 
 /* What the good NSEC and NSEC3 records of the store prove of a name that has no such records. */
 enum denial denial_of(struct dnssec *dnssec, const char *name, unsigned type);
-/* They prove that there is no such name, so that a wildcard with this many labels below the star
- * gave the answer (RFC 4035 section 5.3.4, RFC 5155 section 8.8). */
-bool denial_of_closer(struct dnssec *dnssec, const char *zone, const char *name, unsigned labels);
+/* DENIED_NAME: there is no such name, so that a wildcard with this many labels below the star gave
+ * the answer (RFC 4035 section 5.3.4, RFC 5155 section 8.8). DENIED_OPTOUT: or else an unsigned
+ * delegation is there, so that the answer is not secure (RFC 5155 section 9.2). */
+enum denial denial_of_closer(
+    struct dnssec *dnssec, const char *zone, const char *name, unsigned labels);
 /* The zone delegates the name, and has no DS for it. */
 bool denial_unsigned_cut(struct dnssec *dnssec, const char *zone, const char *name);
