@@ -53,8 +53,8 @@ static int compare(const char *a, const char *b)
 /* Only what a zone itself owns, not what a wildcard made of it. */
 static bool is_own(const struct entry *entry)
 {
-	unsigned labels = name_labels(entry->owner) - (strncmp(entry->owner, "*.", 2) == 0);
-	return ldns_rr_list_rr_count(entry->rrs) == 1 && entry->labels == labels;
+	return ldns_rr_list_rr_count(entry->rrs) == 1 &&
+	       entry->labels == name_signed_labels(entry->owner);
 }
 
 static bool star_of(const char *encloser, char ret_name[NAME_TEXT_MAX])

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Between dnssec.c, which holds the store and checks signatures, and denial.c. */
+/* Between store.c, which holds the records, dnssec.c, which checks signatures, and denial.c. */
 #pragma once
 #include "client/evidence/dnssec.h"
 #include "proto/names.h"
@@ -31,6 +31,13 @@ struct entry {
 	unsigned labels; /* GOOD: of the signature; fewer than the owner's: from a wildcard */
 };
 
+struct dnssec {
+	struct entry *entries;
+	unsigned entry_count, verifications, hashes;
+	ldns_rr_list *anchors;
+	time_t at;
+};
+
 /* The next entry after `after` (NULL: the first) that is signed and good. owner NULL: any. */
 struct entry *dnssec_next_good(
     struct dnssec *dnssec, const struct entry *after, const char *owner, unsigned type);
@@ -38,10 +45,8 @@ struct entry *dnssec_next_good(
 /* Counts an NSEC3 hash: false when there were too many. */
 bool dnssec_may_hash(struct dnssec *dnssec);
 
-/* Labels of a name; the root has none. */
-unsigned name_labels(const char *name);
-/* name without its first labels, so that count are left; NULL: it has fewer. */
-const char *name_last_labels(const char *name, unsigned count);
+/* Labels as a signature counts them: without the star of a wildcard (RFC 4034 section 3.1.3). */
+unsigned name_signed_labels(const char *name);
 ldns_rdf *name_rdf(const char *name); /* freed by the caller; NULL: no memory */
 
 enum denial {
