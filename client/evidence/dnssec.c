@@ -6,9 +6,13 @@
 
 #include "client/evidence/dnssec_internal.h"
 
-#define VERIFICATIONS_MAX 4096u
-#define HASHES_MAX 20000u
-#define DEPTH_MAX 32u /* zones from a name to the root */
+/* What takes a machine seconds, and no honest file a hundredth of it. */
+#define VERIFICATIONS_MAX 1024u
+#define HASHES_MAX 8192u
+#define STEPS_MAX (4u << 20)
+#define RSA_EXPONENT_MAX 8u  /* octets */
+#define RSA_MODULUS_MAX 512u /* octets (RFC 3110 section 2) */
+#define DEPTH_MAX 32u        /* zones from a name to the root */
 #define CHAIN_MAX 16u
 
 /* ---- signatures ---- */
@@ -38,12 +42,31 @@ static bool is_digest_supported(unsigned digest)
 	return digest == LDNS_SHA1 || digest == LDNS_SHA256 || digest == LDNS_SHA384;
 }
 
+/* RFC 3110 allows 4096 bits for both; but such an exponent takes a hundred times as long. */
+static bool is_rsa_bounded(const ldns_rr *key)
+{
+	const ldns_rdf *rdf = ldns_rr_rdf(key, 3);
+	const uint8_t *data = ldns_rdf_data(rdf);
+	size_t bytes = ldns_rdf_size(rdf);
+	if (bytes < 3)
+		return false;
+	size_t at = data[0] != 0 ? 1 : 3;
+	size_t exponent = data[0] != 0 ? data[0] : (size_t)(data[1] << 8 | data[2]);
+	return exponent <= RSA_EXPONENT_MAX && bytes <= at + exponent + RSA_MODULUS_MAX;
+}
+
+static bool is_rsa(unsigned algorithm)
+{
+	return algorithm < LDNS_ECDSAP256SHA256;
+}
+
 static bool is_usable_key(const ldns_rr *key)
 {
 	unsigned flags = number16(key, 0);
 	return ldns_rr_rd_count(key) == 4 && (flags & LDNS_KEY_ZONE_KEY) != 0 &&
 	       (flags & LDNS_KEY_REVOKE_KEY) == 0 && number8(key, 1) == 3 &&
-	       is_algorithm_supported(number8(key, 2));
+	       is_algorithm_supported(number8(key, 2)) &&
+	       (!is_rsa(number8(key, 2)) || is_rsa_bounded(key));
 }
 
 static bool is_sha1(const ldns_rr *ds)
@@ -70,7 +93,7 @@ static bool names_key(const ldns_rr *record, const ldns_rr *key)
 static bool verify_by(
     struct dnssec *dnssec, const struct entry *entry, const ldns_rr *signature, ldns_rr *key)
 {
-	if (number8(signature, 1) != number8(key, 2) ||
+	if (!dnssec_may_go_on(dnssec, 1) || number8(signature, 1) != number8(key, 2) ||
 	    number16(signature, 6) != ldns_calc_keytag(key) ||
 	    dnssec->verifications++ >= VERIFICATIONS_MAX)
 		return false;
@@ -195,7 +218,7 @@ struct entry *dnssec_next_good(
     struct dnssec *dnssec, const struct entry *after, const char *owner, unsigned type)
 {
 	struct entry *entry = after != NULL ? after->next : dnssec->entries;
-	for (; entry != NULL; entry = entry->next)
+	for (; entry != NULL && dnssec_may_go_on(dnssec, 1); entry = entry->next)
 		if (entry->type == type && (owner == NULL || strcmp(entry->owner, owner) == 0) &&
 		    validate(dnssec, entry, 0))
 			return entry;
@@ -205,6 +228,15 @@ struct entry *dnssec_next_good(
 bool dnssec_may_hash(struct dnssec *dnssec)
 {
 	return dnssec->hashes < HASHES_MAX && ++dnssec->hashes;
+}
+
+bool dnssec_may_go_on(struct dnssec *dnssec, unsigned steps)
+{
+	dnssec->work += steps < STEPS_MAX ? steps : STEPS_MAX;
+	if (dnssec->work < STEPS_MAX)
+		return true;
+	dnssec->work = STEPS_MAX;
+	return false;
 }
 
 /* ---- answers ---- */
@@ -265,8 +297,8 @@ static const struct entry *find_made_alias(struct dnssec *dnssec, const char *na
 		    strcmp(above, ".") == 0 ? strlen(name) : strlen(name) - strlen(above) - 1;
 		snprintf(made, sizeof made, "%.*s%s%s", (int)kept, name,
 		    strcmp(target, ".") == 0 ? "" : ".", strcmp(target, ".") == 0 ? "" : target);
-		for (const struct entry *entry = dnssec->entries; entry != NULL;
-		     entry = entry->next)
+		for (const struct entry *entry = dnssec->entries;
+		     entry != NULL && dnssec_may_go_on(dnssec, 1); entry = entry->next)
 			if (entry->type == TYPE_CNAME && strcmp(entry->owner, name) == 0 &&
 			    name_from_wire(entry->rdata[0].bytes, entry->rdata[0].count, target) ==
 				NAME_OK &&

@@ -29,11 +29,13 @@ struct entry {
 	enum entry_state state;
 	char *signer;    /* GOOD: the zone */
 	unsigned labels; /* GOOD: of the signature; fewer than the owner's: from a wildcard */
+	const struct entry
+	    *alike; /* NSEC3: the first that hashes as it does; NULL: not known yet */
 };
 
 struct dnssec {
 	struct entry *entries;
-	unsigned entry_count, verifications, hashes;
+	unsigned entry_count, verifications, hashes, work;
 	ldns_rr_list *anchors;
 	time_t at;
 };
@@ -42,8 +44,10 @@ struct dnssec {
 struct entry *dnssec_next_good(
     struct dnssec *dnssec, const struct entry *after, const char *owner, unsigned type);
 
-/* Counts an NSEC3 hash: false when there were too many. */
+/* What a file can cause is bounded. Each counts, and is false when it was too much: a step is an
+ * RRset looked at, or a key for a signature. */
 bool dnssec_may_hash(struct dnssec *dnssec);
+bool dnssec_may_go_on(struct dnssec *dnssec, unsigned steps);
 
 /* Labels as a signature counts them: without the star of a wildcard (RFC 4034 section 3.1.3). */
 unsigned name_signed_labels(const char *name);

@@ -157,7 +157,8 @@ static bool is_same(const struct entry *entry, const Resolverd__V1__Rrset *rrset
 
 void dnssec_add(struct dnssec *dnssec, const Resolverd__V1__Rrset *rrset)
 {
-	if (!is_usable(rrset) || dnssec->entry_count >= ENTRIES_MAX)
+	if (!is_usable(rrset) || dnssec->entry_count >= ENTRIES_MAX ||
+	    !dnssec_may_go_on(dnssec, dnssec->entry_count))
 		return;
 	for (const struct entry *entry = dnssec->entries; entry != NULL; entry = entry->next)
 		if (is_same(entry, rrset))

@@ -11,9 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <openssl/bn.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
 
 #include "client/evidence/dnssec_internal.h"
 
@@ -549,13 +553,84 @@ static void a_key_that_is_no_zone_key_signs_nothing(void **state)
 	ldns_rr_free(rr);
 }
 
-enum { KEY_TESTS = 3 };
+/* The public exponent in hex. */
+static ldns_key *rsa_key_new(const char *owner, const char *exponent)
+{
+	ldns_key *key = ldns_key_new();
+	BIGNUM *e = NULL;
+	EVP_PKEY *pair = NULL;
+	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_id(EVP_PKEY_RSA, NULL);
+	assert_true(BN_hex2bn(&e, exponent) > 0 && EVP_PKEY_keygen_init(context) == 1 &&
+		    EVP_PKEY_CTX_set_rsa_keygen_bits(context, 2048) == 1 &&
+		    EVP_PKEY_CTX_set1_rsa_keygen_pubexp(context, e) == 1 &&
+		    EVP_PKEY_keygen(context, &pair) == 1);
+	ldns_key_set_algorithm(key, LDNS_SIGN_RSASHA256);
+	ldns_key_set_evp_key(key, pair);
+	ldns_key_set_pubkey_owner(key, ldns_dname_new_frm_str(owner));
+	ldns_key_set_flags(key, LDNS_KEY_ZONE_KEY);
+	ldns_rr *rr = ldns_key2rr(key);
+	ldns_key_set_keytag(key, ldns_calc_keytag(rr));
+	ldns_rr_free(rr);
+	BN_free(e);
+	EVP_PKEY_CTX_free(context);
+	return key;
+}
+
+static void an_rsa_key_is_used_unless_its_exponent_takes_long(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *exponent;
+		enum want want;
+	} exponents[] = {{"10001", EXISTS}, {"100000001", EXISTS}, {"1000000000000000D", NOTHING}};
+	ldns_key *kept = zone_keys[A_ORG];
+	for (size_t i = 0; i < COUNT(exponents); i++) {
+		zone_keys[A_ORG] = rsa_key_new("a.org", exponents[i].exponent);
+		char *key = key_text(A_ORG, false), *ds = key_text(A_ORG, true);
+		assert_int_equal(lookup_with_keys(key, A_ORG, ds), exponents[i].want);
+		free(key);
+		free(ds);
+		ldns_key_deep_free(zone_keys[A_ORG]);
+	}
+	zone_keys[A_ORG] = kept;
+}
+
+/* ---- bounds ---- */
+
+#define SALTS 1000u
+
+/* A thousand ways to hash, each to be tried for each of the name's hundred labels. */
+static void nobody_can_keep_the_checks_busy(void **state)
+{
+	(void)state;
+	struct dnssec *dnssec = tree();
+	char record[256], deep[256] = "";
+	for (unsigned i = 0; i < SALTS; i++) {
+		snprintf(record, sizeof record,
+		    "%032u.a.org. NSEC3 1 0 150 %08x 10000000000000000000000000000000 A", i, i);
+		add(dnssec, &(struct line){.zone = A_ORG, .record = record});
+	}
+	for (unsigned i = 0; i < 100; i++)
+		strcat(deep, "a.");
+	strcat(deep, "a.org");
+	clock_t begun = clock();
+	for (unsigned i = 0; i < 64; i++) {
+		struct dnssec_answer answer = dnssec_lookup(dnssec, deep, 52);
+		assert_int_equal(got(&answer), NOTHING);
+	}
+	assert_true(clock() - begun < 30 * CLOCKS_PER_SEC);
+	dnssec_free(dnssec);
+}
+
+enum { KEY_TESTS = 5 };
 
 int main(void)
 {
 	static struct CMUnitTest tests[KEY_TESTS + COUNT(rows) + COUNT(nsec3_rows)] = {
 	    cmocka_unit_test(a_key_needs_a_ds_and_its_own_signature),
 	    cmocka_unit_test(a_sha1_ds_counts_only_where_none_is_better),
+	    cmocka_unit_test(an_rsa_key_is_used_unless_its_exponent_takes_long),
+	    cmocka_unit_test(nobody_can_keep_the_checks_busy),
 	    cmocka_unit_test(a_key_that_is_no_zone_key_signs_nothing),
 	};
 	for (size_t i = 0; i < COUNT(rows); i++)
