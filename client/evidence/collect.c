@@ -25,7 +25,6 @@
 #define TYPE_DNSKEY 48u
 #define TYPE_TLSA 52u
 #define RRSIG_SIGNER_AT 18u
-#define DELEGATIONS_MAX 16u
 
 struct resolverd_evidence {
 	uint8_t *record;
@@ -245,7 +244,7 @@ static void add_delegation(struct resolverd_memory *arena, Resolverd__Evidence__
 			return;
 	}
 	Resolverd__V1__SignedDelegation *one = memory_alloc(arena, 1, sizeof *one);
-	if (one == NULL || record->n_delegations == DELEGATIONS_MAX)
+	if (one == NULL || record->n_delegations == EVIDENCE_DELEGATIONS_MAX)
 		return;
 	resolverd__v1__signed_delegation__init(one);
 	one->delegation = bytes_of(from->message, from->message_bytes);
@@ -260,7 +259,8 @@ static void put_answers(struct resolverd_memory *arena, const struct collector *
 	const struct resolverd_plan *plan = collector->plan;
 	record->answers = memory_alloc(arena, plan->answer_count, sizeof *record->answers);
 	record->records = memory_alloc(arena, collector->result_count, sizeof *record->records);
-	record->delegations = memory_alloc(arena, DELEGATIONS_MAX, sizeof *record->delegations);
+	record->delegations =
+	    memory_alloc(arena, EVIDENCE_DELEGATIONS_MAX, sizeof *record->delegations);
 	if (memory_failed(arena))
 		return;
 	for (size_t i = 0; i < plan->answer_count; i++)

@@ -145,8 +145,9 @@ static void note_insecure_zones(struct checker *checker)
 {
 	const Resolverd__Evidence__V1__Record *record = checker->file.record;
 	for (size_t i = 0; i < record->n_answers; i++) {
-		Resolverd__V1__Answer *answer = resolverd__v1__answer__unpack(
-		    NULL, record->answers[i]->answer.len, record->answers[i]->answer.data);
+		const ProtobufCBinaryData *bytes = &record->answers[i]->answer;
+		Resolverd__V1__Answer *answer =
+		    evidence_unpack(&resolverd__v1__answer__descriptor, bytes->data, bytes->len);
 		checker->insecure_by_configuration |=
 		    answer != NULL && answer->n_insecure_zones > 0;
 		resolverd__v1__answer__free_unpacked(answer, NULL);
@@ -197,8 +198,8 @@ static void add_rrsets(struct checker *checker, Resolverd__V1__Rrset *const *rrs
 static bool take_records(struct checker *checker, const Resolverd__V1__SignedAnswer *from)
 {
 	char detail[DETAIL_MAX];
-	Resolverd__V1__Answer *unsafe =
-	    resolverd__v1__answer__unpack(NULL, from->answer.len, from->answer.data);
+	Resolverd__V1__Answer *unsafe = evidence_unpack(
+	    &resolverd__v1__answer__descriptor, from->answer.data, from->answer.len);
 	if (unsafe == NULL)
 		return false;
 	struct question question = {.kind = V1(KIND__RECORDS),
@@ -297,7 +298,7 @@ static void check_all(struct checker *checker, uint64_t now_ms)
 static time_t seal_time(const Resolverd__V1__SignedSeal *from)
 {
 	Resolverd__V1__Seal *seal =
-	    resolverd__v1__seal__unpack(NULL, from->seal.len, from->seal.data);
+	    evidence_unpack(&resolverd__v1__seal__descriptor, from->seal.data, from->seal.len);
 	time_t at = seal != NULL ? (time_t)(seal->sealed_at / 1000) : 0;
 	resolverd__v1__seal__free_unpacked(seal, NULL);
 	return at;

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -134,6 +136,69 @@ static void nothing_may_be_cut_off_or_added(void **state)
 	free(bytes.at);
 }
 
+/* ---- too much ---- */
+
+/* The length of a field, as protobuf has it. */
+static size_t put_varint(uint8_t *at, size_t value)
+{
+	size_t count = 0;
+	for (; value >= 0x80; value >>= 7)
+		at[count++] = (uint8_t)(value | 0x80);
+	at[count++] = (uint8_t)value;
+	return count;
+}
+
+/* A file that is an empty seal, but for one field of the envelope with so many empty fields in it.
+ */
+static struct bytes file_of_empty_fields(bool in_seal, uint8_t inner, size_t inner_count)
+{
+	static const uint8_t seal[] = {0x12, 0x02, 0x22, 0x00}, big_seal = 0x12, record = 0x0a;
+	struct bytes bytes = {malloc(EVIDENCE_MAGIC_BYTES + 16 + 2 * inner_count), 0};
+	memcpy(bytes.at, EVIDENCE_MAGIC, EVIDENCE_MAGIC_BYTES);
+	bytes.count = EVIDENCE_MAGIC_BYTES;
+	bytes.at[bytes.count++] = in_seal ? big_seal : record;
+	bytes.count += put_varint(bytes.at + bytes.count, 2 * inner_count);
+	for (size_t i = 0; i < inner_count; i++) {
+		bytes.at[bytes.count++] = inner;
+		bytes.at[bytes.count++] = 0;
+	}
+	if (!in_seal) {
+		memcpy(bytes.at + bytes.count, seal, sizeof seal);
+		bytes.count += sizeof seal;
+	}
+	return bytes;
+}
+
+static void a_small_file_cannot_take_much_memory(void **state)
+{
+	(void)state;
+	/* the record: answers, records, delegations, attempts, unknown ones; the seal: unknown */
+	static const struct {
+		uint8_t inner;
+		bool in_seal;
+	} fields[] = {{0x32, false}, {0x3a, false}, {0x42, false}, {0x4a, false}, {0x7a, false},
+	    {0x7a, true}};
+	for (size_t i = 0; i < COUNT(fields); i++) {
+		struct bytes bytes =
+		    file_of_empty_fields(fields[i].in_seal, fields[i].inner, (2u << 20) - 32);
+		struct evidence_file file;
+		assert_true(bytes.count <= RESOLVERD_EVIDENCE_MAX_BYTES);
+		pid_t child = fork();
+		if (child == 0) {
+			struct rusage before, after;
+			getrusage(RUSAGE_SELF, &before);
+			bool refused = evidence_parse(bytes.at, bytes.count, &file) != NULL;
+			getrusage(RUSAGE_SELF, &after);
+			_exit(!refused || after.ru_maxrss - before.ru_maxrss > 100000 /* KiB */);
+		}
+		int status = -1;
+		assert_true(waitpid(child, &status, 0) == child);
+		if (status != 0)
+			fail_msg("field %zu", i);
+		free(bytes.at);
+	}
+}
+
 /* ---- resealed ---- */
 
 static struct bytes pack_delegation(uint64_t not_before, uint64_t not_after)
@@ -218,6 +283,32 @@ static struct resolverd_evidence_report *report_on(struct bytes bytes)
 	assert_int_equal(verify(bytes, keys.key_file, LATER, &report), 0);
 	free(bytes.at);
 	return report;
+}
+
+/* Each delegation is checked for each answer. */
+static void more_parts_than_a_delivery_has_are_refused(void **state)
+{
+	(void)state;
+	Resolverd__V1__SignedDelegation one = RESOLVERD__V1__SIGNED_DELEGATION__INIT;
+	Resolverd__V1__SignedAnswer answer = RESOLVERD__V1__SIGNED_ANSWER__INIT;
+	Resolverd__V1__SignedDelegation *delegations[] = {[0 ... EVIDENCE_DELEGATIONS_MAX] = &one};
+	Resolverd__V1__SignedAnswer *answers[] = {[0 ... EVIDENCE_ANSWERS_MAX] = &answer};
+	for (unsigned i = 0; i < 3; i++) {
+		Record record = RESOLVERD__EVIDENCE__V1__RECORD__INIT;
+		struct evidence_file file;
+		uint8_t packed[512];
+		record.delegations = delegations;
+		record.n_delegations = COUNT(delegations) - (i != 1);
+		record.answers = answers;
+		record.n_answers = COUNT(answers) - (i != 2);
+		size_t count = resolverd__evidence__v1__record__pack(&record, packed);
+		struct bytes bytes = seal(packed, count, &(struct sealing){.member = "test"});
+		const char *problem = evidence_parse(bytes.at, bytes.count, &file);
+		assert_true((problem != NULL) == (i == 1 || i == 2));
+		if (problem == NULL)
+			evidence_file_fini(&file);
+		free(bytes.at);
+	}
 }
 
 static void another_trusted_key_may_seal(void **state)
@@ -464,6 +555,8 @@ int main(void)
 	    cmocka_unit_test(files_of_the_past_verify_for_good),
 	    cmocka_unit_test(no_octet_can_be_changed),
 	    cmocka_unit_test(nothing_may_be_cut_off_or_added),
+	    cmocka_unit_test(a_small_file_cannot_take_much_memory),
+	    cmocka_unit_test(more_parts_than_a_delivery_has_are_refused),
 	    cmocka_unit_test(another_trusted_key_may_seal),
 	    cmocka_unit_test(a_seal_that_does_not_hold_is_found),
 	    cmocka_unit_test(a_sealed_lie_is_found),
