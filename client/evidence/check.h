@@ -37,7 +37,8 @@ void facts_check_route(struct checker *checker);
 /* The facts of one host: true when its TLSA records (or their absence) are proven as the plan has
  * them. */
 void facts_check_host(struct checker *checker, const struct resolverd_host *host);
-/* The TLSA records at the host's tlsa_owner, as the DNS proves them, in the arena; 0: none. */
+/* Those of the host's TLSA records that the DNS proves, in the arena; 0: none. The plan has the
+ * ones that the operator's digests leave. */
 size_t facts_tlsa(struct checker *checker, const struct resolverd_host *host,
     const struct resolverd_tlsa **ret_tlsa);
 

@@ -105,9 +105,23 @@ static const char *compare_route(
 	return compare_mx_hosts(plan, answer);
 }
 
+/* Without MX records the next hop is its own host, whatever vouches for their absence. */
+static bool has_foreign_host(const struct resolverd_plan *plan, const struct next_hop *hop)
+{
+	for (size_t i = 0; (!plan->has_mx || plan->mx_implicit) && i < plan->host_count; i++)
+		if (strcmp(plan->hosts[i].name, hop->name) != 0)
+			return true;
+	return false;
+}
+
 void facts_check_route(struct checker *checker)
 {
 	const struct resolverd_plan *plan = checker->plan;
+	if (has_foreign_host(plan, &checker->hop)) {
+		checker_add(checker, "mx", NULL, RESOLVERD_CHECK_FAILED,
+		    "the plan has another host than the next hop, and no MX records");
+		return;
+	}
 	if (!plan->has_mx)
 		return;
 	struct dnssec_answer answer = dnssec_lookup(checker->dnssec, checker->hop.name, TYPE_MX);
@@ -183,23 +197,6 @@ static bool parse_tlsa(const struct dnssec_rdata *rdata, struct resolverd_tlsa *
 	return true;
 }
 
-size_t facts_tlsa(struct checker *checker, const struct resolverd_host *host,
-    const struct resolverd_tlsa **ret_tlsa)
-{
-	if (host->tlsa_base == NULL)
-		return 0;
-	struct dnssec_answer answer = lookup_tlsa(checker, host, host->tlsa_base);
-	struct resolverd_tlsa *tlsa =
-	    memory_alloc(checker->arena, answer.rdata_count, sizeof *tlsa);
-	size_t count = 0;
-	if (answer.proof != PROVEN_SECURE || !answer.exists || tlsa == NULL)
-		return 0;
-	for (size_t i = 0; i < answer.rdata_count; i++)
-		count += parse_tlsa(&answer.rdata[i], &tlsa[count]);
-	*ret_tlsa = tlsa;
-	return count;
-}
-
 static bool holds(const struct dnssec_answer *answer, const struct resolverd_tlsa *tlsa)
 {
 	struct resolverd_tlsa one;
@@ -210,6 +207,23 @@ static bool holds(const struct dnssec_answer *answer, const struct resolverd_tls
 		    memcmp(one.data, tlsa->data, tlsa->data_bytes) == 0)
 			return true;
 	return false;
+}
+
+size_t facts_tlsa(struct checker *checker, const struct resolverd_host *host,
+    const struct resolverd_tlsa **ret_tlsa)
+{
+	if (host->tlsa_base == NULL)
+		return 0;
+	struct dnssec_answer answer = lookup_tlsa(checker, host, host->tlsa_base);
+	struct resolverd_tlsa *tlsa = memory_alloc(checker->arena, host->tlsa_count, sizeof *tlsa);
+	size_t count = 0;
+	if (answer.proof != PROVEN_SECURE || !answer.exists || tlsa == NULL)
+		return 0;
+	for (size_t i = 0; i < host->tlsa_count; i++)
+		if (holds(&answer, &host->tlsa[i]))
+			tlsa[count++] = host->tlsa[i];
+	*ret_tlsa = tlsa;
+	return count;
 }
 
 /* The base domain is where the aliases of the host lead, or else the host's own name, if there is

@@ -120,6 +120,14 @@ def test_every_plan_of_the_world_is_borne_out_by_the_dns(daemon, tmp_path, domai
     assert results(report)["answers"] == "passed"
 
 
+def test_j05_the_administrators_digests_count_here_too(make_daemon, tmp_path):
+    """Sent by 3 1 1, which the operator prefers to the 3 1 2 that does not match."""
+    daemon = make_daemon(resolver__digests="sha256,sha512")
+    path = deliver(daemon, tmp_path / "e", "agility.com", "mx.agility.com")
+    code, report = verify(path, daemon.public_key)
+    assert code == 0 and texts(report)["verdict"].startswith("authenticated under policy"), report
+
+
 def test_a_failure_is_the_daemons_word_alone(daemon, tmp_path):
     code, report = verify(record(daemon, tmp_path / "e", "wrong-ds.com"), daemon.public_key)
     assert code == 0 and results(report)["mx"] == "not-proven" and "bogus" in texts(report)["mx"]

@@ -381,6 +381,11 @@ static void another_address(Record *record)
 	record->attempts[0]->address.data[3] ^= 1;
 }
 
+static void no_address(Record *record)
+{
+	record->attempts[0]->address.len = 0;
+}
+
 static void a_changed_certificate(Record *record)
 {
 	ProtobufCBinaryData *leaf = &record->attempts[0]->chain[0];
@@ -470,6 +475,8 @@ static const struct lie_row {
     {another_domain, "dane-ee", "answers"},
     {another_port, "dane-ee", "answers"},
     {another_address, "dane-ee", "verdict"},
+    {no_address, "dane-ee", "verdict"},
+    {no_address, "plain-nsec3", "verdict"},
     {a_changed_certificate, "dane-ee", "match"},
     {a_certificate_of_garbage, "dane-ee", "match"},
     {no_tls, "dane-ee", "verdict"},
@@ -502,6 +509,119 @@ static void a_sealed_lie_is_found(void **state)
 		resolverd_evidence_report_free(report);
 	}
 }
+
+/* ---- a daemon that lies ---- */
+
+static ProtobufCBinaryData copy_of(const void *bytes, size_t count)
+{
+	ProtobufCBinaryData copy = {count, malloc(count)};
+	memcpy(copy.data, bytes, count);
+	return copy;
+}
+
+static Resolverd__V1__SignedAnswer *sign_answer(const Resolverd__V1__Answer *answer)
+{
+	uint8_t bytes[512], signature[crypto_sign_BYTES], id[KEY_ID_BYTES];
+	Resolverd__V1__SignedAnswer *made = malloc(sizeof *made);
+	resolverd__v1__signed_answer__init(made);
+	size_t count = resolverd__v1__answer__pack(answer, bytes);
+	signing_sign(SIGNING_CONTEXT_ANSWER, bytes, count, keys.online, signature);
+	key_id_of(keys.online_public, id);
+	made->answer = copy_of(bytes, count);
+	made->signature = copy_of(signature, sizeof signature);
+	made->key_id = copy_of(id, sizeof id);
+	return made;
+}
+
+static Resolverd__V1__SignedDelegation *sign_delegation(void)
+{
+	uint8_t signature[crypto_sign_BYTES], id[KEY_ID_BYTES];
+	Resolverd__V1__SignedDelegation *made = malloc(sizeof *made);
+	resolverd__v1__signed_delegation__init(made);
+	struct bytes bytes = pack_delegation(0, UINT64_MAX);
+	signing_sign(SIGNING_CONTEXT_DELEGATION, bytes.at, bytes.count, keys.long_term, signature);
+	key_id_of(keys.long_term_public, id);
+	made->delegation = (ProtobufCBinaryData){bytes.count, bytes.at};
+	made->signature = copy_of(signature, sizeof signature);
+	made->key_id = copy_of(id, sizeof id);
+	return made;
+}
+
+/* Of the vector its records of the DNS stay, and of the plan a route that the test signed: no MX
+ * records, this host. */
+static void put_route(Record *record, const char *next_hop, const char *host)
+{
+	Resolverd__V1__Question question = RESOLVERD__V1__QUESTION__INIT;
+	Resolverd__V1__Answer answer = RESOLVERD__V1__ANSWER__INIT;
+	Resolverd__V1__Route route = RESOLVERD__V1__ROUTE__INIT;
+	Resolverd__V1__MxHost mx = RESOLVERD__V1__MX_HOST__INIT, *list[] = {&mx};
+	mx.name = (char *)(uintptr_t)host;
+	route.kind = next_hop[0] == '[' ? RESOLVERD__V1__ROUTE_KIND__NO_MX_STEP
+					: RESOLVERD__V1__ROUTE_KIND__IMPLICIT_MX;
+	route.mx_status = RESOLVERD__V1__STATUS__SECURE;
+	route.requirement = RESOLVERD__V1__REQUIREMENT__NORMAL;
+	route.mx = list;
+	route.n_mx = 1;
+	question.kind = RESOLVERD__V1__KIND__ROUTE;
+	question.name = (char *)(uintptr_t)next_hop;
+	answer.question = &question;
+	answer.member = (char *)(uintptr_t) "test";
+	answer.validated_at = record->made_at;
+	answer.expires_at = record->made_at + 1000;
+	answer.data_case = RESOLVERD__V1__ANSWER__DATA_ROUTE;
+	answer.route = &route;
+	set_text(&record->next_hop, next_hop);
+	while (record->n_answers > 0)
+		resolverd__v1__signed_answer__free_unpacked(
+		    record->answers[--record->n_answers], NULL);
+	while (record->n_attempts > 0)
+		resolverd__evidence__v1__attempt__free_unpacked(
+		    record->attempts[--record->n_attempts], NULL);
+	record->answers[record->n_answers++] = sign_answer(&answer);
+	record->delegations =
+	    realloc(record->delegations, (record->n_delegations + 1) * sizeof(void *));
+	record->delegations[record->n_delegations++] = sign_delegation();
+}
+
+static void its_own_host(Record *record)
+{
+	put_route(record, "mx.plain-nsec3.com", "mx.plain-nsec3.com");
+}
+
+static void a_foreign_host(Record *record)
+{
+	put_route(record, "mx.plain-nsec3.com", "evil.example");
+}
+
+static void the_host_in_brackets(Record *record)
+{
+	put_route(record, "[mx.plain-nsec3.com]", "mx.plain-nsec3.com");
+}
+
+static void another_than_in_brackets(Record *record)
+{
+	put_route(record, "[mx.plain-nsec3.com]", "evil.example");
+}
+
+static void without_mx_records_the_next_hop_is_its_own_host(void **state)
+{
+	(void)state;
+	static const struct {
+		void (*change)(Record *);
+		int want;
+	} routes[] = {{its_own_host, RESOLVERD_CHECK_PASSED}, {the_host_in_brackets, 0},
+	    {a_foreign_host, RESOLVERD_CHECK_FAILED},
+	    {another_than_in_brackets, RESOLVERD_CHECK_FAILED}};
+	for (size_t i = 0; i < COUNT(routes); i++) {
+		struct resolverd_evidence_report *report =
+		    report_on(reseal("plain-nsec3", routes[i].change, (struct sealing){0}));
+		assert_int_equal(result_of(report, "answers"), RESOLVERD_CHECK_PASSED);
+		assert_int_equal(result_of(report, "mx"), routes[i].want);
+		resolverd_evidence_report_free(report);
+	}
+}
+
+/* ---- */
 
 static void write_escapes(Record *record)
 {
@@ -560,6 +680,7 @@ int main(void)
 	    cmocka_unit_test(another_trusted_key_may_seal),
 	    cmocka_unit_test(a_seal_that_does_not_hold_is_found),
 	    cmocka_unit_test(a_sealed_lie_is_found),
+	    cmocka_unit_test(without_mx_records_the_next_hop_is_its_own_host),
 	    cmocka_unit_test(text_of_a_file_cannot_steer_a_terminal),
 	};
 	return cmocka_run_group_tests_name("evidence", tests, setup, teardown);
