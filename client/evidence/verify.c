@@ -73,6 +73,23 @@ static const char *date_of(struct checker *checker, uint64_t ms)
 
 /* ---- seal and times ---- */
 
+/* When the plan was used first: at the first verdict, or, with none, when its last answer came. */
+static uint64_t used_at(const Resolverd__Evidence__V1__Record *record)
+{
+	uint64_t latest = 0;
+	if (record->n_attempts > 0)
+		return record->attempts[0]->verdict_at;
+	for (size_t i = 0; i < record->n_answers; i++) {
+		const ProtobufCBinaryData *bytes = &record->answers[i]->answer;
+		Resolverd__V1__Answer *answer =
+		    evidence_unpack(&resolverd__v1__answer__descriptor, bytes->data, bytes->len);
+		if (answer != NULL && answer->validated_at > latest)
+			latest = answer->validated_at;
+		resolverd__v1__answer__free_unpacked(answer, NULL);
+	}
+	return latest;
+}
+
 static bool check_seal(struct checker *checker)
 {
 	struct sealed sealed;
@@ -98,8 +115,12 @@ static bool check_seal(struct checker *checker)
 	return true;
 }
 
-static const char *check_attempt_times(const Resolverd__Evidence__V1__Record *record)
+static const char *check_attempt_times(
+    const Resolverd__Evidence__V1__Record *record, uint64_t used_at_ms)
 {
+	if (record->n_attempts == 0 && (used_at_ms > record->made_at + CLOCKS_APART_MS ||
+					   record->made_at > used_at_ms + ATTEMPTS_WITHIN_MS))
+		return "the plan was made after the record, or a day before";
 	for (size_t i = 0; i < record->n_attempts; i++)
 		if (record->attempts[i]->verdict_at > record->made_at ||
 		    record->made_at - record->attempts[i]->verdict_at > ATTEMPTS_WITHIN_MS)
@@ -111,7 +132,7 @@ static void check_times(struct checker *checker, uint64_t now_ms)
 {
 	const Resolverd__Evidence__V1__Record *record = checker->file.record;
 	uint64_t sealed_at = checker->report->sealed_at_ms;
-	const char *problem = check_attempt_times(record);
+	const char *problem = check_attempt_times(record, checker->used_at_ms);
 	if (problem == NULL && record->made_at > sealed_at + CLOCKS_APART_MS)
 		problem = "the record was made after it was sealed";
 	if (problem == NULL && sealed_at > record->made_at + SEALED_WITHIN_MS)
@@ -328,8 +349,7 @@ static bool make_report(struct checker *checker)
 	    .proves = checker->proves,
 	    .limits = checker->limits,
 	    .memory = checker->arena};
-	checker->used_at_ms =
-	    record->n_attempts > 0 ? record->attempts[0]->verdict_at : record->made_at;
+	checker->used_at_ms = used_at(record);
 	return true;
 }
 

@@ -588,6 +588,24 @@ static void its_own_host(Record *record)
 	put_route(record, "mx.plain-nsec3.com", "mx.plain-nsec3.com");
 }
 
+static void a_plan_after_the_record(Record *record)
+{
+	its_own_host(record);
+	record->made_at -= 6000;
+}
+
+static void a_plan_of_another_day(Record *record)
+{
+	its_own_host(record);
+	record->made_at += 86400001;
+}
+
+static void a_record_made_when_the_plan_was_over(Record *record)
+{
+	its_own_host(record);
+	record->made_at += 2000;
+}
+
 static void a_foreign_host(Record *record)
 {
 	put_route(record, "mx.plain-nsec3.com", "evil.example");
@@ -617,6 +635,25 @@ static void without_mx_records_the_next_hop_is_its_own_host(void **state)
 		    report_on(reseal("plain-nsec3", routes[i].change, (struct sealing){0}));
 		assert_int_equal(result_of(report, "answers"), RESOLVERD_CHECK_PASSED);
 		assert_int_equal(result_of(report, "mx"), routes[i].want);
+		resolverd_evidence_report_free(report);
+	}
+}
+
+static void a_plan_alone_has_its_time_from_its_answers(void **state)
+{
+	(void)state;
+	static const struct {
+		void (*change)(Record *);
+		int want;
+		uint64_t at;
+	} times[] = {{a_record_made_when_the_plan_was_over, RESOLVERD_CHECK_PASSED, 2000},
+	    {a_plan_after_the_record, RESOLVERD_CHECK_FAILED, 0},
+	    {a_plan_of_another_day, RESOLVERD_CHECK_FAILED, 86402000}};
+	for (size_t i = 0; i < COUNT(times); i++) {
+		struct resolverd_evidence_report *report = report_on(
+		    reseal("plain-nsec3", times[i].change, (struct sealing){.at = times[i].at}));
+		assert_int_equal(result_of(report, "answers"), RESOLVERD_CHECK_PASSED);
+		assert_int_equal(result_of(report, "times"), times[i].want);
 		resolverd_evidence_report_free(report);
 	}
 }
@@ -681,6 +718,7 @@ int main(void)
 	    cmocka_unit_test(a_seal_that_does_not_hold_is_found),
 	    cmocka_unit_test(a_sealed_lie_is_found),
 	    cmocka_unit_test(without_mx_records_the_next_hop_is_its_own_host),
+	    cmocka_unit_test(a_plan_alone_has_its_time_from_its_answers),
 	    cmocka_unit_test(text_of_a_file_cannot_steer_a_terminal),
 	};
 	return cmocka_run_group_tests_name("evidence", tests, setup, teardown);
