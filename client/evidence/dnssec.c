@@ -308,6 +308,15 @@ static const struct entry *find_made_alias(struct dnssec *dnssec, const char *na
 	return NULL;
 }
 
+static const char *why_unproven(struct dnssec *dnssec)
+{
+	return dnssec_next_good(dnssec, NULL, ".", TYPE_DNSKEY) != NULL
+		   ? "no chain of signatures from the root's keys, valid at that time, leads to "
+		     "these records or to their absence"
+		   : "none of the root's keys in the record is one of the trust anchor file, or "
+		     "their signature did not hold at that time (is the file that of its time?)";
+}
+
 static struct dnssec_answer absent_or_insecure(
     struct dnssec *dnssec, const char *name, unsigned type, bool aliased)
 {
@@ -322,9 +331,7 @@ static struct dnssec_answer absent_or_insecure(
 		answer.proof = PROVEN_SECURE;
 		answer.no_such_name = denial == DENIED_NAME;
 	} else {
-		answer.why =
-		    "no chain of signatures from the root's keys, valid at that time, leads "
-		    "to these records or to their absence";
+		answer.why = why_unproven(dnssec);
 	}
 	return answer;
 }

@@ -175,6 +175,7 @@ def test_another_root_key_proves_nothing(daemon, tmp_path):
     assert code == 76
     assert {check for check, result in results(report).items() if result == "failed"} >= {"mx", "address", "tlsa", "match"}
     assert not any("the DNS" in sentence for sentence in report["proves"])
+    assert "is the file that of its time?" in texts(report)["mx"]
 
 
 def test_another_long_term_key_proves_nothing(daemon, make_daemon, tmp_path):
