@@ -103,10 +103,6 @@ const char *lookup_rcode_text(unsigned rcode);
 
 /* ---- rdata.c ---- */
 
-/* TYPE number of a mnemonic or TYPE123; 0: neither. */
-unsigned rrtype_number(const char *text);
-/* "MX", or "TYPE123". */
-void rrtype_text(unsigned type, char ret_text[16]);
 /* Presentation format; what this program does not know, or what is malformed, as \# length hex
  * (RFC 3597 section 5). The caller frees it; NULL: no memory. */
 char *rdata_text(unsigned type, const uint8_t *bytes, size_t count);

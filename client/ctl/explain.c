@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "client/ctl/ctl.h"
+#include "proto/rrtype.h"
 
 /* ---- JSON ---- */
 

@@ -16,14 +16,8 @@
 #include "client/lib/client.h"
 #include "client/lib/memory.h"
 #include "proto/names.h"
+#include "proto/rrtype.h"
 
-#define TYPE_A 1u
-#define TYPE_CNAME 5u
-#define TYPE_MX 15u
-#define TYPE_AAAA 28u
-#define TYPE_DS 43u
-#define TYPE_DNSKEY 48u
-#define TYPE_TLSA 52u
 #define RRSIG_SIGNER_AT 18u
 
 struct resolverd_evidence {

@@ -3,19 +3,9 @@
 #pragma once
 #include "client/evidence/dnssec.h"
 #include "proto/names.h"
+#include "proto/rrtype.h"
 /* After stdbool.h: without it ldns makes bool a signed char. */
 #include <ldns/ldns.h>
-
-enum {
-	TYPE_NS = 2,
-	TYPE_CNAME = 5,
-	TYPE_SOA = 6,
-	TYPE_DNAME = 39,
-	TYPE_DS = 43,
-	TYPE_NSEC = 47,
-	TYPE_DNSKEY = 48,
-	TYPE_NSEC3 = 50,
-};
 
 enum entry_state { ENTRY_NEW, ENTRY_BUSY, ENTRY_GOOD, ENTRY_BAD };
 

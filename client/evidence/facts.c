@@ -7,11 +7,8 @@
 #include <string.h>
 
 #include "client/evidence/check.h"
+#include "proto/rrtype.h"
 
-#define TYPE_A 1u
-#define TYPE_MX 15u
-#define TYPE_AAAA 28u
-#define TYPE_TLSA 52u
 #define MX_LISTED 64u /* in a route */
 
 /* What status needs and the proof gives. True: go on and compare the data. */

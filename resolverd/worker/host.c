@@ -7,12 +7,11 @@
 #include <arpa/nameser.h>
 #include <string.h>
 
+#include "proto/rrtype.h"
 #include "resolverd/worker/inquiry.h"
 #include "resolverd/worker/tlsa.h"
 
 #define V1(name) RESOLVERD__V1__##name
-#define TYPE_DNAME 39
-#define TYPE_TLSA 52
 
 enum { SLOT_A, SLOT_AAAA, SLOT_NEXT }; /* one at a time in SLOT_NEXT */
 static const size_t address_bytes[] = {[SLOT_A] = 4, [SLOT_AAAA] = 16};

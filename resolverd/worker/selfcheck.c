@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <unbound-event.h>
 
-#define TYPE_DNSKEY 48
+#include "proto/rrtype.h"
+
 #define AGAIN_GOOD_S 30
 #define AGAIN_BAD_S 2
 
