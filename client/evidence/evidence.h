@@ -5,6 +5,7 @@
 
 #include "client/evidence/resolverd-evidence.h"
 #include "evidence.pb-c.h"
+#include "proto/combine.h"
 #include "proto/signing.h"
 
 #define EVIDENCE_MAGIC "RESOLVERD-EVIDENCE-1\n"
@@ -12,7 +13,7 @@
 #define EVIDENCE_ATTEMPTS_MAX 16u
 #define EVIDENCE_CHAIN_MAX 32u
 #define EVIDENCE_RECORDS_MAX 256u
-#define EVIDENCE_ANSWERS_MAX 17u /* the route and its hosts */
+#define EVIDENCE_ANSWERS_MAX (1 + ROUTE_HOSTS_MAX) /* the route and its hosts */
 #define EVIDENCE_DELEGATIONS_MAX 16u
 
 struct evidence_file {

@@ -7,9 +7,8 @@
 #include <string.h>
 
 #include "client/evidence/check.h"
+#include "proto/combine.h"
 #include "proto/rrtype.h"
-
-#define MX_LISTED 64u /* in a route */
 
 /* What status needs and the proof gives. True: go on and compare the data. */
 static bool compare_status(struct checker *checker, const char *name, const char *about,
@@ -86,7 +85,8 @@ static const char *compare_mx_hosts(
 	for (size_t i = 0; i < plan->host_count; i++)
 		if (!is_in_records(answer, &plan->hosts[i]))
 			return "the plan has a host that is not in the MX records";
-	for (size_t i = 0; i < answer->rdata_count && plan->host_count < MX_LISTED; i++)
+	for (size_t i = 0; i < answer->rdata_count && plan->host_count < ROUTE_HOSTS_LISTED_MAX;
+	     i++)
 		if (!is_in_plan(plan, &answer->rdata[i]))
 			return "the plan lacks a host of the MX records";
 	return NULL;

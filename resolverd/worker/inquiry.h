@@ -12,14 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/combine.h"
 #include "proto/names.h"
 #include "resolverd/base/config.h"
 #include "resolverd/worker/reply.h"
 #include "worker.pb-c.h"
 
 #define INQUIRY_SLOTS 3u /* lookups outstanding at once */
-#define ROUTE_HOSTS_MAX 16u
-#define ROUTE_HOSTS_LISTED_MAX 64u
 #define HOST_ADDRESSES_MAX 16u
 
 struct inquiry;
