@@ -15,6 +15,7 @@
 #include "client/evidence/evidence.h"
 #include "client/lib/client.h"
 #include "client/lib/memory.h"
+#include "proto/base_domain.h"
 #include "proto/names.h"
 #include "proto/rrtype.h"
 
@@ -167,7 +168,7 @@ static bool is_secure(const struct resolverd_records *records)
 
 static void ask_host(struct collector *collector, const struct resolverd_host *host)
 {
-	char base[NAME_TEXT_MAX], canonical[NAME_TEXT_MAX];
+	char expanded[NAME_TEXT_MAX], canonical[NAME_TEXT_MAX];
 	if (host->address_count == 1 && strcmp(host->addresses[0].text, host->name) == 0)
 		return; /* the next hop is an address */
 	if (name_canonical(host->name, canonical) != NAME_OK)
@@ -177,12 +178,13 @@ static void ask_host(struct collector *collector, const struct resolverd_host *h
 	const struct resolverd_records *secure = is_secure(a) ? a : is_secure(aaaa) ? aaaa : NULL;
 	if (host->tlsa_status == RESOLVERD_TLSA_NOT_QUERIED)
 		return;
-	/* RFC 7672 section 2.2.2: first where the aliases lead, if all of that is secure. */
-	if (secure == NULL || !final_name(secure, base))
-		memcpy(base, canonical, sizeof base);
-	ask_tlsa(collector, host->port, base);
-	if (host->tlsa_base == NULL || strcmp(host->tlsa_base, base) != 0)
-		ask_tlsa(collector, host->port, host->name);
+	bool followed = secure != NULL && final_name(secure, expanded);
+	struct base_domains bases = base_domains_of(canonical, followed ? expanded : NULL);
+	for (size_t i = 0; i < bases.count; i++) {
+		ask_tlsa(collector, host->port, bases.names[i]);
+		if (host->tlsa_base != NULL && strcmp(host->tlsa_base, bases.names[i]) == 0)
+			return;
+	}
 }
 
 static bool was_tried(const struct resolverd_evidence_about *about, const char *host)
