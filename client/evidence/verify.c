@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "client/evidence/check.h"
+#include "client/lib/text.h"
 
 #define V1(name) RESOLVERD__V1__##name
 #define DEFAULT_TRUST_ANCHOR "/usr/share/dns/root.key"
@@ -24,11 +25,8 @@
 
 const char *checker_text(struct checker *checker, const char *text)
 {
-	char *copy = text != NULL ? memory_string(checker->arena, text) : NULL;
-	for (char *c = copy; c != NULL && *c != '\0'; c++)
-		if ((unsigned char)*c < ' ' || (unsigned char)*c >= 0x7f)
-			*c = '?';
-	return copy != NULL ? copy : "";
+	const char *copy = memory_string(checker->arena, text);
+	return copy != NULL ? text_clean(checker->arena, copy) : "";
 }
 
 void checker_add(struct checker *checker, const char *name, const char *about,

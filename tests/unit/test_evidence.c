@@ -663,7 +663,7 @@ static void a_plan_alone_has_its_time_from_its_answers(void **state)
 static void write_escapes(Record *record)
 {
 	set_text(&record->program, "\x1b[2Jevil\n\xff");
-	set_text(&record->recipient_domain, "a\tb");
+	set_text(&record->recipient_domain, "m\xc3\xbcnchen\t\xc2\x9b");
 }
 
 static void text_of_a_file_cannot_steer_a_terminal(void **state)
@@ -672,7 +672,7 @@ static void text_of_a_file_cannot_steer_a_terminal(void **state)
 	struct resolverd_evidence_report *report =
 	    report_on(reseal("dane-ee", write_escapes, (struct sealing){0}));
 	assert_string_equal(report->program, "?[2Jevil??");
-	assert_string_equal(report->recipient_domain, "a?b");
+	assert_string_equal(report->recipient_domain, "m\xc3\xbcnchen???");
 	resolverd_evidence_report_free(report);
 }
 
