@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -405,6 +406,20 @@ static bool write_all(int fd, const uint8_t *bytes, size_t count)
 	return fsync(fd) == 0;
 }
 
+/* The new name, too, is to be on the disk. Where a folder cannot be synced nothing more can be
+ * done.
+ */
+static void sync_folder(const char *path)
+{
+	char *copy = strdup(path);
+	int fd = copy != NULL ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (fd >= 0) {
+		(void)fsync(fd);
+		close(fd);
+	}
+	free(copy);
+}
+
 /* Under another name first: whoever reads the path sees a whole file. */
 static bool write_file(const char *path, const uint8_t *bytes, size_t count)
 {
@@ -414,6 +429,8 @@ static bool write_file(const char *path, const uint8_t *bytes, size_t count)
 	int fd = mkostemp(other, O_CLOEXEC);
 	bool good = fd >= 0 && write_all(fd, bytes, count) && rename(other, path) == 0;
 	int error = errno;
+	if (good)
+		sync_folder(path);
 	if (fd >= 0)
 		close(fd);
 	if (fd >= 0 && !good)
