@@ -72,6 +72,17 @@ struct config {
 	char *fixed_text, *worker_text;
 };
 
+static inline bool config_zone_is_insecure(const struct config_zone *zone, int64_t now_ms)
+{
+	return zone->insecure_until_ms > now_ms;
+}
+
+static inline bool config_override_has_lapsed(
+    const struct config_override *override, int64_t now_ms)
+{
+	return override->until_ms != 0 && now_ms >= override->until_ms;
+}
+
 struct config_source {
 	const char *file;       /* for messages; NULL: no file, defaults only */
 	const char *text;       /* contents of the file, or "" */

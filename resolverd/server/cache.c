@@ -91,13 +91,26 @@ static struct cache_entry *find(struct cache *cache, const struct question_key *
 	return (struct cache_entry *)table_find(&cache->table, key->bytes, key->count);
 }
 
-struct answer *cache_get(struct cache *cache, const struct question_key *key, int64_t now_ms)
+static struct cache_entry *find_live(
+    struct cache *cache, const struct question_key *key, int64_t now_ms)
 {
 	struct cache_entry *entry = find(cache, key);
-	if (entry == NULL || now_ms >= entry->answer->expires_at_ms)
+	return entry == NULL || now_ms >= entry->answer->expires_at_ms ? NULL : entry;
+}
+
+struct answer *cache_get(struct cache *cache, const struct question_key *key, int64_t now_ms)
+{
+	struct cache_entry *entry = find_live(cache, key, now_ms);
+	if (entry == NULL)
 		return NULL;
 	entry->visited = true;
 	return entry->answer;
+}
+
+struct answer *cache_peek(struct cache *cache, const struct question_key *key, int64_t now_ms)
+{
+	struct cache_entry *entry = find_live(cache, key, now_ms);
+	return entry == NULL ? NULL : entry->answer;
 }
 
 /* SIEVE: the hand walks from the oldest to the newest, spares what was visited once more. */

@@ -41,6 +41,8 @@ void cache_clear(struct cache *cache);
 
 /* The live answer, borrowed until the next call that changes the cache; NULL when there is none. */
 struct answer *cache_get(struct cache *cache, const struct question_key *key, int64_t now_ms);
+/* The same, and leaves no trace: it counts as no use. */
+struct answer *cache_peek(struct cache *cache, const struct question_key *key, int64_t now_ms);
 /* Takes a reference of its own; replaces what is there. Does nothing for one not cacheable. */
 void cache_put(struct cache *cache, const struct question_key *key, struct answer *answer);
 /* Drops up to count expired entries, oldest first, walking on from the last call. */

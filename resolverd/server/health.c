@@ -121,17 +121,15 @@ size_t health_list(const struct health *health, const struct config *config,
 	return count;
 }
 
-bool health_is_ready(const struct health *health, const struct config *config,
-    const struct pool *pool, int64_t now_ms, char *ret_reason, size_t reason_bytes)
+bool health_is_ready(
+    const struct health_check *checks, size_t count, char *ret_reason, size_t reason_bytes)
 {
-	struct health_check checks[HEALTH_CHECKS_MAX];
-	size_t count = health_list(health, config, pool, now_ms, checks);
+	ret_reason[0] = '\0';
 	for (size_t i = 0; i < count; i++) {
 		if (checks[i].good)
 			continue;
 		snprintf(ret_reason, reason_bytes, "%s: %s", checks[i].name, checks[i].detail);
 		return false;
 	}
-	ret_reason[0] = '\0';
 	return true;
 }

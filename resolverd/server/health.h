@@ -41,5 +41,5 @@ void health_look_at_clock(struct health *health, int64_t now_ms);
 size_t health_list(const struct health *health, const struct config *config,
     const struct pool *pool, int64_t now_ms, struct health_check checks[HEALTH_CHECKS_MAX]);
 /* All are good. Else ret_reason, of reason_bytes, names the first that is not. */
-bool health_is_ready(const struct health *health, const struct config *config,
-    const struct pool *pool, int64_t now_ms, char *ret_reason, size_t reason_bytes);
+bool health_is_ready(
+    const struct health_check *checks, size_t count, char *ret_reason, size_t reason_bytes);

@@ -29,8 +29,8 @@ struct pending {
 	unsigned slot_count, missing;
 	bool is_plan, explain, renewed;
 	uint16_t port;
-	struct answer *superseded;    /* an earlier route that the hosts' names are in, or NULL */
-	char name[NEXT_HOP_TEXT_MAX]; /* of slot 0; hosts' names are in the route's answer */
+	struct answer *named_by; /* the route that the hosts' names are in; NULL: no hosts yet */
+	char name[NEXT_HOP_TEXT_MAX]; /* of slot 0 */
 	struct slot slots[];
 };
 
@@ -42,7 +42,7 @@ static void pending_free(struct pending *pending)
 		answer_unref(pending->slots[i].answer);
 		answer_unref(pending->slots[i].cached);
 	}
-	answer_unref(pending->superseded);
+	answer_unref(pending->named_by);
 	event_del(&pending->deadline);
 	LIST_REMOVE(pending, link);
 	session->pending_count--;
@@ -61,6 +61,16 @@ static void fail_pending(struct pending *pending, Resolverd__V1__ErrorCode code,
 {
 	session_send_error(pending->session, pending->id, code, text);
 	pending_free(pending);
+}
+
+/* With the pool's error. */
+static void fail_with(struct pending *pending, int error)
+{
+	if (error == -EBUSY)
+		fail_pending(
+		    pending, V1(ERROR_CODE__BUSY), "too many lookups are waiting; ask again later");
+	else
+		fail_pending(pending, V1(ERROR_CODE__INTERNAL), "out of memory");
 }
 
 /* Or rests on facts that no longer count. */
@@ -108,19 +118,18 @@ static void slot_empty(struct slot *slot)
 	slot->answer = slot->cached = NULL;
 }
 
-/* The route was asked for again and is there. Its hosts stay if it names the same ones. */
-static void take_renewed_route(struct pending *pending)
+/* A route that was asked for again may name other hosts. */
+static void drop_hosts_of_another_route(struct pending *pending)
 {
-	struct answer *old = pending->superseded, *route = pending->slots[0].answer;
-	const char *name = host_names(route);
-	if (route->hosts_bytes != old->hosts_bytes ||
-	    memcmp(name, host_names(old), old->hosts_bytes) != 0)
-		while (pending->slot_count > 1)
-			slot_empty(&pending->slots[--pending->slot_count]);
-	for (unsigned i = 1; i < pending->slot_count; i++, name += strlen(name) + 1)
-		pending->slots[i].question.name = (char *)(uintptr_t)name;
-	pending->superseded = NULL;
-	answer_unref(old);
+	const struct answer *before = pending->named_by, *route = pending->slots[0].answer;
+	if (before == NULL || route == NULL ||
+	    (route->hosts_bytes == before->hosts_bytes &&
+		memcmp(host_names(route), host_names(before), before->hosts_bytes) == 0))
+		return;
+	while (pending->slot_count > 1)
+		slot_empty(&pending->slots[--pending->slot_count]);
+	answer_unref(pending->named_by);
+	pending->named_by = NULL;
 }
 
 /* A reload may have come since the route was there. */
@@ -131,16 +140,16 @@ static void take_policy_of_now(struct pending *pending, int64_t now_ms)
 	if (!pending->is_plan || route->answer == NULL || has_expired(route, now_ms) ||
 	    signer_is_current(signer, route->answer))
 		return;
-	pending->superseded = route->answer; /* its hosts' names are still in use */
-	route->answer = signer_derive(signer, route->answer, now_ms); /* NULL: then there is none */
+	struct answer *before = route->answer;
+	route->answer = signer_derive(signer, before, now_ms); /* NULL: then there is none */
+	answer_unref(before);
 }
 
 /* What is ready goes out. A route that is not has no hosts to tell. */
 static void respond(struct pending *pending)
 {
 	int64_t now_ms = clock_wall_ms();
-	if (pending->superseded != NULL && pending->slots[0].answer != NULL)
-		take_renewed_route(pending);
+	drop_hosts_of_another_route(pending);
 	take_policy_of_now(pending, now_ms);
 	struct answer *answers[PLAN_SLOTS], *route = pending->slots[0].answer;
 	unsigned count = 0;
@@ -174,6 +183,18 @@ static struct answer *look_up(
 	return cache_get(&server->cache, key, now_ms);
 }
 
+/* What look_up would give, as a reference, and without a trace of it in the cache. */
+static struct answer *served_now(
+    struct server *server, int kind, const struct question_key *key, int64_t now_ms)
+{
+	struct answer *answer = cache_peek(&server->cache, key, now_ms);
+	if (answer == NULL)
+		return NULL;
+	if (kind != V1(KIND__ROUTE) || signer_is_current(&server->signer, answer))
+		return answer_ref(answer);
+	return signer_derive(&server->signer, answer, now_ms);
+}
+
 static void on_answer(struct job_waiter *waiter, void *arg);
 
 /* Cache, else pool. Returns 0 or the pool's error. */
@@ -190,15 +211,18 @@ static int slot_fill(
 	slot->question.port = kind == V1(KIND__HOST) ? number : 0;
 	slot->question.type = kind == V1(KIND__RECORDS) ? number : 0;
 	question_key_make(&key, kind, number, name);
-	struct answer *answer = look_up(server, kind, &key, clock_wall_ms());
+	int64_t now_ms = clock_wall_ms();
 	if (pending->explain) {
-		slot->cached = answer != NULL ? answer_ref(answer) : NULL;
-	} else if (answer != NULL) {
-		server->hits++;
-		slot->answer = answer_ref(answer);
-		return 0;
+		slot->cached = served_now(server, kind, &key, now_ms);
+	} else {
+		struct answer *answer = look_up(server, kind, &key, now_ms);
+		if (answer != NULL) {
+			server->hits++;
+			slot->answer = answer_ref(answer);
+			return 0;
+		}
+		server->misses++;
 	}
-	server->misses++;
 	pending->missing++;
 	return pool_ask(&server->pool, &key, &slot->question, pending->explain, &slot->waiter);
 }
@@ -209,6 +233,7 @@ static int fill_hosts(struct pending *pending)
 	struct answer *route = pending->slots[0].answer;
 	const char *name = host_names(route);
 	int r = 0;
+	pending->named_by = answer_ref(route);
 	for (unsigned i = 0; r == 0 && i < route->host_count; i++, name += strlen(name) + 1)
 		r = slot_fill(pending, &pending->slots[pending->slot_count++], V1(KIND__HOST), name,
 		    pending->port);
@@ -225,8 +250,6 @@ static int renew_expired(struct pending *pending)
 		struct slot *slot = &pending->slots[i];
 		if (!has_expired(slot, now_ms))
 			continue;
-		if (i == 0)
-			pending->superseded = answer_ref(slot->answer);
 		slot_empty(slot);
 		r = slot_fill(pending, slot, i == 0 ? V1(KIND__ROUTE) : V1(KIND__HOST),
 		    slot->question.name, i == 0 ? 0 : pending->port);
@@ -238,9 +261,8 @@ static int renew_expired(struct pending *pending)
 static int plan_step(struct pending *pending)
 {
 	int r = 0;
-	if (pending->superseded != NULL)
-		take_renewed_route(pending);
-	if (pending->slot_count == 1)
+	drop_hosts_of_another_route(pending);
+	if (pending->named_by == NULL)
 		r = fill_hosts(pending);
 	if (r != 0 || pending->missing > 0 || pending->renewed)
 		return r;
@@ -251,11 +273,8 @@ static int plan_step(struct pending *pending)
 static void advance(struct pending *pending)
 {
 	int r = pending->is_plan && pending->missing == 0 ? plan_step(pending) : 0;
-	if (r == -EBUSY)
-		fail_pending(
-		    pending, V1(ERROR_CODE__BUSY), "too many lookups are waiting; ask again later");
-	else if (r != 0)
-		fail_pending(pending, V1(ERROR_CODE__INTERNAL), "out of memory");
+	if (r != 0)
+		fail_with(pending, r);
 	else if (pending->missing == 0)
 		respond(pending);
 }
@@ -310,10 +329,10 @@ static bool answer_from_cache(struct session *session, uint64_t id, const struct
 	int64_t now_ms = clock_wall_ms();
 	question_key_make(&key, question->kind, question->number, question->name);
 	answers[0] = look_up(server, question->kind, &key, now_ms);
-	if (answers[0] == NULL || question->explain)
+	if (answers[0] == NULL)
 		return false;
 	unsigned count = 1;
-	const char *name = (const char *)answers[0]->data + answers[0]->blob_bytes;
+	const char *name = host_names(answers[0]);
 	for (; count <= answers[0]->host_count; count++, name += strlen(name) + 1) {
 		question_key_make(&key, V1(KIND__HOST), question->port, name);
 		answers[count] = cache_get(&server->cache, &key, now_ms);
@@ -329,7 +348,7 @@ void pending_start(struct session *session, uint64_t id, const struct question *
 {
 	struct pending *pending;
 	bool is_plan = question->kind == V1(KIND__ROUTE);
-	if (answer_from_cache(session, id, question))
+	if (!question->explain && answer_from_cache(session, id, question))
 		return;
 	if (pending_new(session, id, question->name, is_plan ? PLAN_SLOTS : 1,
 		question->deadline_ms, &pending) != 0) {
@@ -341,11 +360,8 @@ void pending_start(struct session *session, uint64_t id, const struct question *
 	pending->port = question->port;
 	int r =
 	    slot_fill(pending, &pending->slots[0], question->kind, pending->name, question->number);
-	if (r == -EBUSY)
-		fail_pending(
-		    pending, V1(ERROR_CODE__BUSY), "too many lookups are waiting; ask again later");
-	else if (r != 0)
-		fail_pending(pending, V1(ERROR_CODE__INTERNAL), "out of memory");
+	if (r != 0)
+		fail_with(pending, r);
 	else
 		advance(pending);
 }

@@ -19,7 +19,7 @@ static const struct config_override *find_exact(
 		? NULL
 		: bsearch(next_hop, config->overrides, config->override_count,
 		      sizeof *config->overrides, by_next_hop);
-	return found == NULL || policy_has_lapsed(found, now_ms) ? NULL : found;
+	return found == NULL || config_override_has_lapsed(found, now_ms) ? NULL : found;
 }
 
 const struct config_override *policy_find(

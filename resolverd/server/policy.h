@@ -13,8 +13,3 @@ const struct config_override *policy_find(
 /* Sets the route's local fields; brings *expires_at_ms forward to when the override lapses. */
 void policy_apply(const struct config *config, const char *next_hop, int64_t now_ms,
     Resolverd__V1__Route *route, uint64_t *expires_at_ms);
-
-static inline bool policy_has_lapsed(const struct config_override *override, int64_t now_ms)
-{
-	return override->until_ms != 0 && now_ms >= override->until_ms;
-}

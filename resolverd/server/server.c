@@ -138,7 +138,7 @@ static void say_overrides(struct server *server, int64_t now_ms)
 		const char *word = requirement_text((int) override->requirement);
 		if (until_ms == 0)
 			continue;
-		if (before_ms < until_ms && now_ms >= until_ms)
+		if (before_ms < until_ms && config_override_has_lapsed(override, now_ms))
 			log_warning("override '%s' (%s: %s) has lapsed: the normal policy holds",
 			    override->next_hop, word, override->reason);
 		else if (before_ms < warn_ms && now_ms >= warn_ms && now_ms < until_ms)
@@ -159,7 +159,7 @@ static void say_configuration(struct server *server)
 		    config->overrides[i].reason[0] != '\0' ? ", " : "",
 		    config->overrides[i].reason);
 	for (size_t i = 0; i < config->zone_count; i++)
-		if (config->zones[i].insecure_until_ms > now_ms)
+		if (config_zone_is_insecure(&config->zones[i], now_ms))
 			log_warning("zone '%s' is not validated (insecure-until of its section)",
 			    config->zones[i].name);
 	server->lapses_said_at_ms = 0; /* of an override that ended before, too */
@@ -254,15 +254,16 @@ static void on_supervisor(evutil_socket_t link, short what, void *arg)
 
 static void say_readiness(struct server *server, int64_t now_ms)
 {
+	struct health_check checks[HEALTH_CHECKS_MAX];
 	char reason[800];
-	bool ready = health_is_ready(
-	    &server->health, server->config, &server->pool, now_ms, reason, sizeof reason);
+	size_t count = health_list(&server->health, server->config, &server->pool, now_ms, checks);
+	bool ready = health_is_ready(checks, count, reason, sizeof reason);
 	if (server->readiness_said && ready == server->ready)
 		return;
 	if (ready)
 		log_notice("ready: the root key set validates, %u workers are up",
 		    pool_workers_up(&server->pool));
-	else if (server->ready || now_ms - server->started_at_ms > 3000)
+	else if (server->ready || now_ms - server->health.started_at_ms > 3000)
 		log_error("not ready: %s", reason);
 	else
 		return; /* just started: give the first lookup its time */
@@ -357,10 +358,9 @@ static int server_start(struct server *server)
 
 int server_main(struct config *config, const struct config_source *source)
 {
-	struct server server = {
-	    .config = config, .source = source, .started_at_ms = clock_wall_ms()};
-	server.health.started_at_ms = server.started_at_ms;
-	server.wall_minus_mono_ms = server.started_at_ms - clock_mono_ms();
+	struct server server = {.config = config, .source = source};
+	server.health.started_at_ms = clock_wall_ms();
+	server.wall_minus_mono_ms = server.health.started_at_ms - clock_mono_ms();
 	log_open("server");
 	LIST_INIT(&server.sessions);
 	signal(SIGINT, SIG_IGN); /* the supervisor's to handle */

@@ -32,7 +32,7 @@ struct server {
 	uint32_t session_count;
 	bool accepting, ready, readiness_said;
 	struct health health;
-	int64_t started_at_ms, config_loaded_at_ms;
+	int64_t config_loaded_at_ms;
 	int64_t lapses_said_at_ms; /* wall */
 	int64_t delegate_asked_at_ms;
 	int64_t wall_minus_mono_ms; /* changes when the clock is stepped */

@@ -100,19 +100,23 @@ static int read_request(
 	uint32_t port = 0;
 	const char *name = NULL;
 	int r = 0;
-	if (request->body_case == RESOLVERD__V1__REQUEST__BODY_PLAN ||
-	    request->body_case == RESOLVERD__V1__REQUEST__BODY_EXPLAIN) {
+	question->explain = request->body_case == RESOLVERD__V1__REQUEST__BODY_EXPLAIN;
+	if (question->explain) {
+		name = request->explain->next_hop;
+		port = request->explain->port;
+		question->deadline_ms = request->explain->deadline_ms;
+	} else if (request->body_case == RESOLVERD__V1__REQUEST__BODY_PLAN) {
+		name = request->plan->next_hop;
+		port = request->plan->port;
+		question->deadline_ms = request->plan->deadline_ms;
+	}
+	if (name != NULL) {
 		struct next_hop hop;
-		question->explain = request->body_case == RESOLVERD__V1__REQUEST__BODY_EXPLAIN;
-		name = question->explain ? request->explain->next_hop : request->plan->next_hop;
 		r = next_hop_parse(name, &hop);
 		if (r != NAME_OK)
 			return bad_request(text, text_bytes, "next_hop", name, name_error_text(r));
 		question->kind = V1(KIND__ROUTE);
-		question->deadline_ms =
-		    question->explain ? request->explain->deadline_ms : request->plan->deadline_ms;
 		memcpy(question->name, hop.text, sizeof hop.text);
-		port = question->explain ? request->explain->port : request->plan->port;
 	} else if (request->body_case == RESOLVERD__V1__REQUEST__BODY_HOST) {
 		name = request->host->name;
 		r = name_canonical(name, question->name);

@@ -45,12 +45,12 @@ static void add_policy(const struct server *server, int64_t now_ms, struct lists
 		override->requirement = from->requirement;
 		override->reason = from->reason;
 		override->until = (uint64_t)from->until_ms;
-		override->lapsed = policy_has_lapsed(from, now_ms);
+		override->lapsed = config_override_has_lapsed(from, now_ms);
 		status->overrides[status->n_overrides++] = override;
 	}
 	status->insecure_zones = lists->zone_list;
 	for (size_t i = 0; i < config->zone_count && status->n_insecure_zones < LISTED_MAX; i++) {
-		if (config->zones[i].insecure_until_ms <= now_ms)
+		if (!config_zone_is_insecure(&config->zones[i], now_ms))
 			continue;
 		Resolverd__V1__InsecureZone *zone = &lists->zones[status->n_insecure_zones];
 		resolverd__v1__insecure_zone__init(zone);
@@ -85,10 +85,9 @@ void status_send(struct session *session, uint64_t id)
 		resolverd__v1__signed_delegation__free_unpacked(delegation, NULL);
 		return;
 	}
-	status.ready = health_is_ready(
-	    &server->health, server->config, &server->pool, now_ms, reason, sizeof reason);
-	status.not_ready_reason = reason;
 	add_checks(server, now_ms, lists, &status);
+	status.ready = health_is_ready(lists->health, status.n_checks, reason, sizeof reason);
+	status.not_ready_reason = reason;
 	add_policy(server, now_ms, lists, &status);
 	add_anchor(&server->health, lists, &status);
 	status.clock_steps = server->health.step_count;
@@ -97,7 +96,7 @@ void status_send(struct session *session, uint64_t id)
 	status.n_delegations = delegation != NULL;
 	status.version = (char *)(uintptr_t)RESOLVERD_VERSION;
 	status.member = server->config->signing.member;
-	status.started_at = (uint64_t)server->started_at_ms;
+	status.started_at = (uint64_t)server->health.started_at_ms;
 	status.now = (uint64_t)now_ms;
 	status.workers = pool_workers_up(&server->pool);
 	status.workers_wanted = server->pool.workers_wanted;

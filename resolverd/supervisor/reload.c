@@ -134,8 +134,6 @@ void reload(struct supervisor *supervisor)
 		log_error("reload: cannot reach the server: it is started again");
 		kill(supervisor->children[SERVER].pid, SIGKILL);
 	}
-	if (for_workers)
-		renew_workers(supervisor, true);
 	watch_zones(supervisor);
 	anchor_start(supervisor);
 	log_notice("reload: %s is in force%s", supervisor->start->config_file,

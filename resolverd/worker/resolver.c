@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "resolverd/worker/resolver.h"
 
+#include <arpa/nameser.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -93,4 +94,18 @@ int resolver_new(struct event_base *base, const struct config *config, int64_t n
 	}
 	*ret_ctx = ctx;
 	return 0;
+}
+
+Resolverd__V1__Status resolver_status_of(int sec)
+{
+	return sec == 2   ? RESOLVERD__V1__STATUS__SECURE
+	       : sec == 1 ? RESOLVERD__V1__STATUS__BOGUS
+			  : RESOLVERD__V1__STATUS__INSECURE;
+}
+
+Resolverd__V1__Status resolver_status(int rcode, const uint8_t *packet, int packet_bytes, int sec)
+{
+	bool answered = rcode == ns_r_noerror && packet != NULL && packet_bytes >= NS_HFIXEDSZ &&
+			((packet[3] & 15) == ns_r_noerror || (packet[3] & 15) == ns_r_nxdomain);
+	return answered || sec == 1 ? resolver_status_of(sec) : RESOLVERD__V1__STATUS__ERROR;
 }

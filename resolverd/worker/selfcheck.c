@@ -3,21 +3,14 @@
 
 #include <arpa/nameser.h>
 #include <event2/event.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <unbound-event.h>
 
 #include "proto/rrtype.h"
+#include "resolverd/worker/resolver.h"
 
 #define AGAIN_GOOD_S 30
 #define AGAIN_BAD_S 2
-
-Resolverd__V1__Status selfcheck_status_of(int sec)
-{
-	return sec == 2   ? RESOLVERD__V1__STATUS__SECURE
-	       : sec == 1 ? RESOLVERD__V1__STATUS__BOGUS
-			  : RESOLVERD__V1__STATUS__INSECURE;
-}
 
 static void report(struct selfcheck *check)
 {
@@ -29,16 +22,6 @@ static void report(struct selfcheck *check)
 	check->report(check->arg, &message);
 }
 
-/* A failure that libunbound remembers comes without an error, as a message with that code, and like
- * unsigned data it is neither secure nor bogus. */
-static bool is_answer(int rcode, const uint8_t *packet, int packet_bytes)
-{
-	if (rcode != ns_r_noerror || packet == NULL || packet_bytes < NS_HFIXEDSZ)
-		return false;
-	int said = packet[3] & 15;
-	return said == ns_r_noerror || said == ns_r_nxdomain;
-}
-
 /* ---- canaries ---- */
 
 static void on_canary(
@@ -46,14 +29,13 @@ static void on_canary(
 {
 	struct selfcheck_canary *canary = arg;
 	(void)was_ratelimited;
-	bool answered = is_answer(rcode, packet, packet_bytes);
 	canary->asking = false;
-	canary->message.seen =
-	    answered || sec == 1 ? selfcheck_status_of(sec) : RESOLVERD__V1__STATUS__ERROR;
+	canary->message.seen = resolver_status(rcode, packet, packet_bytes, sec);
+	bool failed = canary->message.seen == RESOLVERD__V1__STATUS__ERROR;
 	snprintf(canary->reason, sizeof canary->reason, "%s",
 	    why != NULL ? why
-	    : answered  ? ""
-			: "the name servers failed or could not be reached");
+	    : failed    ? "the name servers failed or could not be reached"
+			: "");
 	report(canary->check);
 }
 
@@ -94,13 +76,12 @@ static void on_root_keys(
     void *arg, int rcode, void *packet, int packet_bytes, int sec, char *why, int was_ratelimited)
 {
 	(void)was_ratelimited;
-	bool answered = is_answer(rcode, packet, packet_bytes);
-	Resolverd__V1__Status status =
-	    answered || sec == 1 ? selfcheck_status_of(sec) : RESOLVERD__V1__STATUS__ERROR;
+	Resolverd__V1__Status status = resolver_status(rcode, packet, packet_bytes, sec);
+	bool unsigned_data = status == RESOLVERD__V1__STATUS__INSECURE;
 	root_seen(arg, status,
-	    why != NULL            ? why
-	    : answered && sec == 0 ? "the answer is not signed, or no trust anchor is usable"
-				   : "no root server could be reached, or the path strips DNSSEC");
+	    why != NULL     ? why
+	    : unsigned_data ? "the answer is not signed, or no trust anchor is usable"
+			    : "no root server could be reached, or the path strips DNSSEC");
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -128,7 +109,6 @@ void selfcheck_start(struct selfcheck *check, struct event_base *base, struct ub
 		canary->check = check;
 		resolverd__worker__canary__init(&canary->message);
 		canary->message.name = config->resolver.canaries[i].name;
-		canary->message.expected = config->resolver.canaries[i].expected;
 		canary->message.reason = canary->reason;
 		check->messages[i] = &canary->message;
 	}

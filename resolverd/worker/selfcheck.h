@@ -37,6 +37,3 @@ struct selfcheck {
 void selfcheck_start(struct selfcheck *check, struct event_base *base, struct ub_ctx *resolver,
     const struct config *config,
     void (*report)(void *arg, const Resolverd__Worker__SelfCheck *check), void *arg);
-
-/* How libunbound says a status: 2 secure, 1 bogus, 0 insecure. */
-Resolverd__V1__Status selfcheck_status_of(int sec);

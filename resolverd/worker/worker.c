@@ -57,7 +57,7 @@ static void on_lookup(
 		    why != NULL ? why : "the name servers failed or could not be reached", 0);
 	else
 		job_lookup_done(lookup.job, lookup.slot, packet, (size_t)packet_bytes,
-		    selfcheck_status_of(sec), rcode, why, clock_wall_ms());
+		    resolver_status_of(sec), rcode, why, clock_wall_ms());
 }
 
 static void start_lookup(void *arg, struct job *job, unsigned slot, const char *name, int type)
@@ -161,7 +161,7 @@ static int take_policy(struct worker *worker, const struct config *config, int64
 	if (worker->insecure_zones == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < config->zone_count; i++)
-		if (zone_is_insecure(&config->zones[i], now_ms))
+		if (config_zone_is_insecure(&config->zones[i], now_ms))
 			worker->insecure_zones[policy->insecure_zone_count++] = config->zones[i];
 	policy->insecure_zones = worker->insecure_zones;
 	return 0;

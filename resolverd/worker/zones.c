@@ -23,7 +23,7 @@ static void write_servers(
 static void write_zone(FILE *out, const struct config_zone *zone, int64_t now_ms)
 {
 	fprintf(out, "server:\n");
-	if (zone_is_insecure(zone, now_ms))
+	if (config_zone_is_insecure(zone, now_ms))
 		fprintf(out, " domain-insecure: \"%s\"\n", zone->name);
 	/* libunbound answers some names by itself (RFC 6303, RFC 6761): not where we are told who
 	 * has them. */

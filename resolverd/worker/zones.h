@@ -11,8 +11,3 @@
  * writes a line to error. */
 [[gnu::warn_unused_result]] int zones_apply(struct ub_ctx *resolver, const struct config *config,
     int64_t now_ms, char *error, size_t error_bytes);
-
-static inline bool zone_is_insecure(const struct config_zone *zone, int64_t now_ms)
-{
-	return zone->insecure_until_ms > now_ms;
-}

@@ -19,7 +19,6 @@ import json
 import pathlib
 import sys
 import tempfile
-import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "system"), str(HERE.parent / "world")]
@@ -28,7 +27,7 @@ import dns.flags  # noqa: E402
 import dns.message  # noqa: E402
 import dns.name  # noqa: E402
 import dns.query  # noqa: E402
-from dns.rdatatype import CNAME, DNSKEY, DS  # noqa: E402
+from dns.rdatatype import CNAME, DS  # noqa: E402
 
 import oracle  # noqa: E402
 from conftest import WORLD, Daemon  # noqa: E402

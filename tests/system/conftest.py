@@ -112,6 +112,11 @@ def wait_for(condition, timeout_s, complaint=lambda: "condition not met", every_
         time.sleep(every_s)
 
 
+def at(seconds):
+    """A date for a configuration file, that many seconds from now; whole seconds."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+
+
 def exists(pid):
     try:
         return "State:\tZ" not in pathlib.Path(f"/proc/{pid}/status").read_text()

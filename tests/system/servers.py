@@ -1,61 +1,28 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""DNS servers that a test needs beside the world: a real unbound, and a forwarder that strips DNSSEC data."""
+"""DNS that a test needs beside the world: a zone for an unbound of its own, and a forwarder that strips DNSSEC data."""
 
 import contextlib
-import pathlib
 import socket
-import sys
 import threading
 
+import dns.exception
 import dns.flags
 import dns.message
 import dns.query
 import dns.rdatatype
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "world"))
-import process  # noqa: E402
-from conftest import WORLD, wait_for  # noqa: E402
-
-UNBOUND = """\
-server:
-    interface: {address}
-    access-control: 127.0.0.0/8 allow
-    do-not-query-localhost: no
-    do-ip6: no
-    root-hints: "{world}/root.hints"
-    module-config: "iterator"
-    chroot: ""
-    username: ""
-    directory: "{directory}"
-    pidfile: "{directory}/unbound.pid"
-    use-syslog: no
-    logfile: "{directory}/unbound.log"
-    log-queries: yes
-{more}
-remote-control:
-    control-enable: no
-"""
 SIGNING_TYPES = {dns.rdatatype.RRSIG, dns.rdatatype.NSEC, dns.rdatatype.NSEC3}
 
 
-@contextlib.contextmanager
-def unbound(directory, address, more=""):
-    """A resolver that does not validate; `more` is more of its server section. Yields the path of its log."""
-    directory.mkdir(parents=True)
-    config = directory / "unbound.conf"
-    config.write_text(UNBOUND.format(address=address, world=WORLD, directory=directory, more=more))
-    daemon = process.start(["unbound", "-d", "-c", str(config)])
-    try:
-        wait_for(lambda: answers(address), 10, lambda: (directory / "unbound.log").read_text())
-        yield directory / "unbound.log"
-    finally:
-        daemon.terminate()
-        daemon.wait()
-
-
-def answers(address):
-    with socket.socket() as sock:
-        return sock.connect_ex((address, 53)) == 0
+def internal_zone(name="corp.example", mx="relay", address="127.25.99.1"):
+    """A zone with one mail host, for the server section of an unbound."""
+    return f"""
+    local-zone: "{name}." static
+    local-data: "{name}. SOA ns.{name}. host.{name}. 1 3600 900 86400 60"
+    local-data: "{name}. NS ns.{name}."
+    local-data: "{name}. MX 10 {mx}.{name}."
+    local-data: "{mx}.{name}. A {address}"
+"""
 
 
 @contextlib.contextmanager

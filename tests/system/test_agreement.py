@@ -9,7 +9,6 @@ import collections
 import concurrent.futures
 import contextlib
 import functools
-import json
 import re
 import subprocess
 
@@ -21,6 +20,7 @@ import dns.rdatatype
 import pytest
 from conftest import WORLD
 from oracle import Unbound, worker_settings
+from scenarios import SCENARIOS
 
 Verdict = collections.namedtuple("Verdict", "status proof")
 Verdicts = collections.namedtuple("Verdicts", "resolverd unbound delv")
@@ -30,8 +30,6 @@ UNBOUND, FETCHER = "127.53.8.5", "127.53.8.6"
 AT_ONCE = Verdicts(resolverd=8, unbound=64, delv=16)  # processes cost more than waiting
 PATIENCE_S = 12  # silence beyond is a failure too; resolverd answers at its deadline of 6 s
 NOERROR, NXDOMAIN = 0, 3
-
-SCENARIOS = json.loads((WORLD / "world.json").read_text())["scenarios"] if WORLD else []
 
 # Proofs of absence, wildcards and delegations that no scenario asks for.
 PROBES = [

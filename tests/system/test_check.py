@@ -10,14 +10,10 @@ import time
 
 import pytest
 from conftest import BUILD, WORLD
+from scenarios import DANE, MISMATCH, NO_AUTH, PLAIN, TA, mx
 from smtp import Behaviour, MiddleBox, Server, addresses_of
 
-DANE, TA, PLAIN, NO_AUTH, MISMATCH = "dane-ee.org", "dane-ta.com", "plain.net", "unusable-usage.com", "tlsa-mismatch.org"
 TWO = ("mx1.two-hosts.org", "mx2.two-hosts.org")
-
-
-def mx(domain):
-    return f"mx.{domain}"
 
 
 @contextlib.contextmanager

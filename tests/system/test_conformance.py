@@ -5,15 +5,14 @@ The scenarios of the world (test_verdicts.py) show what a plan says. Here the lo
 """
 
 import contextlib
-import json
 import socket
 import time
 
 import pytest
-from conftest import WORLD, Daemon, Queries, wait_for
+import scenarios
+from conftest import Daemon, Queries, wait_for
 
-WORLD_FACTS = json.loads((WORLD / "world.json").read_text()) if WORLD else {"scenarios": []}
-SCENARIOS = {scenario["name"]: scenario for scenario in WORLD_FACTS["scenarios"]}
+SCENARIOS = {scenario["name"]: scenario for scenario in scenarios.SCENARIOS}
 
 
 def plan_of(daemon, scenario):
@@ -67,7 +66,7 @@ def test_no_tlsa_query_is_made(seen_of_all, scenario):
 
 def is_logged(name):
     """Leaf zones stand behind the front; the root and the TLDs, which deny what is not there, do not."""
-    zones = [zone for zone in WORLD_FACTS["servers"] if f".{name}".endswith(f".{zone}")]
+    zones = [zone for zone in scenarios.FACTS["servers"] if f".{name}".endswith(f".{zone}")]
     return "." in max(zones, key=len, default=".").strip(".")
 
 
@@ -137,7 +136,7 @@ def listening(host):
     """The SMTP ports of a mail host of the world."""
     with contextlib.ExitStack() as stack:
         sockets = []
-        for address in WORLD_FACTS["hosts"][host]:
+        for address in scenarios.FACTS["hosts"][host]:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             sockets.append(stack.enter_context(socket.create_server((address, 25), family=family)))
             sockets[-1].setblocking(False)

@@ -2,15 +2,12 @@
 """Evidence of deliveries: made with a live daemon, checked without it, and what is wrong with it found."""
 
 import base64
-import contextlib
+import dataclasses
 import hashlib
 import json
 import os
 import shutil
-import socket
-import ssl
 import subprocess
-import threading
 import time
 
 import evidence_pb2
@@ -18,33 +15,13 @@ import pytest
 import resolverd_pb2 as pb
 from conftest import BUILD, WORLD
 from faketime import YEAR, Clock
+from scenarios import SCENARIOS
+from smtp import BEHAVIOURS, Server
 from wire import Client, check_signature, key_id
 
 PORT = 2525
 MAGIC = b"RESOLVERD-EVIDENCE-1\n"
 AUTHENTICATED, ENCRYPTED, REFUSED = 1, 3, 5
-SCENARIOS = json.loads((WORLD / "world.json").read_text())["scenarios"] if WORLD else []
-HOSTS = json.loads((WORLD / "world.json").read_text())["hosts"] if WORLD else {}
-
-
-@contextlib.contextmanager
-def tls_server(host, shows=None):
-    """A TLS server at the address of a mail host, with its certificate or that of another; yields the address."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(str(WORLD / "tls" / f"{shows or host}.pem"))
-    address = next(a for a in HOSTS[host] if ":" not in a)
-    with socket.create_server((address, PORT)) as listener:
-        def serve():
-            with contextlib.suppress(OSError):
-                while True:
-                    connection, _ = listener.accept()
-                    with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as tls:
-                        tls.recv(1)
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield address
-        listener.shutdown(socket.SHUT_RDWR)
-    thread.join(5)
 
 
 def record(daemon, path, *arguments):
@@ -56,7 +33,9 @@ def record(daemon, path, *arguments):
 
 
 def deliver(daemon, path, domain, host, *verdict, shows=None):
-    with tls_server(host, shows) as address:
+    """Over a connection to the host, which shows its own certificate or that of another."""
+    with Server(host, dataclasses.replace(BEHAVIOURS["tls-at-once"], certificate=shows), port=PORT) as server:
+        address = next(address for address in server.addresses if ":" not in address)
         return record(daemon, path, domain, host, address, PORT, *verdict)
 
 

@@ -11,10 +11,9 @@ import time
 import dns.message
 import dns.query
 import pytest
-from conftest import WORLD, wait_for
-from oracle import Unbound
-from servers import unbound
-from test_policy import INTERNAL, at
+from conftest import WORLD, at, wait_for
+from oracle import NOT_VALIDATING, Unbound
+from servers import internal_zone
 from wiretap import Wiretap
 
 FORWARDER, LISTENER, INTERNAL_SERVER = "127.53.8.4", "127.53.8.3", "127.53.8.21"
@@ -59,7 +58,7 @@ def test_a_zone_cannot_answer_as_the_wildcard_of_its_parent(one_worker):
 def test_an_internal_zone_is_not_hidden_by_the_absence_of_its_parent(make_daemon, tmp_path):
     """CVE-2026-44687, mended in unbound 1.25.2: that `example` does not exist must not answer for a zone we are told who has."""
     zone = f'zone "corp.example" {{ stub = {{"{INTERNAL_SERVER}"}} insecure-until = {at(3600)} }}'
-    with unbound(tmp_path / "internal", INTERNAL_SERVER, INTERNAL):
+    with Unbound(WORLD, tmp_path, INTERNAL_SERVER, NOT_VALIDATING, internal_zone()):
         daemon = make_daemon(config=zone, resolver__workers="1")
         for rdtype in ("MX", "A"):
             assert lookup(daemon, "example", rdtype)["rcode"] == NXDOMAIN

@@ -7,7 +7,8 @@ import time
 import pytest
 import resolverd_pb2 as pb
 from conftest import WORLD, wait_for
-from servers import stripping_forwarder, unbound
+from oracle import NOT_VALIDATING, Unbound
+from servers import stripping_forwarder
 from wire import Client
 
 
@@ -52,7 +53,7 @@ def test_a_canary_that_is_not_as_expected_turns_readiness_red(make_daemon, kind,
 
 def test_a03_a04_a_forwarder_that_strips_dnssec_is_found_and_opens_nothing(make_daemon, tmp_path):
     """It even sets the AD bit: own validation decides, and without it nothing is opportunistic."""
-    with unbound(tmp_path / "upstream", "127.53.8.31"), stripping_forwarder("127.53.8.32", "127.53.8.31"):
+    with Unbound(WORLD, tmp_path, "127.53.8.31", NOT_VALIDATING), stripping_forwarder("127.53.8.32", "127.53.8.31"):
         daemon = make_daemon(start=False, resolver__forward="127.53.8.32", resolver__deadline="2s")
         daemon.start(wait=False)
         wait_for(lambda: "strips DNSSEC" in daemon.log(), 20, daemon.log)
@@ -66,14 +67,14 @@ def test_a03_a04_a_forwarder_that_strips_dnssec_is_found_and_opens_nothing(make_
 
 def test_a04_the_ad_bit_of_a_forwarder_is_not_believed(make_daemon, tmp_path):
     """A zone is sent to the stripping forwarder, the rest of the path is sound: its data is bogus, not insecure."""
-    with unbound(tmp_path / "upstream", "127.53.8.33"), stripping_forwarder("127.53.8.34", "127.53.8.33"):
+    with Unbound(WORLD, tmp_path, "127.53.8.33", NOT_VALIDATING), stripping_forwarder("127.53.8.34", "127.53.8.33"):
         daemon = make_daemon(config='zone "dane-ee.org" { forward = {"127.53.8.34"} }')
         _, plan = daemon.ctl("plan", "dane-ee.org")
     assert (plan["outcome"], plan["mx"]["status"]) == ("delay", "bogus")
 
 
 def test_a_sound_forwarder_serves_and_is_validated_here(make_daemon, tmp_path):
-    with unbound(tmp_path / "upstream", "127.53.8.35"):
+    with Unbound(WORLD, tmp_path, "127.53.8.35", NOT_VALIDATING):
         daemon = make_daemon(resolver__forward="127.53.8.35")
         assert daemon.ctl("plan", "dane-ee.org")[1]["hosts"][0]["policy"] == "dane"
         assert daemon.ctl("plan", "wrong-ds.com")[1]["mx"]["status"] == "bogus"

@@ -1,14 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Every scenario of the world through the real socket: the plan must be what domains.json expects."""
 
-import json
-
 import pytest
-from conftest import WORLD, wait_for
+from conftest import wait_for
 from expectations import complete
-
-SCENARIOS = json.loads((WORLD / "world.json").read_text())["scenarios"] if WORLD else []
-EXIT = {"deliver": 0, "delay": 75, "no-such-domain": 68, "no-host": 68, "no-mail": 69}
+from scenarios import EXIT, SCENARIOS
 
 
 def allowed(expected, got):

@@ -11,6 +11,8 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 
+#include "tests/unit/test.h"
+
 #define CERTS_NOW 1500000000
 #define CERTS_DAY 86400
 

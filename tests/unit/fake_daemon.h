@@ -16,6 +16,7 @@
 #include "client/lib/client.h"
 #include "proto/frame.h"
 #include "tests/unit/answers.h"
+#include "tests/unit/test.h"
 
 struct fake_daemon {
 	char directory[64], socket_path[96], key_file[96];

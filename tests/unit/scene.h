@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the tests of the client library share; include cmocka.h before. */
+/* What the tests of the client library share. */
 #pragma once
 #include "tests/unit/fake_daemon.h"
 

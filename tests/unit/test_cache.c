@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The hash table (table.c) and the cache of answers over it (cache.c). Time is a number. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "resolverd/server/cache.h"
+#include "tests/unit/test.h"
 
 #define BOUND_BYTES (64u << 10)
 #define BLOB_BYTES 200u
@@ -187,6 +182,23 @@ static void sieve_spares_once_for_each_use(void **state)
 		assert_false(has(cache, "used", i, 0));
 }
 
+/* Who only looks (explain) neither keeps an entry nor is shown what has expired. */
+static void a_peek_counts_as_no_use(void **state)
+{
+	struct cache *cache = *state;
+	struct question_key key = key_of("used", 0);
+	put(cache, "used", 0);
+	for (unsigned i = 0; cache->evicted == 0; i++) {
+		assert_non_null(cache_peek(cache, &key, 0));
+		put(cache, "flood", i);
+	}
+	assert_null(cache_peek(cache, &key, 0));
+	put_sized(cache, "short", 0, 1, 100);
+	key = key_of("short", 0);
+	assert_non_null(cache_peek(cache, &key, 99));
+	assert_null(cache_peek(cache, &key, 100));
+}
+
 /* Everything is in use and a large answer needs several places: never its own. */
 static void the_entry_just_put_is_never_the_one_evicted(void **state)
 {
@@ -271,8 +283,8 @@ static void kind_number_and_name_make_different_keys(void **state)
 	} rows[] = {{1, 25, "a"}, {2, 25, "a"}, {2, 26, "a"}, {2, 25 << 8, "a"}, {2, 25, "b"},
 	    {2, 25, "aa"}, {2, 25, ""}};
 	(void)state;
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		for (size_t j = 0; j < sizeof rows / sizeof *rows; j++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		for (size_t j = 0; j < COUNT(rows); j++) {
 			struct question_key a, b;
 			question_key_make(&a, rows[i].kind, rows[i].number, rows[i].name);
 			question_key_make(&b, rows[j].kind, rows[j].number, rows[j].name);
@@ -387,6 +399,7 @@ int main(void)
 	    CACHE_TEST(memory_stays_within_the_bound),
 	    CACHE_TEST(sieve_keeps_what_is_in_use_through_a_flood),
 	    CACHE_TEST(sieve_spares_once_for_each_use),
+	    CACHE_TEST(a_peek_counts_as_no_use),
 	    CACHE_TEST(the_entry_just_put_is_never_the_one_evicted),
 	    CACHE_TEST(expired_lookup_is_no_use),
 	    CACHE_TEST(answer_larger_than_the_bound_does_not_stay),

@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The client library: what it makes of good answers, of trouble on the line and of its caller. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 #include "tests/unit/scene.h"
 
@@ -226,7 +220,7 @@ static void a_bad_key_file_is_named_with_its_line(void **state)
 	    {"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n",
 		"key:1: not base64, or too long"},
 	};
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct scene scene;
 		struct resolverd_plan *plan;
 		scene_init(&scene);

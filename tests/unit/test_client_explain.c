@@ -1,12 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Explanations: their plans are verified like any plan, the rest is shown and never relied on. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 #include "tests/unit/scene.h"
 
@@ -235,7 +229,7 @@ static const struct {
 static void no_lie_is_explained(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+	for (size_t i = 0; i < COUNT(lies); i++) {
 		struct stage stage;
 		struct resolverd_explanation *explanation = NULL;
 		stage_init(&stage);
@@ -353,7 +347,7 @@ static void what_is_not_all_cached_makes_no_cached_plan(void **state)
 	(void)state;
 	static void (*const changes[])(struct stage * stage) = {
 	    not_cached_at_all, host_not_cached, route_expired, host_expired, no_host_told};
-	for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+	for (size_t i = 0; i < COUNT(changes); i++) {
 		struct stage stage;
 		struct resolverd_explanation *explanation;
 		stage_init(&stage);
@@ -431,7 +425,7 @@ static void every_difference_is_told(void **state)
 	static const char *const all[] = {"outcome", "mx_status", "reason", "expanded",
 	    "requirement", "policy", "address_status", "addresses", "tlsa_status", "tlsa_base",
 	    "tlsa"};
-	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+	for (size_t i = 0; i < COUNT(all); i++)
 		difference(explanation, all[i]);
 	assert_int_equal(explanation->difference_count, 12); /* reason of route and of host */
 	assert_string_equal(difference(explanation, "outcome")->cached, "delay");
@@ -482,7 +476,7 @@ static void text_from_the_wire_cannot_reach_the_terminal(void **state)
 	    {"\xc0\xaf \xe0\x80\xaf \xed\xa0\x80 \xf4\x90\x80\x80", "?? ??? ??? ????"},
 	    {"cut \xe2\x9c", "cut ??"},
 	};
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct stage stage;
 		struct resolverd_explanation *explanation;
 		stage_init(&stage);

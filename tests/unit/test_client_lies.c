@@ -1,13 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Everything signed, but not what a client may believe (docs/PROTOCOL.md, "What a client checks").
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 #include "tests/unit/scene.h"
 
@@ -160,7 +154,7 @@ static const struct {
 static void no_lie_delivers(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+	for (size_t i = 0; i < COUNT(lies); i++) {
 		struct scene scene;
 		struct resolverd_plan *plan = NULL;
 		scene_init(&scene);

@@ -4,18 +4,14 @@
  * all of its combinations, each by its case. Then whole plans, through signatures and the plan
  * builder.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 
-#include <cmocka.h>
 #include <jansson.h>
 
 #include "client/lib/view.h"
 #include "proto/combine.h"
 #include "tests/unit/answers.h"
+#include "tests/unit/test.h"
 
 #define VECTORS "tests/vectors/plan.json"
 #define GENERATOR "/usr/bin/python3 tests/vectors/make_plan.py"
@@ -92,8 +88,6 @@ static void every_route_row_decides_as_the_vectors_say(void **state)
 
 /* ---- rules over the table ---- */
 
-#define V1(name) RESOLVERD__V1__##name
-#define COUNT(table) (sizeof(table) / sizeof *(table))
 #define LATER 99
 enum { DANE = 1, TLS_NO_AUTH, OPPORTUNISTIC, UNREACHABLE };
 enum { MX_DANE = 1, MX_OPPORTUNISTIC, MX_UNREACHABLE };
@@ -329,18 +323,6 @@ static void plan_comes_out_as_the_vectors_say(void **state)
 
 /* ---- main ---- */
 
-static struct CMUnitTest tests[256];
-static size_t test_count;
-
-static void add(const char *name, CMUnitTestFunction function, const void *state)
-{
-	assert_true(test_count < COUNT(tests));
-	tests[test_count++] = (struct CMUnitTest){
-	    .name = name, .test_func = function, .initial_state = (void *)(uintptr_t)state};
-}
-
-#define ADD_TEST(function) add(#function, function, NULL)
-
 static json_t *vectors_load(void)
 {
 	json_error_t error;
@@ -352,20 +334,20 @@ static json_t *vectors_load(void)
 
 int main(void)
 {
+	static struct test_list list;
 	size_t i;
 	json_t *plan;
 	vectors = vectors_load();
 	if (vectors == NULL || sodium_init() < 0)
 		return 1;
-	ADD_TEST(vectors_are_those_of_the_generator);
-	ADD_TEST(every_host_row_combines_as_the_vectors_say);
-	ADD_TEST(every_route_row_decides_as_the_vectors_say);
-	ADD_TEST(values_never_seen_fail_closed);
-	for (i = 0; i < COUNT(rules); i++)
-		add(rules[i].name, rule_holds, &rules[i]);
+	ADD_TEST(&list, vectors_are_those_of_the_generator);
+	ADD_TEST(&list, every_host_row_combines_as_the_vectors_say);
+	ADD_TEST(&list, every_route_row_decides_as_the_vectors_say);
+	ADD_TEST(&list, values_never_seen_fail_closed);
+	ADD_ROWS(&list, rules, rule_holds);
 	json_array_foreach(json_object_get(vectors, "plans"), i, plan)
-	    add(text_of(plan, "name"), plan_comes_out_as_the_vectors_say, plan);
-	int r = _cmocka_run_group_tests("combine", tests, test_count, NULL, NULL);
+	    test_add(&list, text_of(plan, "name"), plan_comes_out_as_the_vectors_say, plan);
+	int r = test_run("combine", &list, NULL, NULL);
 	json_decref(vectors);
 	return r;
 }

@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The configuration file and --set. A row that is refused names all words its message must have. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "resolverd/base/config.h"
+#include "tests/unit/test.h"
 
-#define COUNT(table) (sizeof(table) / sizeof *(table))
 #define A10 "aaaaaaaaaa"
 #define A100 A10 A10 A10 A10 A10 A10 A10 A10 A10 A10
 
@@ -435,31 +429,20 @@ static void durations_and_sizes(void **state)
 
 /* ---- main ---- */
 
-static struct CMUnitTest tests[COUNT(rows) + 16];
-static size_t test_count;
-
-static void add(const char *name, CMUnitTestFunction function, const void *row)
-{
-	tests[test_count++] = (struct CMUnitTest){
-	    .name = name, .test_func = function, .initial_state = (void *)(uintptr_t)row};
-}
-
-#define ADD_TEST(function) add(#function, function, NULL)
-
 int main(void)
 {
-	for (size_t i = 0; i < COUNT(rows); i++)
-		add(rows[i].name, row_is_refused, &rows[i]);
-	ADD_TEST(nothing_configured_gives_the_defaults);
-	ADD_TEST(the_example_file_shows_the_defaults);
-	ADD_TEST(every_key_is_taken);
-	ADD_TEST(set_goes_over_the_file);
-	ADD_TEST(socket_path_of_107_bytes_is_taken);
-	ADD_TEST(the_first_error_is_the_one_told);
-	ADD_TEST(a_short_error_buffer_is_not_overrun);
-	ADD_TEST(durations_and_sizes);
-	ADD_TEST(titled_sections_are_taken);
-	ADD_TEST(a_reload_keeps_what_it_cannot_change_and_names_it);
-	ADD_TEST(only_what_workers_act_on_is_their_text);
-	return _cmocka_run_group_tests("config", tests, test_count, NULL, NULL);
+	static struct test_list list;
+	ADD_ROWS(&list, rows, row_is_refused);
+	ADD_TEST(&list, nothing_configured_gives_the_defaults);
+	ADD_TEST(&list, the_example_file_shows_the_defaults);
+	ADD_TEST(&list, every_key_is_taken);
+	ADD_TEST(&list, set_goes_over_the_file);
+	ADD_TEST(&list, socket_path_of_107_bytes_is_taken);
+	ADD_TEST(&list, the_first_error_is_the_one_told);
+	ADD_TEST(&list, a_short_error_buffer_is_not_overrun);
+	ADD_TEST(&list, durations_and_sizes);
+	ADD_TEST(&list, titled_sections_are_taken);
+	ADD_TEST(&list, a_reload_keeps_what_it_cannot_change_and_names_it);
+	ADD_TEST(&list, only_what_workers_act_on_is_their_text);
+	return test_run("config", &list, NULL, NULL);
 }

@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What people are told to mend: one row a cause, with the texts that libunbound really says. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 #include "client/lib/diagnosis.h"
 #include "proto/combine.h"
 #include "tests/unit/answers.h"
+#include "tests/unit/test.h"
 
-#define V1(name) RESOLVERD__V1__##name
 #define MX "mx.example.org"
 #define OWNER "_25._tcp.mx.example.org"
 #define BOGUS(why) "validation failure <" OWNER ". TLSA IN>: " why
@@ -161,7 +155,7 @@ static const struct {
 static void each_failure_says_what_is_broken_and_who_mends_it(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
+	for (size_t i = 0; i < COUNT(failures); i++) {
 		bool tlsa = failures[i].type == TYPE_TLSA;
 		struct resolverd_lookup lookups[] = {lookup_of(MX, TYPE_AAAA, RESOLVERD_SECURE, ""),
 		    lookup_of(
@@ -191,7 +185,7 @@ static void without_lookups_the_answer_itself_tells_why(void **state)
 		"ask again"},
 	    {"no answer within the deadline of the request", RESOLVERD_THEM, MX},
 	};
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct actor actor;
 		host_step(&actor, V1(HOST_REASON__NOT_READY), V1(HOST_REASON__NOT_READY), NULL, 0);
 		actor.answer->host->reason_text = memory_string(memory, rows[i].says);
@@ -252,22 +246,30 @@ static void route_step(
 	    .lookup_count = lookup != NULL};
 }
 
+/* An insecure MX answer, by way of so many aliases, is diagnosed. */
+static void insecure_mx(struct actor *actor, const char *name, const struct resolverd_rrset *chain,
+    size_t chain_count, struct resolverd_rrset answer)
+{
+	struct resolverd_lookup *lookup = memory_alloc(memory, 1, sizeof *lookup);
+	struct resolverd_rrset *answers = memory_alloc(memory, 1, sizeof *answers);
+	*answers = answer;
+	*lookup = lookup_of(name, TYPE_MX, RESOLVERD_INSECURE, "");
+	lookup->records.chain = chain;
+	lookup->records.chain_count = chain_count;
+	lookup->records.answer = answers;
+	lookup->records.answer_count = 1;
+	route_step(actor, V1(ROUTE_KIND__MX), V1(STATUS__INSECURE), lookup);
+	diagnose_route(memory, actor->answer, &actor->step);
+}
+
 static void an_unsigned_mx_names_the_zone_to_sign(void **state)
 {
-	(void)state;
-	struct resolverd_rrset answer = rrset_of("example.org", TYPE_MX, false);
-	struct resolverd_lookup lookup = lookup_of("example.org", TYPE_MX, RESOLVERD_INSECURE, "");
-	lookup.records.answer = &answer;
-	lookup.records.answer_count = 1;
 	struct actor actor;
-	route_step(&actor, V1(ROUTE_KIND__MX), V1(STATUS__INSECURE), &lookup);
-	diagnose_route(memory, actor.answer, &actor.step);
+	(void)state;
+	insecure_mx(&actor, "example.org", NULL, 0, rrset_of("example.org", TYPE_MX, false));
 	check_step("unsigned", &actor.step, RESOLVERD_THEM, "sign the zone of example.org", NULL);
 	assert_int_equal(actor.step.note_count, 0);
-
-	answer = rrset_of("example.org", TYPE_MX, true);
-	route_step(&actor, V1(ROUTE_KIND__MX), V1(STATUS__INSECURE), &lookup);
-	diagnose_route(memory, actor.answer, &actor.step);
+	insecure_mx(&actor, "example.org", NULL, 0, rrset_of("example.org", TYPE_MX, true));
 	check_step("island", &actor.step, RESOLVERD_THEM,
 	    "a DS record of example.org published at its parent", NULL);
 }
@@ -275,19 +277,11 @@ static void an_unsigned_mx_names_the_zone_to_sign(void **state)
 /* C05: secure, insecure, secure. */
 static void c05_the_hop_where_a_chain_turns_insecure_is_named(void **state)
 {
-	(void)state;
 	struct resolverd_rrset chain[] = {rrset_of("alias.example.org", TYPE_CNAME, true),
 	    rrset_of("hop.example.net", TYPE_CNAME, false)};
-	struct resolverd_rrset answer = rrset_of("example.com", TYPE_MX, true);
-	struct resolverd_lookup lookup =
-	    lookup_of("alias.example.org", TYPE_MX, RESOLVERD_INSECURE, "");
-	lookup.records.chain = chain;
-	lookup.records.chain_count = 2;
-	lookup.records.answer = &answer;
-	lookup.records.answer_count = 1;
 	struct actor actor;
-	route_step(&actor, V1(ROUTE_KIND__MX), V1(STATUS__INSECURE), &lookup);
-	diagnose_route(memory, actor.answer, &actor.step);
+	(void)state;
+	insecure_mx(&actor, "alias.example.org", chain, 2, rrset_of("example.com", TYPE_MX, true));
 	check_step("chain", &actor.step, RESOLVERD_THEM, "sign the zone of hop.example.net",
 	    "not signed from hop.example.net on");
 }
@@ -295,19 +289,12 @@ static void c05_the_hop_where_a_chain_turns_insecure_is_named(void **state)
 /* C01: the CNAME that a signed DNAME makes is signed by it. */
 static void c01_a_synthesised_cname_is_not_the_unsigned_hop(void **state)
 {
-	(void)state;
 	struct resolverd_rrset chain[] = {rrset_of("mail.old.example.org", TYPE_CNAME, false),
 	    rrset_of("old.example.org", TYPE_DNAME, true)};
-	struct resolverd_rrset answer = rrset_of("mail.example.net", TYPE_MX, false);
-	struct resolverd_lookup lookup =
-	    lookup_of("mail.old.example.org", TYPE_MX, RESOLVERD_INSECURE, "");
-	lookup.records.chain = chain;
-	lookup.records.chain_count = 2;
-	lookup.records.answer = &answer;
-	lookup.records.answer_count = 1;
 	struct actor actor;
-	route_step(&actor, V1(ROUTE_KIND__MX), V1(STATUS__INSECURE), &lookup);
-	diagnose_route(memory, actor.answer, &actor.step);
+	(void)state;
+	insecure_mx(
+	    &actor, "mail.old.example.org", chain, 2, rrset_of("mail.example.net", TYPE_MX, false));
 	check_step("dname", &actor.step, RESOLVERD_THEM, "sign the zone of mail.example.net", NULL);
 }
 
@@ -391,7 +378,7 @@ static void h14_h16_h17_j01_each_record_not_used_is_noted_with_why(void **state)
 {
 	(void)state;
 	struct resolverd_tlsa kept = {3, 1, 2, records[0].record + 3, 64};
-	for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
+	for (size_t i = 0; i < COUNT(records); i++) {
 		struct resolverd_rrset answer = rrset_of(OWNER, TYPE_TLSA, true);
 		struct resolverd_rdata rdata = {records[i].record, records[i].bytes};
 		struct resolverd_lookup lookups[] = {

@@ -3,19 +3,13 @@
  * Jobs of a worker in a real event loop: the lookups are kept in a list and end when the test says,
  * or at once, from within the asking. Deadlines are some milliseconds.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "resolverd/worker/job.h"
+#include "tests/unit/test.h"
 
-#define V1(name) RESOLVERD__V1__##name
 #define LONG_MS 60000u
 #define SHORT_MS 20u
 #define LOOKUPS_MAX 256u
@@ -403,7 +397,7 @@ static void zone_of_a_name(void **state)
 	    {"co.uk", "co.uk"}, {"a.b.example.uk", "example.uk"}, {"a\\.b.org", "a\\.b.org"},
 	    {"x.a\\.b.org", "a\\.b.org"}, {"a\\", "a\\"}};
 	(void)state;
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+	for (size_t i = 0; i < COUNT(rows); i++)
 		assert_string_equal(job_zone_of(rows[i][0]), rows[i][1]);
 }
 

@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Which override holds for a next hop at a time, and what it does to a route. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "resolverd/server/policy.h"
+#include "tests/unit/test.h"
 
-#define V1(name) RESOLVERD__V1__##name
-#define COUNT(table) (sizeof(table) / sizeof *(table))
 #define END_MS INT64_C(1798761600000) /* 2027-01-01 */
 
 static const char text[] =

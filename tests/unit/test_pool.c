@@ -1,23 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The pool with workers played by the test: the other ends of their sockets. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "proto/frame.h"
 #include "resolverd/base/clock.h"
 #include "resolverd/server/pool.h"
+#include "tests/unit/test.h"
 
-#define V1(name) RESOLVERD__V1__##name
-#define COUNT(table) (sizeof(table) / sizeof *(table))
 #define DEADLINE_MS 1000u
 #define WORKERS 2u
 #define TRACER WORKERS /* its place */

@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The table of reasons is total: whatever the protocol may say has words, a clause and a remedy. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "proto/combine.h"
+#include "tests/unit/test.h"
 
 static void check_row(const struct reason *row)
 {
@@ -56,7 +51,7 @@ static void what_nobody_knows_has_a_row_too(void **state)
 {
 	(void)state;
 	static const int values[] = {-1, 19, 1000, INT32_MAX, INT32_MIN};
-	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+	for (size_t i = 0; i < COUNT(values); i++) {
 		assert_ptr_equal(host_reason(values[i]), host_reason(0));
 		assert_string_equal(route_reason(values[i], 1)->word, "mx-failed");
 		assert_string_equal(route_reason(1, values[i])->word, "mx-failed");

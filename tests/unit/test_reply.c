@@ -7,20 +7,13 @@
 #include <arpa/inet.h>
 #include <arpa/nameser.h>
 #include <resolv.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "resolverd/worker/reply.h"
+#include "tests/unit/test.h"
 
-#define V1(name) RESOLVERD__V1__##name
-#define COUNT(table) (sizeof(table) / sizeof *(table))
 #define NOW_S INT64_C(1800000000)
 #define NO_TTL UINT32_MAX
 
@@ -617,35 +610,22 @@ static void a08_why_bogus_is_kept(void **state)
 
 /* ---- main ---- */
 
-static struct CMUnitTest tests[128];
-static size_t test_count;
-
-static void add(const char *name, CMUnitTestFunction function, const void *row)
-{
-	assert_true(test_count < COUNT(tests));
-	tests[test_count++] = (struct CMUnitTest){
-	    .name = name, .test_func = function, .initial_state = (void *)(uintptr_t)row};
-}
-
-#define ADD_TEST(function) add(#function, function, NULL)
-
 int main(void)
 {
-	for (size_t i = 0; i < COUNT(rows); i++)
-		add(rows[i].name, row_holds, &rows[i]);
-	for (size_t i = 0; i < COUNT(serial_rows); i++)
-		add(serial_rows[i].name, serial_row_holds, &serial_rows[i]);
-	ADD_TEST(c04_chain_over_the_limit_is_an_error_not_nodata);
-	ADD_TEST(a08_every_truncation_is_an_error);
-	ADD_TEST(a08_trailing_octets_are_an_error);
-	ADD_TEST(a08_every_changed_octet_is_survived);
-	ADD_TEST(b09_truncation_bit_is_an_error);
-	ADD_TEST(a08_record_whose_owner_leads_nowhere_is_an_error);
-	ADD_TEST(records_of_another_class_are_not_taken);
-	ADD_TEST(more_memory_than_the_arena_has_is_an_error);
-	ADD_TEST(names_in_rdata_are_decompressed);
-	ADD_TEST(records_come_with_chain_signatures_and_proofs);
-	ADD_TEST(all_of_many_records_are_kept_in_order);
-	ADD_TEST(a08_why_bogus_is_kept);
-	return _cmocka_run_group_tests("reply", tests, test_count, NULL, NULL);
+	static struct test_list list;
+	ADD_ROWS(&list, rows, row_holds);
+	ADD_ROWS(&list, serial_rows, serial_row_holds);
+	ADD_TEST(&list, c04_chain_over_the_limit_is_an_error_not_nodata);
+	ADD_TEST(&list, a08_every_truncation_is_an_error);
+	ADD_TEST(&list, a08_trailing_octets_are_an_error);
+	ADD_TEST(&list, a08_every_changed_octet_is_survived);
+	ADD_TEST(&list, b09_truncation_bit_is_an_error);
+	ADD_TEST(&list, a08_record_whose_owner_leads_nowhere_is_an_error);
+	ADD_TEST(&list, records_of_another_class_are_not_taken);
+	ADD_TEST(&list, more_memory_than_the_arena_has_is_an_error);
+	ADD_TEST(&list, names_in_rdata_are_decompressed);
+	ADD_TEST(&list, records_come_with_chain_signatures_and_proofs);
+	ADD_TEST(&list, all_of_many_records_are_kept_in_order);
+	ADD_TEST(&list, a08_why_bogus_is_kept);
+	return test_run("reply", &list, NULL, NULL);
 }

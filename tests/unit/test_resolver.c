@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What libunbound is told, asked back from it: the settings that decide what is secure. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "resolverd/worker/resolver.h"
+#include "tests/unit/test.h"
 
-#define COUNT(table) (sizeof(table) / sizeof *(table))
 #define NO_FILE "/nonexistent/root.key"
 
 static const struct row {

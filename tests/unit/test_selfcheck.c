@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The self-check with a libunbound played by the test: what it makes of each kind of answer. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <event2/event.h>
 #include <unbound-event.h>
 
 #include "resolverd/worker/selfcheck.h"
+#include "tests/unit/test.h"
 
-#define V1(name) RESOLVERD__V1__##name
 #define HEADER_BYTES 12
 #define NOERROR 0
 #define SERVFAIL 2
@@ -101,9 +96,7 @@ static void check_row(void **state)
 
 int main(void)
 {
-	struct CMUnitTest tests[sizeof rows / sizeof *rows];
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		tests[i] = (struct CMUnitTest){
-		    rows[i].name, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	static struct test_list list;
+	ADD_ROWS(&list, rows, check_row);
+	return test_run("selfcheck", &list, NULL, NULL);
 }

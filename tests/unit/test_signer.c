@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Facts to signed answers: what the envelope says, how long it holds, and that it verifies. */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "resolverd/server/signer.h"
+#include "tests/unit/test.h"
 
-#define V1(name) RESOLVERD__V1__##name
-#define COUNT(table) (sizeof(table) / sizeof *(table))
 #define NOW INT64_C(1800000000000)
 #define MAX_TTL_MS 86400000
 #define FAILURE_TTL_MS 15000

@@ -1,22 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What danesend takes as a message and as an address (client/danesend/). */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "client/danesend/address.h"
 #include "client/danesend/message.h"
+#include "tests/unit/test.h"
 
-#define COUNT(table) (sizeof(table) / sizeof *(table))
 #define NO_LIMIT UINT64_MAX
 
 static int read_text(const char *text, size_t count, uint64_t max_bytes, struct message *message)

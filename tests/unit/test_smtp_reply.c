@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* SMTP replies as servers send them, and as they must not (client/smtp/reply.h). */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "client/smtp/reply.h"
-
-#define COUNT(table) (sizeof(table) / sizeof *(table))
+#include "tests/unit/test.h"
 
 static enum smtp_parse feed(struct smtp_reply *reply, const char *bytes, size_t *ret_consumed)
 {

@@ -3,21 +3,15 @@
  * The TLS adapter against a real OpenSSL server, in memory: section L of the conformance cases, and
  * what policy, requirement, MX status and match make of a connection.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
 #include <openssl/ssl.h>
 
 #include "client/openssl/resolverd-openssl.h"
 #include "tests/unit/certs.h"
 
-#define COUNT(table) (sizeof(table) / sizeof *(table))
 #define NAME "mx.example.com"
 
 /* ---- certificates and what the DNS says of them ---- */
@@ -708,39 +702,29 @@ static void l09_a_second_domain_over_the_same_connection(void **state)
 	peers_fini(&peers);
 }
 
-#define TEST(name)                                                                                 \
-	{                                                                                          \
-#name, name, NULL, NULL, NULL                                                      \
-	}
-
-static struct CMUnitTest tests[COUNT(rows) + 19] = {
-    TEST(h06_authenticated_by_a_trust_anchor),
-    TEST(i02_d02_a_mismatch_gets_no_mail),
-    TEST(l01_l02_l03_sni_is_the_base_domain),
-    TEST(l01_sni_is_the_host_where_dane_does_not_apply),
-    TEST(l01_no_address_in_sni),
-    TEST(l01_no_base_domain_no_dane),
-    TEST(l04_a_fallback_chain_that_matches_is_accepted),
-    TEST(l05_no_anonymous_suites),
-    TEST(l05_no_anonymous_suites_with_old_versions),
-    TEST(l06_versions),
-    TEST(h02_the_handshake_never_fails_for_the_certificate),
-    TEST(h02_the_handshake_is_not_the_judge),
-    TEST(l07_a_peer_without_a_certificate_gets_no_mail),
-    TEST(m02_audit_of_a_host_that_is_let_through),
-    TEST(m04_unreachable_is_not_prepared),
-    TEST(m05_an_expired_plan_gets_no_mail),
-    TEST(no_verdict_before_the_handshake),
-    TEST(l08_a_resumed_session_is_matched_again),
-    TEST(l08_a_session_that_lost_its_chain_is_refused_under_usage_2),
-    TEST(l09_a_second_domain_over_the_same_connection),
-};
-
 int main(void)
 {
-	size_t count = COUNT(tests) - COUNT(rows);
-	for (size_t i = 0; i < COUNT(rows); i++)
-		tests[count++] = (struct CMUnitTest){
-		    rows[i].name, row_holds, NULL, NULL, (void *)(uintptr_t)&rows[i]};
-	return _cmocka_run_group_tests("tls", tests, count, make_identities, free_identities);
+	static struct test_list list;
+	ADD_TEST(&list, h06_authenticated_by_a_trust_anchor);
+	ADD_TEST(&list, i02_d02_a_mismatch_gets_no_mail);
+	ADD_TEST(&list, l01_l02_l03_sni_is_the_base_domain);
+	ADD_TEST(&list, l01_sni_is_the_host_where_dane_does_not_apply);
+	ADD_TEST(&list, l01_no_address_in_sni);
+	ADD_TEST(&list, l01_no_base_domain_no_dane);
+	ADD_TEST(&list, l04_a_fallback_chain_that_matches_is_accepted);
+	ADD_TEST(&list, l05_no_anonymous_suites);
+	ADD_TEST(&list, l05_no_anonymous_suites_with_old_versions);
+	ADD_TEST(&list, l06_versions);
+	ADD_TEST(&list, h02_the_handshake_never_fails_for_the_certificate);
+	ADD_TEST(&list, h02_the_handshake_is_not_the_judge);
+	ADD_TEST(&list, l07_a_peer_without_a_certificate_gets_no_mail);
+	ADD_TEST(&list, m02_audit_of_a_host_that_is_let_through);
+	ADD_TEST(&list, m04_unreachable_is_not_prepared);
+	ADD_TEST(&list, m05_an_expired_plan_gets_no_mail);
+	ADD_TEST(&list, no_verdict_before_the_handshake);
+	ADD_TEST(&list, l08_a_resumed_session_is_matched_again);
+	ADD_TEST(&list, l08_a_session_that_lost_its_chain_is_refused_under_usage_2);
+	ADD_TEST(&list, l09_a_second_domain_over_the_same_connection);
+	ADD_ROWS(&list, rows, row_holds);
+	return test_run("tls", &list, make_identities, free_identities);
 }

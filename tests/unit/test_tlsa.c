@@ -5,19 +5,12 @@
  * data is instead the name of a DER outline.
  */
 #include <arpa/nameser.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "resolverd/worker/tlsa.h"
-
-#define COUNT(table) (sizeof(table) / sizeof *(table))
+#include "tests/unit/test.h"
 
 /* ---- outlines of what Full(0) holds (RFC 5280 section 4.1) ---- */
 
@@ -255,24 +248,14 @@ static void h16_only_2_and_3_with_1_and_2_of_all_octets_are_usable(void **state)
 	}
 }
 
-static struct CMUnitTest tests[COUNT(rows) + 5] = {
-    {"rdata_shorter_than_its_three_octets_is_unusable",
-	rdata_shorter_than_its_three_octets_is_unusable, NULL, NULL, NULL},
-    {"the_association_data_is_what_follows_the_three_octets",
-	the_association_data_is_what_follows_the_three_octets, NULL, NULL, NULL},
-    {"h17_every_truncation_of_full_data_is_unusable", h17_every_truncation_of_full_data_is_unusable,
-	NULL, NULL, NULL},
-    {"no_memory_is_an_error_not_an_empty_set", no_memory_is_an_error_not_an_empty_set, NULL, NULL,
-	NULL},
-    {"h16_only_2_and_3_with_1_and_2_of_all_octets_are_usable",
-	h16_only_2_and_3_with_1_and_2_of_all_octets_are_usable, NULL, NULL, NULL},
-};
-
 int main(void)
 {
-	for (size_t i = 0; i < COUNT(rows); i++)
-		tests[5 + i] = (struct CMUnitTest){.name = rows[i].name,
-		    .test_func = row_holds,
-		    .initial_state = (void *)(uintptr_t)&rows[i]};
-	return _cmocka_run_group_tests("tlsa", tests, COUNT(tests), NULL, NULL);
+	static struct test_list list;
+	ADD_TEST(&list, rdata_shorter_than_its_three_octets_is_unusable);
+	ADD_TEST(&list, the_association_data_is_what_follows_the_three_octets);
+	ADD_TEST(&list, h17_every_truncation_of_full_data_is_unusable);
+	ADD_TEST(&list, no_memory_is_an_error_not_an_empty_set);
+	ADD_TEST(&list, h16_only_2_and_3_with_1_and_2_of_all_octets_are_usable);
+	ADD_ROWS(&list, rows, row_holds);
+	return test_run("tlsa", &list, NULL, NULL);
 }

@@ -4,19 +4,12 @@
  * into a file which is not whole. A row gives the lines below libunbound's header.
  */
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
 #include "resolverd/anchor/tracked.h"
-
-#define COUNT(table) (sizeof(table) / sizeof *(table))
+#include "tests/unit/test.h"
 
 #define HEAD                                                                                       \
 	"; autotrust trust anchor file\n;;id: . 1\n;;last_queried: 1795623584 ;;Wed Nov 25 2026\n"
@@ -163,23 +156,14 @@ static void a_file_cut_off_anywhere_in_a_line_is_refused(void **state)
 	}
 }
 
-#define TEST(function)                                                                             \
-	{                                                                                          \
-#function, function, NULL, NULL, NULL                                              \
-	}
-static struct CMUnitTest tests[COUNT(rows) + 5] = {
-    TEST(the_anchor_file_lists_trusted_keys_alone),
-    TEST(order_ttl_and_times_make_no_other_anchor_file),
-    TEST(without_a_trusted_key_there_is_no_anchor_file),
-    TEST(more_keys_than_fit_are_refused),
-    TEST(a_file_cut_off_anywhere_in_a_line_is_refused),
-};
-
 int main(void)
 {
-	for (size_t i = 0; i < COUNT(rows); i++)
-		tests[5 + i] = (struct CMUnitTest){.name = rows[i].name,
-		    .test_func = row_holds,
-		    .initial_state = (void *)(uintptr_t)&rows[i]};
-	return _cmocka_run_group_tests("tracked", tests, COUNT(tests), NULL, NULL);
+	static struct test_list list;
+	ADD_TEST(&list, the_anchor_file_lists_trusted_keys_alone);
+	ADD_TEST(&list, order_ttl_and_times_make_no_other_anchor_file);
+	ADD_TEST(&list, without_a_trusted_key_there_is_no_anchor_file);
+	ADD_TEST(&list, more_keys_than_fit_are_refused);
+	ADD_TEST(&list, a_file_cut_off_anywhere_in_a_line_is_refused);
+	ADD_ROWS(&list, rows, row_holds);
+	return test_run("tracked", &list, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The real unbound daemon on the world, with the settings that a worker gives libunbound.
+"""The real unbound daemon on the world, with the settings that a worker gives libunbound, or others.
 
 The settings are read out of the table of resolverd/base/unbound.c, so that there is one place that says what they are. What a worker
 computes (the sizes of its caches, cache-max-ttl) changes no verdict and keeps unbound's default here.
@@ -16,6 +16,7 @@ import process
 SOURCE = pathlib.Path(__file__).resolve().parents[2] / "resolverd" / "base" / "unbound.c"
 ROW = re.compile(r'\{"([a-z0-9-]+):",\s*"([^"]*)"\}')
 READY_TIMEOUT_S = 10
+NOT_VALIDATING = [("module-config", "iterator"), ("do-ip6", "no"), ("log-queries", "yes")]
 
 # Last, so that it counts: where the world is, and what tests need of a daemon.
 CONFIG = """\
@@ -36,6 +37,7 @@ server:
     use-syslog: no
     logfile: "{directory}/unbound.log"
     val-log-level: 2
+{more}
 remote-control:
     control-enable: no
 """
@@ -48,14 +50,18 @@ def worker_settings():
 
 
 class Unbound:
-    """A running unbound: `with Unbound(world, directory, address) as unbound`. `settings` are (option, value) pairs."""
+    """A running unbound: `with Unbound(world, directory, address) as unbound`.
 
-    def __init__(self, world, directory, address, settings=None):
+    `settings` are (option, value) pairs, by default those of a worker; `more` is text of its server section.
+    """
+
+    def __init__(self, world, directory, address, settings=None, more=""):
         self.directory = pathlib.Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
         self.address = address
         lines = "\n".join(f"    {name}: {value!r}" for name, value in (worker_settings() if settings is None else settings))
         self.config = self.directory / "unbound.conf"
-        self.config.write_text(CONFIG.format(settings=lines, address=address, world=world, directory=directory))
+        self.config.write_text(CONFIG.format(settings=lines, address=address, world=world, directory=directory, more=more))
         self.process = None
 
     def __enter__(self):

@@ -3,7 +3,7 @@
 
     with Server("mx.dane-ee.org", "no-starttls") as server:
         …deliver…
-        server.gave_nothing()
+    assert server.gave() == []
 
 A server listens at its host's addresses, port 25. `server.log` is a list of records, in order of arrival (also as JSON lines in a
 file, where one is given):
@@ -67,6 +67,12 @@ def flood(text, times):
             connection.send(text)
         silence(connection)
     return send
+
+
+def tls_at_once(connection):
+    """TLS from the start, and nothing said under it."""
+    connection.handshake()
+    silence(connection)
 
 
 def alert(connection):
@@ -152,6 +158,7 @@ BEHAVIOURS = {
     "handshake-drop": Behaviour(handshake=drop_in_handshake),
     "handshake-garbage": Behaviour(handshake=garbage),
     "handshake-silent": Behaviour(handshake=no_hello),
+    "tls-at-once": Behaviour(greeting=tls_at_once),
     "silent": Behaviour(greeting=silence),
     "drip": Behaviour(greeting=drip),
     "long-line": Behaviour(greeting=flood(b"220 " + b"x" * 1048576, 10)),
@@ -285,6 +292,9 @@ class Connection:
         if self.behaviour.handshake:
             self.behaviour.handshake(self)
         self.buffer = b""  # as RFC 3207 section 4.2 has it
+        self.handshake()
+
+    def handshake(self):
         try:
             self.socket = self.server.context(self).wrap_socket(self.socket, server_side=True)
         except (ssl.SSLError, OSError) as error:
