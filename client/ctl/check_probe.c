@@ -22,16 +22,6 @@ static int begin(struct check *check, struct probe *probe)
 	return r;
 }
 
-/* Case D09: where TLS is not required a failed handshake leaves the mail to go in clear. */
-static bool may_retry_in_clear(const struct check *check, const struct probe *probe)
-{
-	bool is_optional = probe->options.host->policy == RESOLVERD_OPPORTUNISTIC ||
-			   probe->options.tls == SMTP_TLS_ANY;
-	return is_optional && !probe->options.in_clear &&
-	       smtp_session_failure(probe->session) == SMTP_HANDSHAKE &&
-	       check_monotonic_ms() < check->probe_deadline_ms;
-}
-
 static void finish(struct probe *probe)
 {
 	probe->running = false;
@@ -47,7 +37,8 @@ static int step(struct check *check, struct probe *probe)
 {
 	if (smtp_session_step(probe->session, check_monotonic_ms()))
 		return 0;
-	if (!may_retry_in_clear(check, probe)) {
+	if (!smtp_may_retry_in_clear(&probe->options, probe->session) ||
+	    check_monotonic_ms() >= check->probe_deadline_ms) {
 		finish(probe);
 		return 0;
 	}

@@ -111,7 +111,7 @@ static void drive(struct smtp_session *session)
 }
 
 static int run_session(
-    struct group *group, const struct smtp_options *options, enum smtp_failure *ret_failure)
+    struct group *group, const struct smtp_options *options, bool *ret_may_retry_in_clear)
 {
 	struct smtp_session *session;
 	bool *was_open = calloc(group->mail.recipient_count, sizeof *was_open);
@@ -123,7 +123,7 @@ static int run_session(
 	int r = smtp_session_new(options, monotonic_ms(), &session);
 	if (r == 0) {
 		drive(session);
-		*ret_failure = smtp_session_failure(session);
+		*ret_may_retry_in_clear = smtp_may_retry_in_clear(options, session);
 		r = attempt_finished(group, options, session, begun_at_ms, was_open);
 		smtp_session_free(session);
 	}
@@ -140,16 +140,10 @@ static enum smtp_tls tls_of(const struct run *run)
 	return run->message.tls_not_required ? SMTP_TLS_ANY : SMTP_TLS_BY_POLICY;
 }
 
-static bool may_go_in_clear(enum smtp_tls tls, const struct resolverd_host *host)
-{
-	return tls == SMTP_TLS_ANY ||
-	       (tls == SMTP_TLS_BY_POLICY && host->policy == RESOLVERD_OPPORTUNISTIC);
-}
-
 static int try_address(struct group *group, const struct resolverd_plan *plan,
     const struct resolverd_host *host, const struct resolverd_address *address)
 {
-	enum smtp_failure failure = SMTP_OK;
+	bool again_in_clear = false;
 	struct smtp_options options = {
 	    .helo = group->run->helo,
 	    .plan = plan,
@@ -160,11 +154,11 @@ static int try_address(struct group *group, const struct resolverd_plan *plan,
 	    .mail = &group->mail,
 	    .step_limit_ms = group->run->step_limit_ms,
 	};
-	int r = run_session(group, &options, &failure);
-	if (r != 0 || failure != SMTP_HANDSHAKE || !may_go_in_clear(options.tls, host))
+	int r = run_session(group, &options, &again_in_clear);
+	if (r != 0 || !again_in_clear)
 		return r;
-	options.in_clear = true; /* case D09 */
-	return run_session(group, &options, &failure);
+	options.in_clear = true;
+	return run_session(group, &options, &again_in_clear);
 }
 
 static bool was_tried(const struct group *group, const char *name)

@@ -10,7 +10,6 @@ enum resolverd_verdict smtp_verdict(
 {
 	const struct smtp_tls_info *tls = smtp_session_tls(session);
 	enum smtp_failure failure = smtp_session_failure(session);
-	bool held_to_tls = options->host->policy != RESOLVERD_OPPORTUNISTIC;
 	if (tls != NULL && tls->verdict.authenticated)
 		return tls->verdict.for_domain ? RESOLVERD_AUTHENTICATED
 					       : RESOLVERD_HOST_AUTHENTICATED;
@@ -24,7 +23,7 @@ enum resolverd_verdict smtp_verdict(
 	case SMTP_INJECTED:
 	case SMTP_HANDSHAKE:
 	case SMTP_NOT_AUTHENTICATED:
-		return held_to_tls ? RESOLVERD_REFUSED : RESOLVERD_UNAVAILABLE;
+		return smtp_needs_tls(options) ? RESOLVERD_REFUSED : RESOLVERD_UNAVAILABLE;
 	default:
 		return RESOLVERD_UNAVAILABLE;
 	}

@@ -195,11 +195,16 @@ static void fail_with(
 		session_enter(session, STEP_DONE);
 }
 
-static bool needs_tls(const struct smtp_session *session)
+bool smtp_needs_tls(const struct smtp_options *options)
 {
-	bool by_policy = session->options.host->policy != RESOLVERD_OPPORTUNISTIC;
-	return session->options.tls == SMTP_TLS_REQUIRETLS ||
-	       (session->options.tls == SMTP_TLS_BY_POLICY && by_policy);
+	bool by_policy = options->host->policy != RESOLVERD_OPPORTUNISTIC;
+	return options->tls == SMTP_TLS_REQUIRETLS ||
+	       (options->tls == SMTP_TLS_BY_POLICY && by_policy);
+}
+
+bool smtp_may_retry_in_clear(const struct smtp_options *options, const struct smtp_session *session)
+{
+	return session->failure == SMTP_HANDSHAKE && !options->in_clear && !smtp_needs_tls(options);
 }
 
 /* What a failure is called when the sender asked for REQUIRETLS: any lack of it is final (RFC 8689
@@ -227,7 +232,7 @@ void session_fail(struct smtp_session *session, enum smtp_failure failure, const
 /* What a server says in clear where TLS is required may be anybody's words. */
 static bool is_trusted(const struct smtp_session *session)
 {
-	return session->stream.ssl != NULL || !needs_tls(session);
+	return session->stream.ssl != NULL || !smtp_needs_tls(&session->options);
 }
 
 void session_refused(struct smtp_session *session)
@@ -298,7 +303,8 @@ static void on_ehlo(struct smtp_session *session)
 {
 	bool in_clear = session->stream.ssl == NULL;
 	if (session->reply.code != 250) {
-		bool knows_no_ehlo = session->reply.code >= 500 && in_clear && !needs_tls(session);
+		bool knows_no_ehlo =
+		    session->reply.code >= 500 && in_clear && !smtp_needs_tls(&session->options);
 		if (knows_no_ehlo)
 			session_say(session, STEP_HELO, "HELO %s", session->options.helo);
 		else
@@ -308,11 +314,11 @@ static void on_ehlo(struct smtp_session *session)
 	/* In place of all that was offered before TLS, which may be forged (RFC 3207 section 4.2).
 	 */
 	smtp_reply_capabilities(&session->reply, &session->capabilities);
-	if (!in_clear || (session->options.in_clear && !needs_tls(session)))
+	if (!in_clear || (session->options.in_clear && !smtp_needs_tls(&session->options)))
 		transfer_begin(session);
 	else if (session->capabilities.starttls)
 		session_say(session, STEP_STARTTLS, "STARTTLS");
-	else if (needs_tls(session))
+	else if (smtp_needs_tls(&session->options))
 		session_fail(session, SMTP_NO_STARTTLS,
 		    "the server does not offer STARTTLS, and the mail must not go without");
 	else
@@ -352,7 +358,7 @@ static void on_starttls(struct smtp_session *session)
 			    "clear text behind the reply to STARTTLS: an attack on the connection");
 		else
 			start_handshake(session);
-	} else if (needs_tls(session)) {
+	} else if (smtp_needs_tls(&session->options)) {
 		fail_with(session, SMTP_STARTTLS_REFUSED, status_of(session, SMTP_STARTTLS_REFUSED),
 		    NULL);
 	} else {

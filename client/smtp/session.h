@@ -92,13 +92,14 @@ struct smtp_options {
 	const struct resolverd_host *host;
 	const struct resolverd_address *address; /* one of host's */
 	enum smtp_tls tls;
-	/* Leave STARTTLS out, where TLS is not required: the retry after a failed handshake that
-	 * RFC 7672 section 2.2 leaves open. */
-	bool in_clear;
+	bool in_clear; /* leave STARTTLS out, where TLS is not required */
 	SSL_CTX *tls_context;
 	const struct smtp_mail *mail; /* NULL: QUIT after the verdict */
 	unsigned step_limit_ms;       /* no wait is longer than that; 0: RFC 5321's */
 };
+
+/* Whether the mail must not go without TLS. */
+bool smtp_needs_tls(const struct smtp_options *options);
 
 struct smtp_session;
 
@@ -135,3 +136,8 @@ struct smtp_tls_info {
 };
 /* NULL: no handshake was completed. */
 const struct smtp_tls_info *smtp_session_tls(const struct smtp_session *session);
+
+/* Whether another session, in_clear, may follow this one, whose handshake failed: RFC 7672 section
+ * 2.2 leaves that open where TLS is not required (case D09). */
+bool smtp_may_retry_in_clear(
+    const struct smtp_options *options, const struct smtp_session *session);

@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "client/smtp/session.h"
+#include "client/smtp/attempt.h"
 
 #define NOW_MS 1000000
 #define MINUTE_MS 60000
@@ -144,6 +144,38 @@ static void D03_in_clear_means_nothing_under_dane(void **state)
 	}
 }
 
+/* "refused" is what the policy forbids; a mail that may go without TLS was not held to it. */
+static void an_attack_is_a_refusal_where_tls_is_needed(void **state)
+{
+	(void)state;
+	static const char *const injects[] = {
+	    "220 mx\r\n", "250-mx\r\n250 STARTTLS\r\n", "220 go\r\n250 ok\r\n", NULL};
+	static const struct {
+		enum resolverd_policy policy;
+		enum smtp_tls tls;
+		bool needs_tls;
+		enum resolverd_verdict verdict;
+	} rows[] = {
+	    {RESOLVERD_DANE, SMTP_TLS_BY_POLICY, true, RESOLVERD_REFUSED},
+	    {RESOLVERD_TLS_NO_AUTH, SMTP_TLS_BY_POLICY, true, RESOLVERD_REFUSED},
+	    {RESOLVERD_OPPORTUNISTIC, SMTP_TLS_BY_POLICY, false, RESOLVERD_UNAVAILABLE},
+	    {RESOLVERD_DANE, SMTP_TLS_REQUIRETLS, true, RESOLVERD_REFUSED},
+	    {RESOLVERD_DANE, SMTP_TLS_ANY, false, RESOLVERD_UNAVAILABLE},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct peer peer;
+		struct smtp_options options = {.tls = rows[i].tls, .host = &host};
+		struct smtp_session *session = start(&peer, injects, rows[i].policy, options);
+		assert_false(run(session, &peer, NOW_MS));
+		assert_int_equal(smtp_session_failure(session), SMTP_INJECTED);
+		assert_int_equal(smtp_needs_tls(&options), rows[i].needs_tls);
+		assert_int_equal(smtp_verdict(&options, session), rows[i].verdict);
+		assert_false(smtp_may_retry_in_clear(&options, session));
+		smtp_session_free(session);
+		peer_stop(&peer);
+	}
+}
+
 static void M04_no_session_with_an_unreachable_host(void **state)
 {
 	(void)state;
@@ -226,6 +258,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(without_a_mail_it_says_quit),
 	    cmocka_unit_test(D03_in_clear_means_nothing_under_dane),
+	    cmocka_unit_test(an_attack_is_a_refusal_where_tls_is_needed),
 	    cmocka_unit_test(M04_no_session_with_an_unreachable_host),
 	    cmocka_unit_test(helo_where_ehlo_is_unknown),
 	    cmocka_unit_test(waits_are_bounded),
