@@ -51,21 +51,15 @@ static bool has_open(const struct group *group)
 	return false;
 }
 
-/* Tells all that are open why; what an earlier host said for now outlasts what is final here. */
+/* Tells all that are open why. */
 static void note_open(
     struct group *group, enum smtp_failure failure, const char *status, const char *reason)
 {
-	for (size_t i = 0; i < group->mail.recipient_count; i++) {
-		struct smtp_recipient *recipient = &group->recipients[i]->smtp;
-		if (recipient->fate != SMTP_OPEN ||
-		    (recipient->status[0] == '4' && status[0] == '5'))
-			continue;
-		recipient->failure = failure;
-		recipient->reply[0] = '\0';
-		snprintf(recipient->status, sizeof recipient->status, "%s", status);
-		snprintf(recipient->reason, sizeof recipient->reason, "%s: %.700s", group->next_hop,
-		    reason);
-	}
+	char text[sizeof group->recipients[0]->smtp.reason];
+	snprintf(text, sizeof text, "%s: %.700s", group->next_hop, reason);
+	for (size_t i = 0; i < group->mail.recipient_count; i++)
+		if (group->recipients[i]->smtp.fate == SMTP_OPEN)
+			smtp_recipient_note(&group->recipients[i]->smtp, failure, status, "", text);
 }
 
 /* ---- one session ---- */

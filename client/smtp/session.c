@@ -149,17 +149,24 @@ void session_set_reason(struct smtp_session *session, const char *text)
 	    text == NULL ? line : text);
 }
 
-void session_note(const struct smtp_session *session, struct smtp_recipient *recipient,
-    enum smtp_failure failure, const char *status)
+void smtp_recipient_note(struct smtp_recipient *recipient, enum smtp_failure failure,
+    const char *status, const char *reply, const char *reason)
 {
 	if (recipient->fate == SMTP_OPEN && recipient->status[0] == '4' && status[0] == '5')
 		return;
 	recipient->failure = failure;
 	snprintf(recipient->status, sizeof recipient->status, "%s", status);
-	snprintf(recipient->reason, sizeof recipient->reason, "%s", session->reason);
-	recipient->reply[0] = '\0';
+	snprintf(recipient->reply, sizeof recipient->reply, "%s", reply);
+	snprintf(recipient->reason, sizeof recipient->reason, "%s", reason);
+}
+
+void session_note(const struct smtp_session *session, struct smtp_recipient *recipient,
+    enum smtp_failure failure, const char *status)
+{
+	char reply[sizeof recipient->reply] = "";
 	if (session->reason_is_reply)
-		reply_line(session, recipient->reply, sizeof recipient->reply);
+		reply_line(session, reply, sizeof reply);
+	smtp_recipient_note(recipient, failure, status, reply, session->reason);
 }
 
 static void tell_recipients(struct smtp_session *session, const char *status)

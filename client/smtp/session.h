@@ -75,6 +75,12 @@ struct smtp_recipient {
 	enum smtp_failure failure;
 };
 
+/* Writes what was found out about a recipient; reply is empty where the server did not say. One
+ * that is open keeps a transient failure known from before where this one is for good: another
+ * host, or later, may do. */
+void smtp_recipient_note(struct smtp_recipient *recipient, enum smtp_failure failure,
+    const char *status, const char *reply, const char *reason);
+
 struct smtp_mail {
 	const char *from; /* as in MAIL FROM, without brackets; empty: null reverse-path */
 	struct smtp_recipient *const *recipients; /* those that are SMTP_OPEN are sent to */

@@ -63,8 +63,7 @@ void session_quit(struct smtp_session *session);
 
 /* status for the last reply: its own, or one made of its class. */
 void session_reply_status(const struct smtp_session *session, char ret_status[SMTP_STATUS_MAX]);
-/* Writes what was found out about a recipient. A transient failure known from before is kept
- * where this host fails for good: another host, or later, may do. */
+/* smtp_recipient_note with the session's reason, and the last reply where that is the reason. */
 void session_note(const struct smtp_session *session, struct smtp_recipient *recipient,
     enum smtp_failure failure, const char *status);
 /* With text NULL the last reply is the reason. */
