@@ -228,12 +228,16 @@ static const char *status_of(const struct smtp_session *session, enum smtp_failu
 
 void session_fail(struct smtp_session *session, enum smtp_failure failure, const char *format, ...)
 {
-	char text[512];
+	char text[512], in_doubt[600];
 	va_list arguments;
 	va_start(arguments, format);
 	vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
-	fail_with(session, failure, status_of(session, failure), text);
+	snprintf(in_doubt, sizeof in_doubt, "in-doubt: %s; the mail may have been delivered", text);
+	if (session->dot_sent)
+		failure = SMTP_IN_DOUBT;
+	fail_with(session, failure, status_of(session, failure),
+	    failure == SMTP_IN_DOUBT ? in_doubt : text);
 }
 
 /* What a server says in clear where TLS is required may be anybody's words. */
@@ -271,9 +275,6 @@ static void lost(struct smtp_session *session)
 		session_fail(session, SMTP_CONNECT, "%s", error);
 	else if (session->step == STEP_HANDSHAKE)
 		session_fail(session, SMTP_HANDSHAKE, "%s", error);
-	else if (session->dot_sent)
-		session_fail(session, SMTP_IN_DOUBT,
-		    "in-doubt: %s before it answered; the mail may have been delivered", error);
 	else
 		session_fail(session, SMTP_LOST, "%s", error);
 }
@@ -284,9 +285,6 @@ static void timed_out(struct smtp_session *session)
 		session_fail(session, SMTP_HANDSHAKE, "not done in time");
 	else if (session->step == STEP_CONNECT)
 		session_fail(session, SMTP_CONNECT, "no connection in time");
-	else if (session->dot_sent)
-		session_fail(session, SMTP_IN_DOUBT,
-		    "in-doubt: no answer in time; the mail may have been delivered");
 	else
 		session_fail(session, SMTP_TIMEOUT, "no answer in time");
 }

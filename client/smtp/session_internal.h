@@ -53,7 +53,8 @@ void session_enter(struct smtp_session *session, enum step step);
     struct smtp_session *session, enum step step, const char *format, ...);
 
 /* Ends it with a failure, told to every recipient that is still open; says QUIT where the
- * connection is still worth it. */
+ * connection is still worth it. Between the final dot and its reply any failure is SMTP_IN_DOUBT.
+ */
 [[gnu::format(printf, 3, 4)]] void session_fail(
     struct smtp_session *session, enum smtp_failure failure, const char *format, ...);
 /* The same with the last reply as the reason. */

@@ -158,10 +158,15 @@ void transfer_on_rcpt(struct smtp_session *session)
 
 void transfer_on_data(struct smtp_session *session)
 {
-	if (session->reply.code != 354) {
+	if (session->reply.code / 100 >= 4) {
 		settle_taken(session);
 		session->failure = SMTP_REFUSED;
 		session_quit(session);
+		return;
+	}
+	if (session->reply.code != 354) { /* nothing was handed over, so nothing is delivered */
+		session_fail(session, SMTP_PROTOCOL, "the server answered with code %03u",
+		    session->reply.code);
 		return;
 	}
 	session->at_line_start = true;
@@ -184,6 +189,11 @@ void transfer_on_early_reply(struct smtp_session *session)
 
 void transfer_on_end_of_data(struct smtp_session *session)
 {
+	if (session->reply.code / 100 == 3) { /* one too many of DATA, maybe */
+		session_fail(session, SMTP_PROTOCOL, "the server answered with code %03u",
+		    session->reply.code);
+		return;
+	}
 	settle_taken(session);
 	if (session->reply.code / 100 != 2)
 		session->failure = SMTP_REFUSED;

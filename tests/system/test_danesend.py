@@ -295,7 +295,16 @@ def test_refused_in_the_middle_of_the_message(daemon):
     assert (code, result["status"], result["dsn"]) == (69, "failed", "5.2.2"), result
 
 
-@pytest.mark.parametrize("behaviour", ["drop-after-message", "silent-after-message"])
+@pytest.mark.parametrize("behaviour", ["data-250", "rcpt-twice"])
+def test_only_the_answer_to_the_message_says_delivered(daemon, behaviour):
+    """A 2yz to DATA, or one of an earlier command too many, is no 354: nothing was handed over."""
+    with Server("mx1.two-hosts.org", behaviour) as first, Server("mx2.two-hosts.org") as second:
+        code, [result] = send(daemon, "user@two-hosts.org")
+    assert (code, result["status"], result["host"]) == (0, "delivered", "mx2.two-hosts.org"), result
+    assert first.messages() == [] and len(second.messages(tls=True)) == 1
+
+
+@pytest.mark.parametrize("behaviour", ["drop-after-message", "silent-after-message", "garbage-after-message", "354-after-message"])
 def test_lost_after_the_final_dot_is_in_doubt(daemon, behaviour):
     """Maybe the first host has it: the second must not get it, too."""
     with Server("mx1.two-hosts.org", behaviour) as first, Server("mx2.two-hosts.org") as second:

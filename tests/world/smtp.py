@@ -113,6 +113,15 @@ def refuse_in_message(connection):
         pass
 
 
+def twice(answer):
+    """An answer, and a little later the same again, which nobody asked for."""
+    def say(connection):
+        connection.say(answer)
+        time.sleep(0.3)
+        connection.say(answer)
+    return say
+
+
 @dataclasses.dataclass
 class Behaviour:
     """What a server says. An answer is a line, bytes as they are, or a function of the connection."""
@@ -177,6 +186,8 @@ BEHAVIOURS = {
     "all-refused": Behaviour(rcpt="550 5.1.1 no such user"),
     "multi-line": Behaviour(rcpt=b"550-5.1.1 no such\r\n550-5.1.1\tuser \xff\r\n550 5.1.1 here\r\n"),
     "no-enhanced": Behaviour(rcpt="550 no such user"),
+    "data-250": Behaviour(data="250 2.0.0 ok"),
+    "rcpt-twice": Behaviour(rcpt=twice("250 2.1.5 ok")),
     "data-451": Behaviour(data="451 4.3.0 no room"),
     "data-554": Behaviour(data="554 5.6.0 no"),
     "message-550": Behaviour(end="550 5.7.1 spam"),
@@ -185,6 +196,8 @@ BEHAVIOURS = {
     "refuse-in-message": Behaviour(data=refuse_in_message),
     "drop-after-message": Behaviour(end=drop),
     "silent-after-message": Behaviour(end=silence),
+    "garbage-after-message": Behaviour(end=b"250-2.0.0 ok\r\n252 ok\r\n"),
+    "354-after-message": Behaviour(end="354 go ahead"),
 }
 
 
