@@ -8,6 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
+/* How often OpenSSL may read from the descriptor in one call. A peer that sends what TLS swallows
+ * in silence (HelloRequests, session tickets), as fast as it can, would keep us from the clock. */
+#define TLS_READS_MAX 64u
+
 void stream_init(struct stream *stream)
 {
 	stream->fd = -1;
@@ -98,12 +102,45 @@ static enum stream_result tls_result(struct stream *stream, int result, int erro
 	}
 }
 
-enum stream_result stream_handshake(struct stream *stream)
+static long count_reads(
+    BIO *bio, int operation, const char *, size_t, int, long, int result, size_t *)
 {
-	if (SSL_get_fd(stream->ssl) < 0 && SSL_set_fd(stream->ssl, stream->fd) != 1)
-		return ended(stream, "cannot start TLS", ENOMEM);
+	struct stream *stream = (struct stream *)BIO_get_callback_arg(bio);
+	if (operation != BIO_CB_READ)
+		return result;
+	if (stream->tls_reads_left > 0) {
+		stream->tls_reads_left--;
+		return result;
+	}
+	BIO_set_retry_read(bio);
+	return -1;
+}
+
+static bool attach(struct stream *stream)
+{
+	if (SSL_get_fd(stream->ssl) >= 0)
+		return true;
+	if (SSL_set_fd(stream->ssl, stream->fd) != 1)
+		return false;
+	BIO *bio = SSL_get_rbio(stream->ssl);
+	BIO_set_callback_ex(bio, count_reads);
+	BIO_set_callback_arg(bio, (char *)stream);
+	return true;
+}
+
+/* Before each call into OpenSSL. */
+static void begin_tls_call(struct stream *stream)
+{
+	stream->tls_reads_left = TLS_READS_MAX;
 	ERR_clear_error();
 	errno = 0;
+}
+
+enum stream_result stream_handshake(struct stream *stream)
+{
+	if (!attach(stream))
+		return ended(stream, "cannot start TLS", ENOMEM);
+	begin_tls_call(stream);
 	int result = SSL_do_handshake(stream->ssl);
 	return result == 1 ? STREAM_OK : tls_result(stream, result, errno);
 }
@@ -132,9 +169,8 @@ static enum stream_result write_some(struct stream *stream, size_t *ret_count)
 {
 	const uint8_t *bytes = stream->out + stream->out_start;
 	size_t count = stream->out_end - stream->out_start;
-	errno = 0;
 	if (stream->ssl != NULL) {
-		ERR_clear_error();
+		begin_tls_call(stream);
 		int result = SSL_write_ex(stream->ssl, bytes, count, ret_count);
 		return result == 1 ? STREAM_OK : tls_result(stream, result, errno);
 	}
@@ -170,9 +206,8 @@ enum stream_result stream_receive(struct stream *stream)
 {
 	size_t count;
 	stream->in_start = stream->in_end = 0;
-	errno = 0;
 	if (stream->ssl != NULL) {
-		ERR_clear_error();
+		begin_tls_call(stream);
 		int result = SSL_read_ex(stream->ssl, stream->in, sizeof stream->in, &count);
 		if (result != 1)
 			return tls_result(stream, result, errno);

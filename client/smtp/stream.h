@@ -23,6 +23,7 @@ struct stream {
 	int fd;
 	SSL *ssl; /* NULL: in clear */
 	bool tls_wants_write;
+	unsigned tls_reads_left; /* in the current call */
 	uint8_t in[STREAM_IN_BYTES];
 	size_t in_start, in_end;
 	uint8_t out[STREAM_OUT_BYTES];

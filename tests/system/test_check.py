@@ -111,7 +111,7 @@ def test_one_address_of_two(daemon):
     assert {a["ip"]: a["verdict"] for a in told["addresses"]} == {ipv4: "unavailable", ipv6: "authenticated"}
 
 
-@pytest.mark.parametrize("behaviour", ["drip", "silent", "handshake-silent"])
+@pytest.mark.parametrize("behaviour", ["drip", "silent", "handshake-silent", "handshake-flood"])
 def test_time_is_bounded(daemon, behaviour):
     begun = time.monotonic()
     with server(mx(DANE), behaviour):

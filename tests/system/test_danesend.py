@@ -99,6 +99,7 @@ ATTACKS = [
     ("handshake-drop", "handshake-failed", "4.7.5"),
     ("handshake-garbage", "handshake-failed", "4.7.5"),
     ("handshake-silent", "handshake-failed", "4.7.5"),
+    ("handshake-flood", "handshake-failed", "4.7.5"),
     ("silent", "timeout", "4.4.2"),
     ("drip", "timeout", "4.4.2"),
     ("long-line", "protocol-error", "4.5.0"),
@@ -140,6 +141,13 @@ def test_I02_nothing_after_a_mismatch(daemon, domain, behaviour):
     assert server.gave() == []
     assert set(server.verbs(tls=True)) == {"QUIT"}
     assert not result["tls"]["authenticated"]
+
+
+def test_a_flood_that_TLS_swallows_does_not_stop_the_clock(daemon):
+    with Server(mx(DANE), "handshake-flood"):
+        begun = time.monotonic()
+        send(daemon, f"user@{DANE}", "--timeout", WAIT_S)
+        assert time.monotonic() - begun < 5
 
 
 def test_D03_starttls_stripped_by_a_middle_box(daemon):

@@ -92,6 +92,17 @@ def garbage(connection):
     silence(connection)
 
 
+def hello_requests(connection):
+    """HelloRequests without end (RFC 5246 section 7.4.1.1): a client skips them, as fast as they come."""
+    connection.socket.recv(4096)
+    records = bytes.fromhex("1603030004" "00000000") * 100000
+    with contextlib.suppress(OSError):
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            connection.send(records)
+    raise Drop
+
+
 def no_hello(connection):
     """Waits for a ClientHello and never answers it."""
     silence(connection)
@@ -166,6 +177,7 @@ BEHAVIOURS = {
     "handshake-alert": Behaviour(handshake=alert),
     "handshake-drop": Behaviour(handshake=drop_in_handshake),
     "handshake-garbage": Behaviour(handshake=garbage),
+    "handshake-flood": Behaviour(handshake=hello_requests),
     "handshake-silent": Behaviour(handshake=no_hello),
     "tls-at-once": Behaviour(greeting=tls_at_once),
     "silent": Behaviour(greeting=silence),
