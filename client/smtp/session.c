@@ -14,6 +14,7 @@
 #define SECOND 1000
 #define MINUTE (60 * SECOND)
 #define COMMAND_MAX 1024u
+#define FILLS_MAX 32u /* of the output, a quarter of a mebibyte, in one step: now_ms gets old */
 #define TALK_OUT_OF_TURN "the server said something it was not asked for"
 
 static void on_greeting(struct smtp_session *session);
@@ -468,7 +469,7 @@ static bool talk(struct smtp_session *session)
 	}
 	if (sent == STREAM_OK && session->step == STEP_BODY) {
 		transfer_fill(session);
-		return true;
+		return --session->fills_left > 0; /* else what was filled in makes it writable */
 	}
 	return false;
 }
@@ -498,6 +499,7 @@ static bool handshake_step(struct smtp_session *session)
 bool smtp_session_step(struct smtp_session *session, int64_t now_ms)
 {
 	session->now_ms = now_ms;
+	session->fills_left = FILLS_MAX;
 	bool goes_on = true;
 	while (goes_on && session->step != STEP_DONE) {
 		switch (session->step) {

@@ -41,6 +41,7 @@ struct smtp_session {
 	size_t to_send, to_answer; /* recipients: next RCPT, next answer */
 	size_t taken;
 	uint64_t body_sent;
+	unsigned fills_left; /* in the current call */
 	bool at_line_start;
 	bool dot_sent; /* or about to be: from here on a loss is in doubt */
 };

@@ -236,6 +236,47 @@ static void waits_are_bounded(void **state)
 	}
 }
 
+/* A peer that takes the message faster than it is written gives no reason to wait: the step comes
+ * back all the same, since the time it was given gets old. */
+static void a_step_is_short(void **state)
+{
+	(void)state;
+	static const char *const script[] = {
+	    "220 mx\r\n", "250 mx\r\n", "250 ok\r\n", "250 ok\r\n", "354 go\r\n", NULL};
+	enum { MESSAGE_BYTES = 4 << 20, STEP_BYTES = 1 << 20, ROOM_BYTES = 1 << 24 };
+	FILE *message = tmpfile();
+	assert_non_null(message);
+	for (int i = 0; i < MESSAGE_BYTES / 64; i++)
+		assert_int_equal(fprintf(message, "%-62s\r\n", "x"), 64);
+	assert_int_equal(fflush(message), 0);
+	struct smtp_recipient recipient = {.address = "you@example.org"};
+	struct smtp_recipient *recipients[] = {&recipient};
+	struct smtp_mail mail = {.from = "me@example.org",
+	    .recipients = recipients,
+	    .recipient_count = 1,
+	    .fd = fileno(message),
+	    .bytes = MESSAGE_BYTES};
+	struct peer peer;
+	struct smtp_options options = {.mail = &mail};
+	struct smtp_session *session = start(&peer, script, RESOLVERD_OPPORTUNISTIC, options);
+	setsockopt(peer.listener, SOL_SOCKET, SO_RCVBUF, &(int){ROOM_BYTES}, sizeof(int));
+	setsockopt(
+	    smtp_session_fd(session), SOL_SOCKET, SO_SNDBUF, &(int){ROOM_BYTES}, sizeof(int));
+	while (peer.answered < sizeof script / sizeof *script - 1) {
+		assert_true(smtp_session_step(session, NOW_MS));
+		peer_step(&peer);
+	}
+	static uint8_t taken[MESSAGE_BYTES];
+	assert_true(smtp_session_step(session, NOW_MS));
+	assert_string_equal(smtp_session_step_name(session), "message");
+	ssize_t count = recv(peer.fd, taken, sizeof taken, 0);
+	assert_in_range(count, 1, STEP_BYTES);
+	assert_true(smtp_session_events(session) & POLLOUT);
+	smtp_session_free(session);
+	peer_stop(&peer);
+	assert_int_equal(fclose(message), 0);
+}
+
 static void nobody_listens(void **state)
 {
 	(void)state;
@@ -262,6 +303,7 @@ int main(void)
 	    cmocka_unit_test(M04_no_session_with_an_unreachable_host),
 	    cmocka_unit_test(helo_where_ehlo_is_unknown),
 	    cmocka_unit_test(waits_are_bounded),
+	    cmocka_unit_test(a_step_is_short),
 	    cmocka_unit_test(nobody_listens),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
