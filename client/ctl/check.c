@@ -208,14 +208,11 @@ static void decide(struct check *check)
 
 /* ---- the run ---- */
 
-/* Whether a verdict was refused because the plan had gone out of date. */
 static bool has_expired_on_the_way(const struct check *check)
 {
-	for (size_t i = 0; i < check->probe_count; i++) {
-		const struct smtp_tls_info *tls = smtp_session_tls(check->probes[i].session);
-		if (tls != NULL && (uint64_t)tls->at >= check->plan->expires_at_ms / 1000)
+	for (size_t i = 0; i < check->probe_count; i++)
+		if (smtp_session_failure(check->probes[i].session) == SMTP_PLAN_EXPIRED)
 			return true;
-	}
 	return false;
 }
 

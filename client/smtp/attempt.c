@@ -13,7 +13,7 @@ enum resolverd_verdict smtp_verdict(
 	if (tls != NULL && tls->verdict.authenticated)
 		return tls->verdict.for_domain ? RESOLVERD_AUTHENTICATED
 					       : RESOLVERD_HOST_AUTHENTICATED;
-	if (tls != NULL && failure != SMTP_NOT_AUTHENTICATED)
+	if (tls != NULL && failure != SMTP_NOT_AUTHENTICATED && failure != SMTP_PLAN_EXPIRED)
 		return RESOLVERD_ENCRYPTED;
 	switch (failure) {
 	case SMTP_OK:

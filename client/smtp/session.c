@@ -60,6 +60,7 @@ static const struct {
     [SMTP_INJECTED] = {"injected-text", "4.7.5", false},
     [SMTP_HANDSHAKE] = {"handshake-failed", "4.7.5", false},
     [SMTP_NOT_AUTHENTICATED] = {"not-authenticated", "4.7.5", true},
+    [SMTP_PLAN_EXPIRED] = {"plan-expired", "4.4.3", true},
     [SMTP_NO_REQUIRETLS] = {"no-requiretls", "5.7.30", true},
     [SMTP_TOO_BIG] = {"too-big", "5.3.4", true},
     [SMTP_NO_8BITMIME] = {"no-8bitmime", "5.6.3", true},
@@ -88,6 +89,9 @@ void session_enter(struct smtp_session *session, enum step step)
 		limit_ms = session->options.step_limit_ms;
 	session->step = step;
 	session->deadline_ms = session->now_ms + limit_ms;
+	if (session->options.deadline_ms != 0 &&
+	    session->deadline_ms > session->options.deadline_ms)
+		session->deadline_ms = session->options.deadline_ms;
 }
 
 /* Whether the server keeps silent where nothing is due from it. */
@@ -292,6 +296,17 @@ static void timed_out(struct smtp_session *session)
 
 /* ---- up to the verdict ---- */
 
+bool session_is_too_late(struct smtp_session *session, time_t now)
+{
+	const struct smtp_options *options = &session->options;
+	uint64_t expires_at_ms =
+	    options->plan != NULL ? options->plan->expires_at_ms : options->host->expires_at_ms;
+	if (expires_at_ms == 0 || (now >= 0 && (uint64_t)now < expires_at_ms / 1000))
+		return false;
+	session_fail(session, SMTP_PLAN_EXPIRED, "the plan has expired on the way");
+	return true;
+}
+
 static void say_hello(struct smtp_session *session)
 {
 	session_say(session, STEP_EHLO, "EHLO %s", session->options.helo);
@@ -400,6 +415,8 @@ static void on_handshake(struct smtp_session *session)
 		return;
 	}
 	session->has_tls_info = true;
+	if (session_is_too_late(session, tls->at))
+		return;
 	if (verdict_allows(session))
 		say_hello(session);
 	else

@@ -15,7 +15,8 @@
  *
  * What may be sent is decided here, in one place: to a host whose policy is dane or tls-no-auth
  * MAIL FROM goes only after a handshake and a verdict that lets it through, unless the mail itself
- * says SMTP_TLS_ANY. Until then the server is nobody: none of its refusals is final.
+ * says SMTP_TLS_ANY. Until then the server is nobody: none of its refusals is final. To no host
+ * does it go once the plan has expired.
  */
 #pragma once
 #include <netinet/in.h>
@@ -43,6 +44,7 @@ enum smtp_failure {
 	SMTP_INJECTED, /* clear text behind the reply to STARTTLS: an attack (CVE-2011-0411) */
 	SMTP_HANDSHAKE,
 	SMTP_NOT_AUTHENTICATED, /* the verdict forbids delivery */
+	SMTP_PLAN_EXPIRED,      /* before anything was handed over: ask for a new one */
 	SMTP_NO_REQUIRETLS,
 	SMTP_TOO_BIG,        /* over the SIZE the host takes */
 	SMTP_NO_8BITMIME,    /* the mail needs it */
@@ -102,6 +104,7 @@ struct smtp_options {
 	SSL_CTX *tls_context;
 	const struct smtp_mail *mail; /* NULL: QUIT after the verdict */
 	unsigned step_limit_ms;       /* no wait is longer than that; 0: RFC 5321's */
+	int64_t deadline_ms;          /* of the whole session, as now_ms; 0: none */
 };
 
 /* Whether the mail must not go without TLS. */

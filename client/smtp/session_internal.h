@@ -68,6 +68,8 @@ void session_reply_status(const struct smtp_session *session, char ret_status[SM
 /* smtp_recipient_note with the session's reason, and the last reply where that is the reason. */
 void session_note(const struct smtp_session *session, struct smtp_recipient *recipient,
     enum smtp_failure failure, const char *status);
+/* Whether the plan, or a host asked alone, is out of date by now; if so, fails the session. */
+bool session_is_too_late(struct smtp_session *session, time_t now);
 /* With text NULL the last reply is the reason. */
 void session_set_reason(struct smtp_session *session, const char *text);
 

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "client/smtp/session_internal.h"
@@ -71,6 +72,8 @@ void transfer_begin(struct smtp_session *session)
 {
 	const struct smtp_mail *mail = session->options.mail;
 	const struct smtp_capabilities *offered = &session->capabilities;
+	if (session_is_too_late(session, time(NULL)))
+		return;
 	if (mail == NULL) {
 		session_quit(session);
 		return;

@@ -186,6 +186,22 @@ static void M04_no_session_with_an_unreachable_host(void **state)
 	assert_null(session);
 }
 
+static void M05_nothing_by_an_expired_plan(void **state)
+{
+	(void)state;
+	struct smtp_mail mail = {.from = "me@example.org"};
+	struct smtp_options options = {.mail = &mail};
+	struct peer peer;
+	host.expires_at_ms = 1000;
+	struct smtp_session *session = start(&peer, plain, RESOLVERD_OPPORTUNISTIC, options);
+	assert_false(run(session, &peer, NOW_MS));
+	assert_int_equal(smtp_session_failure(session), SMTP_PLAN_EXPIRED);
+	assert_string_equal(peer.heard, "EHLO me\r\nQUIT\r\n");
+	smtp_session_free(session);
+	peer_stop(&peer);
+	host.expires_at_ms = 0;
+}
+
 static void helo_where_ehlo_is_unknown(void **state)
 {
 	(void)state;
@@ -301,6 +317,7 @@ int main(void)
 	    cmocka_unit_test(D03_in_clear_means_nothing_under_dane),
 	    cmocka_unit_test(an_attack_is_a_refusal_where_tls_is_needed),
 	    cmocka_unit_test(M04_no_session_with_an_unreachable_host),
+	    cmocka_unit_test(M05_nothing_by_an_expired_plan),
 	    cmocka_unit_test(helo_where_ehlo_is_unknown),
 	    cmocka_unit_test(waits_are_bounded),
 	    cmocka_unit_test(a_step_is_short),
