@@ -232,6 +232,72 @@ def test_M05_a_plan_that_expires_on_the_way_is_asked_for_again(daemon):
     assert first.connections == 1 and len(second.messages(tls=True)) == 1
 
 
+def late(connections, **more):
+    """A host whose first connections are greeted when a plan of a domain with TTL 0 has expired."""
+    def greet(connection):
+        time.sleep(5.5 if connection.number <= connections else 0)
+        connection.say("220 here I am")
+    return Behaviour(greeting=greet, **more)
+
+
+def test_M05_a_verdict_that_comes_too_late_is_taken_again(daemon):
+    """The host did nothing wrong but be slow: it is asked once more, with a new plan."""
+    with Server("mx1.ttl-zero-two-hosts.nl", late(1)) as first:
+        code, [result] = send(daemon, "user@ttl-zero-two-hosts.nl")
+    assert (code, result["host"], first.connections) == (0, "mx1.ttl-zero-two-hosts.nl", 2), result
+
+
+def test_M05_no_requiretls_mail_is_returned_because_a_plan_expired(daemon):
+    with Server("mx.ttl-zero.com", late(1, tls=("REQUIRETLS",))) as server:
+        code, [result] = send(daemon, "user@ttl-zero.com", "--require-tls")
+    assert (code, result["status"], server.connections) == (0, "delivered", 2), result
+
+
+def test_M05_a_plan_that_expires_between_two_addresses(daemon):
+    [host] = daemon.ctl("plan", "ttl-zero-two-addresses.nl")[1]["hosts"]
+    slow, good = (address["ip"] for address in host["addresses"])
+    with Server(host["name"], "silent", addresses=[slow]) as first, Server(host["name"], addresses=[good]) as second:
+        code, [result] = send(daemon, "user@ttl-zero-two-addresses.nl", "--timeout", "5.5")
+    assert (code, result["address"]) == (0, good), result
+    assert first.connections == 1 and len(second.messages(tls=True)) == 1
+
+
+# ---- time ----
+
+def take_slowly(connection):
+    """Reads the message, at 64 KiB a second."""
+    connection.say("354 go ahead")
+    while connection.socket.recv(16384):
+        time.sleep(0.25)
+
+
+def greet_slowly(connection):
+    time.sleep(1)
+    connection.say("421 4.3.2 not now")
+
+
+@pytest.mark.parametrize("behaviour", [Behaviour(data=take_slowly), Behaviour(greeting=greet_slowly), "drip", "silent-after-message"],
+                         ids=["slow-message", "slow-greetings", "drip", "after-message"])
+def test_the_total_time_is_bounded(daemon, behaviour):
+    """Each wait is a short one; all of them together are not, and with many recipients, hosts and addresses still less."""
+    to = [f"user@{TA}", f"user@{DANE}", "user@two-hosts.org"]
+    with Server(mx(TA), behaviour), Server(mx(DANE), behaviour), Server("mx1.two-hosts.org", behaviour), \
+            Server("mx2.two-hosts.org", behaviour):
+        begun = time.monotonic()
+        code, results = send(daemon, to, "--deadline", "2.5", message=LONG_MESSAGE)
+        took = time.monotonic() - begun
+    assert (code, {result["status"] for result in results}) == (75, {"delayed"}), results
+    assert all(result["reason"] and result["dsn"].startswith("4.") for result in results), results
+    assert took < 4, took
+
+
+def test_what_is_final_at_one_host_is_not_where_time_was_short(daemon):
+    """The second host might take a longer mail."""
+    with Server("mx1.two-hosts.org", "small"), Server("mx2.two-hosts.org", "silent"):
+        code, [result] = send(daemon, "user@two-hosts.org", "--deadline", "1", message=LONG_MESSAGE)
+    assert (code, result["status"]) == (75, "delayed"), result
+
+
 def test_M02_audit_lets_a_mismatch_through_and_says_so(make_daemon):
     audit = make_daemon(config='override "tlsa-mismatch.org" { requirement = audit }')
     with Server("mx.tlsa-mismatch.org") as server:
@@ -561,6 +627,7 @@ def test_a_long_message_takes_little_memory(daemon):
     (["--from", "a@b.org", "--to", "a@[mx.b.org]"], "a host in brackets"),
     (["--from", "a@b.org", "--to", "a@b.org", "--port", "0"], "is no number"),
     (["--from", "a@b.org", "--to", "a@b.org", "--timeout", "never"], "is no number"),
+    (["--from", "a@b.org", "--to", "a@b.org", "--deadline", "604801"], "is no number of seconds up to 604800"),
     (["--from", "a@b.org", "--to", "a@b.org", "--helo", "a b"], "--helo"),
     (["--from", "a@b.org", "--to", "a@b.org", "--next-hop", "[x"], "--next-hop"),
     (["--from", "a@b.org", "--to", "a@b.org", "more"], "recipients go behind --to"),
