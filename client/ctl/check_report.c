@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "client/ctl/check.h"
+#include "client/lib/text.h"
 
 #define NAME_MAX_CHARACTERS 256
 
@@ -28,6 +29,7 @@ static void name_text(const X509_NAME *name, char ret_text[NAME_MAX_CHARACTERS])
 	    X509_NAME_print_ex(out, name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0)
 		count = BIO_read(out, ret_text, NAME_MAX_CHARACTERS - 1);
 	ret_text[count > 0 ? count : 0] = '\0';
+	text_mend(ret_text);
 	BIO_free(out);
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "client/lib/text.h"
 #include "client/smtp/session_internal.h"
 
 #define SECOND 1000
@@ -163,6 +164,7 @@ void smtp_recipient_note(struct smtp_recipient *recipient, enum smtp_failure fai
 	snprintf(recipient->status, sizeof recipient->status, "%s", status);
 	snprintf(recipient->reply, sizeof recipient->reply, "%s", reply);
 	snprintf(recipient->reason, sizeof recipient->reason, "%s", reason);
+	text_mend(recipient->reason);
 }
 
 void session_note(const struct smtp_session *session, struct smtp_recipient *recipient,

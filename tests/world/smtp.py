@@ -150,6 +150,7 @@ class Behaviour:
     clear: tuple = ("STARTTLS",)  # offered beside, in clear only
     tls: tuple = ()  # offered beside, under TLS only
     certificate: object = None  # a host whose certificate is shown, or a number of days: how long it is still good
+    subject: str = ""  # further words of it, of whatever length
     versions: tuple = ()  # (lowest, highest)
 
 
@@ -436,8 +437,10 @@ class Server(Listener):
             context.minimum_version, context.maximum_version = self.behaviour.versions
         what = self.behaviour.certificate or self.host
         with contextlib.ExitStack() as stack:
-            file = stack.enter_context(dated_certificate(self.directory, self.host, what)) if isinstance(what, int) \
-                else self.directory / "tls" / f"{what}.pem"
+            file = self.directory / "tls" / f"{what}.pem"
+            if isinstance(what, int) or self.behaviour.subject:
+                days = what if isinstance(what, int) else 30
+                file = stack.enter_context(dated_certificate(self.directory, self.host, days, self.behaviour.subject))
             context.load_cert_chain(file)
 
         def note_sni(_socket, name, _context):
@@ -474,7 +477,7 @@ def addresses_of(host):
 
 
 @contextlib.contextmanager
-def dated_certificate(directory, host, days):
+def dated_certificate(directory, host, days, words=""):
     """A file with a certificate of the world's CA for this host, with a key of its own, that is good for so many days from now."""
     authority = x509.load_pem_x509_certificate((directory / "tls" / "ca.pem").read_bytes())
     authority_key = serialization.load_pem_private_key((directory / "tls" / "ca.key").read_bytes(), None)
@@ -482,7 +485,8 @@ def dated_certificate(directory, host, days):
     now = datetime.datetime.utcnow()
     certificate = (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host[:64])]))
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host[:64])]
+                                + ([x509.NameAttribute(NameOID.TITLE, words)] if words else [])))
         .issuer_name(authority.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
