@@ -154,7 +154,7 @@ static int try_address(struct group *group, const struct resolverd_plan *plan,
 	    .deadline_ms = group->run->deadline_ms,
 	};
 	int r = run_session(group, &options, &sequel);
-	if (r == 0 && sequel.again_in_clear && is_time_left(group->run)) {
+	if (r == 0 && sequel.again_in_clear && has_open(group) && is_time_left(group->run)) {
 		options.in_clear = true;
 		r = run_session(group, &options, &sequel);
 	}

@@ -218,7 +218,10 @@ bool smtp_needs_tls(const struct smtp_options *options)
 
 bool smtp_may_retry_in_clear(const struct smtp_options *options, const struct smtp_session *session)
 {
-	return session->failure == SMTP_HANDSHAKE && !options->in_clear && !smtp_needs_tls(options);
+	bool broke_later = session->failure == SMTP_LOST && session->stream.tls_broke &&
+			   session->ended_at < STEP_BODY;
+	return (session->failure == SMTP_HANDSHAKE || broke_later) && !options->in_clear &&
+	       !smtp_needs_tls(options);
 }
 
 /* What a failure is called when the sender asked for REQUIRETLS: any lack of it is final (RFC 8689

@@ -146,7 +146,8 @@ struct smtp_tls_info {
 /* NULL: no handshake was completed. */
 const struct smtp_tls_info *smtp_session_tls(const struct smtp_session *session);
 
-/* Whether another session, in_clear, may follow this one, whose handshake failed: RFC 7672 section
- * 2.2 leaves that open where TLS is not required (case D09). */
+/* Whether another session, in_clear, may follow this one, whose TLS failed, in the handshake or
+ * later: RFC 7672 section 2.2 leaves that open where TLS is not required (case D09). Once DATA was
+ * accepted none may: then the mail waits. */
 bool smtp_may_retry_in_clear(
     const struct smtp_options *options, const struct smtp_session *session);

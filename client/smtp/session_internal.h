@@ -4,7 +4,7 @@
 #include "client/smtp/session.h"
 #include "client/smtp/stream.h"
 
-enum step {
+enum step { /* in the order of a session */
 	STEP_CONNECT,
 	STEP_GREETING,
 	STEP_EHLO,

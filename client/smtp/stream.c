@@ -17,6 +17,7 @@ void stream_init(struct stream *stream)
 	stream->fd = -1;
 	stream->ssl = NULL;
 	stream->tls_wants_write = false;
+	stream->tls_broke = false;
 	stream->in_start = stream->in_end = 0;
 	stream->out_start = stream->out_end = 0;
 	stream->error[0] = '\0';
@@ -95,6 +96,7 @@ static enum stream_result tls_result(struct stream *stream, int result, int erro
 	default:
 		if (ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
 			return closed(stream);
+		stream->tls_broke = true;
 		const char *reason = ERR_reason_error_string(code);
 		snprintf(stream->error, sizeof stream->error, "TLS: %s",
 		    reason != NULL ? reason : "unknown error");
