@@ -305,6 +305,7 @@ int main(int argc, char **argv)
 	    .max_bytes = DEFAULT_MAX_BYTES,
 	    .limit_ms = DEFAULT_DEADLINE_MS};
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	int r = parse_arguments(&arguments, argc, argv);
 	if (r < 0)
 		r = read_message(&arguments);

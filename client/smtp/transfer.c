@@ -146,12 +146,23 @@ void transfer_on_mail(struct smtp_session *session)
 	send_rcpts(session);
 }
 
+/* "Too many recipients" as RFC 821 had it, which is for now (RFC 5321 section 4.5.3.1.10). */
+static bool is_one_too_many(const struct smtp_session *session)
+{
+	char status[SMTP_STATUS_MAX];
+	return session->reply.code == 552 && session->taken > 0 &&
+	       (!smtp_reply_status(&session->reply, status) || strcmp(status, "5.5.3") == 0);
+}
+
 void transfer_on_rcpt(struct smtp_session *session)
 {
 	struct smtp_recipient *recipient = next_open(session->options.mail, &session->to_answer);
 	if (session->reply.code / 100 == 2) {
 		recipient->fate = SMTP_TAKEN;
 		session->taken++;
+	} else if (is_one_too_many(session)) {
+		session_set_reason(session, NULL);
+		session_note(session, recipient, SMTP_REFUSED, "4.5.3");
 	} else {
 		settle(session, recipient);
 	}

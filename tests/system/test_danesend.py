@@ -4,6 +4,7 @@
 import hashlib
 import json
 import pathlib
+import resource
 import subprocess
 import time
 
@@ -85,6 +86,26 @@ def test_D09_opportunistic_retries_in_clear_after_a_failed_handshake(daemon, beh
     assert (code, result["status"], result["tls"]) == (0, "delivered", None), result
     assert len(server.messages(tls=False)) == 1
     assert [line for line in server.lines() if line == "STARTTLS"] == ["STARTTLS"]  # the second connection did not ask again
+
+
+@pytest.mark.parametrize("behaviour", ["tls-breaks-at-mail", "tls-breaks-at-data"])
+def test_D09_opportunistic_retries_in_clear_after_tls_broke(daemon, behaviour):
+    with Server(mx(PLAIN), behaviour) as server:
+        code, [result] = send(daemon, f"user@{PLAIN}")
+    assert (code, result["status"], result["tls"], server.connections) == (0, "delivered", None, 2), result
+    assert len(server.messages(tls=False)) == 1
+
+
+@pytest.mark.parametrize("domain, behaviour, connections", [
+    pytest.param(PLAIN, "tls-breaks-in-message", 1, id="opportunistic-in-message"),
+    pytest.param(DANE, "tls-breaks-at-mail", 1, id="dane-at-mail"),
+    pytest.param(DANE, "tls-breaks-at-data", 1, id="dane-at-data"),
+    pytest.param(NO_AUTH, "tls-breaks-at-mail", 1, id="tls-no-auth-at-mail"),
+])
+def test_D04_D09_no_cleartext_retry_once_data_was_accepted_nor_under_dane(daemon, domain, behaviour, connections):
+    with Server(mx(domain), behaviour, addresses=addresses_of(mx(domain))[:1]) as server:
+        code, [result] = send(daemon, f"user@{domain}", message=LONG_MESSAGE)
+    assert (code, result["status"], server.gave(tls=False), server.connections) == (75, "delayed", [], connections), result
 
 
 # ---- what nobody is given ----
@@ -363,6 +384,15 @@ def test_some_recipients_are_refused(daemon, behaviour):
     assert len(server.messages(tls=True)) == 1
 
 
+@pytest.mark.parametrize("answer, status", [
+    ("552 too many recipients", "delayed"), ("552 5.5.3 too many recipients", "delayed"), ("552 5.2.2 mailbox full", "failed")])
+def test_one_recipient_too_many_is_for_another_time(daemon, answer, status):
+    """RFC 5321 section 4.5.3.1.10: 552 was the code of RFC 821 for it."""
+    with Server(mx(TA), Behaviour(rcpt={"more": answer, "": "250 2.1.5 ok"})):
+        _, results = send(daemon, [f"user@{TA}", f"more@{TA}"])
+    assert [result["status"] for result in results] == ["delivered", status], results
+
+
 def test_refused_in_the_middle_of_the_message(daemon):
     with Server(mx(TA), "refuse-in-message"):
         code, [result] = send(daemon, f"user@{TA}", message=LONG_MESSAGE)
@@ -395,6 +425,13 @@ def test_dsn_text(daemon):
     assert lines[:5] == [f"Final-Recipient: rfc822; user@{TA}", "Action: failed", "Status: 5.1.1", f"Remote-MTA: dns; {mx(TA)}",
                          "Diagnostic-Code: smtp; 550 5.1.1 no such user"]
     assert lines[5].startswith("Last-Attempt-Date: ") and lines[6:] == [""]
+
+
+def test_dsn_text_of_an_address(daemon):
+    address = addresses_of(mx(PLAIN))[0]
+    with Server(mx(PLAIN)):
+        _, [result] = send(daemon, f"user@[{address}]")
+    assert f"Remote-MTA: dns; [{address}]\r\n" in result["dsn_text"]
 
 
 def test_421_greeting_of_an_opportunistic_host(daemon):
@@ -592,6 +629,13 @@ def test_a_message_arrives_as_it_is(daemon, message, arrives):
 def test_max_size(daemon):
     done = subprocess.run(command(daemon, f"user@{TA}", "--max-size", "50"), input=MESSAGE, capture_output=True, timeout=30)
     assert done.returncode == 65 and b"more than 50 octets" in done.stderr
+
+
+def test_a_spool_that_gets_too_large_for_this_system(daemon):
+    """Not the message's fault, and no reason to be killed by SIGXFSZ."""
+    done = subprocess.run(command(daemon, f"user@{TA}"), input=LONG_MESSAGE, capture_output=True, timeout=30,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000)))
+    assert done.returncode == 75 and b"cannot write the message" in done.stderr
 
 
 def test_a_long_message_takes_little_memory(daemon):

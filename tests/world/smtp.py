@@ -108,6 +108,24 @@ def no_hello(connection):
     silence(connection)
 
 
+def break_tls(answer):
+    """Under TLS octets that are none, in clear an answer."""
+    def send(connection):
+        if not connection.has_tls:
+            connection.say(answer)
+            return
+        with socket.socket(fileno=os.dup(connection.socket.fileno())) as beneath:
+            beneath.sendall(b"250 this is not TLS\r\n")
+        silence(connection)
+    return send
+
+
+def break_tls_in_message(connection):
+    connection.say("354 go ahead")
+    connection.read_line()
+    break_tls("")(connection)
+
+
 def close_in_message(connection):
     """Accepts DATA, reads a little of the message, and closes."""
     connection.say("354 go ahead")
@@ -195,6 +213,9 @@ BEHAVIOURS = {
     "mail-451": Behaviour(mail="451 4.3.0 later"),
     "mail-550": Behaviour(mail="550 5.7.1 sender refused"),
     "mail-421": Behaviour(mail="421 4.3.2 shutting down"),
+    "tls-breaks-at-mail": Behaviour(mail=break_tls("250 2.1.0 ok")),
+    "tls-breaks-at-data": Behaviour(data=break_tls("354 go ahead")),
+    "tls-breaks-in-message": Behaviour(data=break_tls_in_message),
     "some-refused": Behaviour(rcpt={"later": "450 4.2.1 not now", "nobody": "550 5.1.1 no such user", "": "250 2.1.5 ok"}),
     "all-refused": Behaviour(rcpt="550 5.1.1 no such user"),
     "multi-line": Behaviour(rcpt=b"550-5.1.1 no such\r\n550-5.1.1\tuser \xff\r\n550 5.1.1 here\r\n"),
@@ -337,7 +358,7 @@ class Connection:
 
     def data(self):
         self.answer(self.behaviour.data)
-        if self.behaviour.data != "354 go ahead":
+        if self.behaviour.data not in ("354 go ahead", BEHAVIOURS["tls-breaks-at-data"].data):
             return
         digest, octets, text = hashlib.sha256(), 0, []
         while (line := self.read_line()) != b".\r\n":
