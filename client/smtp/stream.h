@@ -24,7 +24,7 @@ struct stream {
 	SSL *ssl; /* NULL: in clear */
 	bool tls_wants_write;
 	unsigned tls_reads_left; /* in the current call */
-	bool tls_broke;          /* ended by TLS itself, neither by the peer nor by the network */
+	bool tls_broke;          /* ended by TLS itself: an alert, a broken record */
 	uint8_t in[STREAM_IN_BYTES];
 	size_t in_start, in_end;
 	uint8_t out[STREAM_OUT_BYTES];
