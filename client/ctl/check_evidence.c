@@ -4,13 +4,14 @@
 #include <stdlib.h>
 
 #include "client/ctl/check.h"
+#include "client/lib/clock.h"
 
 #define PROGRAM "resolverctl check " RESOLVERD_VERSION
 #define ATTEMPTS_MAX 16u
 
 static int left_ms(const struct check *check)
 {
-	int64_t left = check->deadline_ms - check_monotonic_ms();
+	int64_t left = check->deadline_ms - clock_mono_ms();
 	return left > 1 ? (int)left : 1;
 }
 
