@@ -8,10 +8,12 @@
 #include <string.h>
 
 #include "client/danesend/danesend.h"
-#include "client/danesend/evidence.h"
 #include "client/lib/clock.h"
+#include "client/smtp/evidence.h"
 
+#define PROGRAM "danesend " RESOLVERD_VERSION
 #define PLAN_TIMEOUT_MS 30000
+#define EVIDENCE_TIMEOUT_MS 60000
 #define PLANS_MAX 8u /* for one next hop: each is asked for when the one before has expired */
 
 /* An address of a host that had its chance. */
@@ -27,7 +29,7 @@ struct group {
 	SSL_CTX *tls;
 	const char *next_hop;
 	unsigned number; /* of the group, from 1 */
-	struct evidence_log log;
+	struct smtp_evidence evidence;
 	struct recipient **recipients;
 	struct smtp_mail mail;
 	struct tried *tried;
@@ -82,7 +84,7 @@ static int attempt_finished(struct group *group, const struct smtp_options *opti
 			    &group->recipients[i]->host, options, smtp_session_tls(session));
 	if (group->run->evidence_file == NULL)
 		return 0;
-	return evidence_add(&group->log, options, session, begun_at_ms);
+	return smtp_evidence_add(&group->evidence, options, session, begun_at_ms);
 }
 
 static void drive(struct smtp_session *session)
@@ -366,18 +368,24 @@ static void note_evidence(struct group *group, const char *path)
 /* That there is none must not hide what became of the mail: it is said on stderr alone. */
 static void keep_evidence(struct group *group, const struct resolverd_plan *plan)
 {
+	struct resolverd_evidence_about about = {.program = PROGRAM,
+	    .recipient_domain = recipient_domain(group),
+	    .timeout_ms = EVIDENCE_TIMEOUT_MS};
 	char error[RESOLVERD_EVIDENCE_ERROR_MAX] = "out of memory";
 	if (group->run->evidence_file == NULL)
 		return;
 	char *path = evidence_path(group);
-	int r = path == NULL ? -ENOMEM
-			     : evidence_keep(&group->log, group->client, plan,
-				   recipient_domain(group), path, error);
+	int r = path == NULL
+		    ? -ENOMEM
+		    : smtp_evidence_keep(&group->evidence, group->client, plan, about, path, error);
 	if (r == 0)
 		note_evidence(group, path);
-	else
+	else if (error[0] != '\0')
 		fprintf(stderr, "danesend: no evidence for %s: %s\n", group->next_hop, error);
-	evidence_clear(&group->log);
+	else
+		fprintf(stderr, "danesend: no evidence for %s: %s: %s\n", group->next_hop,
+		    resolverd_strerror(r), resolverd_last_error(group->client));
+	smtp_evidence_clear(&group->evidence);
 	free(path);
 }
 

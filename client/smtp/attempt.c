@@ -39,7 +39,7 @@ static int take_chain(struct smtp_attempt *attempt, SSL *ssl)
 {
 	const STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
 	size_t *count = &attempt->about.chain_count;
-	for (int i = 0; i < sk_X509_num(chain) && *count < SMTP_ATTEMPT_CHAIN_MAX; i++) {
+	for (int i = 0; i < sk_X509_num(chain) && *count < RESOLVERD_EVIDENCE_CHAIN_MAX; i++) {
 		int bytes = i2d_X509(sk_X509_value(chain, i), &attempt->chain[*count]);
 		if (bytes <= 0)
 			return -ENOMEM;
@@ -81,7 +81,7 @@ int smtp_attempt_init(struct smtp_attempt *attempt, const struct smtp_options *o
 
 void smtp_attempt_fini(struct smtp_attempt *attempt)
 {
-	for (size_t i = 0; i < SMTP_ATTEMPT_CHAIN_MAX; i++)
+	for (size_t i = 0; i < RESOLVERD_EVIDENCE_CHAIN_MAX; i++)
 		OPENSSL_free(attempt->chain[i]);
 	memset(attempt, 0, sizeof *attempt);
 }
