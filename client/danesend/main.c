@@ -177,7 +177,7 @@ static const struct option options[] = {
 static int take_option(struct arguments *arguments, int option, const char *value)
 {
 	struct run *run = &arguments->run;
-	uint64_t number;
+	uint64_t number = 0;
 	int r = 0;
 	switch (option) {
 	case OPTION_FROM:

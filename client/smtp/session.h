@@ -19,8 +19,6 @@
  * does it go once the plan has expired.
  */
 #pragma once
-#include <netinet/in.h>
-
 #include "client/openssl/resolverd-openssl.h"
 #include "client/smtp/reply.h"
 
@@ -56,8 +54,6 @@ enum smtp_failure {
 
 /* "no-starttls". Static. */
 const char *smtp_failure_text(enum smtp_failure failure);
-/* The status of RFC 3463 that says the same. Static. */
-const char *smtp_failure_status(enum smtp_failure failure);
 
 enum smtp_fate {
 	SMTP_OPEN,  /* not delivered; another host may take it */
@@ -131,10 +127,6 @@ enum smtp_failure smtp_session_failure(const struct smtp_session *session);
 const char *smtp_session_reason(const struct smtp_session *session);
 /* The step it ended at, or is at: "greeting", "EHLO", "STARTTLS", ... */
 const char *smtp_session_step_name(const struct smtp_session *session);
-/* The last complete reply; code 0: none. */
-const struct smtp_reply *smtp_session_reply(const struct smtp_session *session);
-/* Of the last EHLO. */
-const struct smtp_capabilities *smtp_session_capabilities(const struct smtp_session *session);
 
 struct smtp_tls_info {
 	SSL *ssl; /* peer chain: SSL_get_peer_cert_chain; lives as long as the session */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Shared by session.c (up to the verdict) and transfer.c (the mail). */
+/* Shared by session.c (steps and driving), failure.c, opening.c (up to the verdict) and transfer.c
+ * (the mail). */
 #pragma once
 #include "client/smtp/session.h"
 #include "client/smtp/stream.h"
@@ -59,7 +60,12 @@ void session_enter(struct smtp_session *session, enum step step);
 [[gnu::format(printf, 3, 4)]] void session_fail(
     struct smtp_session *session, enum smtp_failure failure, const char *format, ...);
 /* The same with the last reply as the reason. */
+void session_fail_by_reply(struct smtp_session *session, enum smtp_failure failure);
+/* The last reply refuses the session, or makes no sense at this step. */
 void session_refused(struct smtp_session *session);
+/* The connection ended; the time of the step, or all of it, is up. */
+void session_lost(struct smtp_session *session);
+void session_timed_out(struct smtp_session *session);
 /* Ends it in good order. */
 void session_quit(struct smtp_session *session);
 
@@ -72,6 +78,14 @@ void session_note(const struct smtp_session *session, struct smtp_recipient *rec
 bool session_is_too_late(struct smtp_session *session, time_t now);
 /* With text NULL the last reply is the reason. */
 void session_set_reason(struct smtp_session *session, const char *text);
+
+/* ---- opening.c ---- */
+
+void opening_on_greeting(struct smtp_session *session);
+void opening_on_ehlo(struct smtp_session *session);
+void opening_on_helo(struct smtp_session *session);
+void opening_on_starttls(struct smtp_session *session);
+void opening_on_handshake(struct smtp_session *session);
 
 /* ---- transfer.c ---- */
 

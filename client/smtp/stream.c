@@ -2,10 +2,12 @@
 #include "client/smtp/stream.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <openssl/err.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* How often OpenSSL may read from the descriptor in one call. A peer that sends what TLS swallows
@@ -46,13 +48,34 @@ static enum stream_result closed(struct stream *stream)
 	return STREAM_ENDED;
 }
 
-enum stream_result stream_connect(
-    struct stream *stream, const struct sockaddr *address, socklen_t address_bytes)
+static socklen_t socket_address(
+    const uint8_t *ip, size_t ip_bytes, uint16_t port, struct sockaddr_storage *ret_address)
 {
-	stream->fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	*ret_address = (struct sockaddr_storage){0};
+	if (ip_bytes == 4) {
+		struct sockaddr_in *in = (struct sockaddr_in *)ret_address;
+		in->sin_family = AF_INET;
+		in->sin_port = htons(port);
+		memcpy(&in->sin_addr, ip, 4);
+		return sizeof *in;
+	}
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ret_address;
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = htons(port);
+	memcpy(&in6->sin6_addr, ip, 16);
+	return sizeof *in6;
+}
+
+enum stream_result stream_connect(
+    struct stream *stream, const uint8_t *ip, size_t ip_bytes, uint16_t port)
+{
+	struct sockaddr_storage address;
+	socklen_t address_bytes = socket_address(ip, ip_bytes, port, &address);
+	stream->fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (stream->fd < 0)
 		return ended(stream, "cannot make a socket", errno);
-	if (connect(stream->fd, address, address_bytes) != 0 && errno != EINPROGRESS)
+	if (connect(stream->fd, (const struct sockaddr *)&address, address_bytes) != 0 &&
+	    errno != EINPROGRESS)
 		return ended(stream, "cannot connect", errno);
 	return STREAM_WAIT;
 }
