@@ -100,8 +100,22 @@ static void drive(struct smtp_session *session)
 /* What is to be done next, beside the fates of the recipients. */
 struct sequel {
 	bool again_in_clear;
-	bool plan_expired; /* the address had no chance */
+	bool again_for_others; /* some were delivered to, others were too many at once */
+	bool plan_expired;     /* the address had no chance */
 };
+
+/* Each such session delivers to somebody, so they come to an end. */
+static bool leaves_others(const struct group *group, const bool *was_open)
+{
+	bool some_delivered = false, too_many = false;
+	for (size_t i = 0; i < group->mail.recipient_count; i++) {
+		const struct smtp_recipient *recipient = &group->recipients[i]->smtp;
+		some_delivered |= was_open[i] && recipient->fate == SMTP_DELIVERED;
+		too_many |= recipient->fate == SMTP_OPEN &&
+			    strcmp(recipient->status, SMTP_STATUS_TOO_MANY) == 0;
+	}
+	return some_delivered && too_many;
+}
 
 static int run_session(
     struct group *group, const struct smtp_options *options, struct sequel *ret_sequel)
@@ -118,6 +132,7 @@ static int run_session(
 		drive(session);
 		ret_sequel->again_in_clear = smtp_may_retry_in_clear(options, session);
 		ret_sequel->plan_expired = smtp_session_failure(session) == SMTP_PLAN_EXPIRED;
+		ret_sequel->again_for_others = leaves_others(group, was_open);
 		r = attempt_finished(group, options, session, begun_at_ms, was_open);
 		smtp_session_free(session);
 	}
@@ -132,6 +147,11 @@ static enum smtp_tls tls_of(const struct run *run)
 	if (run->requiretls) /* TLS-Required: No is then ignored (RFC 8689 section 4.1) */
 		return SMTP_TLS_REQUIRETLS;
 	return run->message.tls_not_required ? SMTP_TLS_ANY : SMTP_TLS_BY_POLICY;
+}
+
+static bool is_current(const struct resolverd_plan *plan)
+{
+	return clock_wall_ms() < plan->expires_at_ms;
 }
 
 static bool is_time_left(const struct run *run)
@@ -160,6 +180,8 @@ static int try_address(struct group *group, const struct resolverd_plan *plan,
 		options.in_clear = true;
 		r = run_session(group, &options, &sequel);
 	}
+	while (r == 0 && sequel.again_for_others && is_current(plan) && is_time_left(group->run))
+		r = run_session(group, &options, &sequel);
 	*ret_plan_expired = sequel.plan_expired;
 	return r;
 }
@@ -205,11 +227,6 @@ static bool is_worth_trying(struct group *group, const struct resolverd_host *ho
 		return false;
 	}
 	return true;
-}
-
-static bool is_current(const struct resolverd_plan *plan)
-{
-	return clock_wall_ms() < plan->expires_at_ms;
 }
 
 /* Sets ret_expired when the plan went out of date before all was tried. */

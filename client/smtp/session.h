@@ -63,6 +63,9 @@ enum smtp_fate {
 	SMTP_SUSPENDED, /* in doubt: not to be sent to another host now */
 };
 
+/* Of a recipient that would do in another transaction with the same host. */
+#define SMTP_STATUS_TOO_MANY "4.5.3"
+
 struct smtp_recipient {
 	const char *address; /* as in RCPT TO */
 	enum smtp_fate fate;

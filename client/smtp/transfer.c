@@ -146,12 +146,13 @@ void transfer_on_mail(struct smtp_session *session)
 	send_rcpts(session);
 }
 
-/* "Too many recipients" as RFC 821 had it, which is for now (RFC 5321 section 4.5.3.1.10). */
+/* Whether the server has enough recipients for one transaction; 552 is what RFC 821 had for it (RFC
+ * 5321 section 4.5.3.1.10). */
 static bool is_one_too_many(const struct smtp_session *session)
 {
 	char status[SMTP_STATUS_MAX];
-	return session->reply.code == 552 && session->taken > 0 &&
-	       (!smtp_reply_status(&session->reply, status) || strcmp(status, "5.5.3") == 0);
+	return (session->reply.code == 452 || session->reply.code == 552) && session->taken > 0 &&
+	       (!smtp_reply_status(&session->reply, status) || strcmp(status + 1, ".5.3") == 0);
 }
 
 void transfer_on_rcpt(struct smtp_session *session)
@@ -162,7 +163,7 @@ void transfer_on_rcpt(struct smtp_session *session)
 		session->taken++;
 	} else if (is_one_too_many(session)) {
 		session_set_reason(session, NULL);
-		session_note(session, recipient, SMTP_REFUSED, "4.5.3");
+		session_note(session, recipient, SMTP_REFUSED, SMTP_STATUS_TOO_MANY);
 	} else {
 		settle(session, recipient);
 	}

@@ -384,13 +384,31 @@ def test_some_recipients_are_refused(daemon, behaviour):
     assert len(server.messages(tls=True)) == 1
 
 
-@pytest.mark.parametrize("answer, status", [
-    ("552 too many recipients", "delayed"), ("552 5.5.3 too many recipients", "delayed"), ("552 5.2.2 mailbox full", "failed")])
-def test_one_recipient_too_many_is_for_another_time(daemon, answer, status):
-    """RFC 5321 section 4.5.3.1.10: 552 was the code of RFC 821 for it."""
-    with Server(mx(TA), Behaviour(rcpt={"more": answer, "": "250 2.1.5 ok"})):
-        _, results = send(daemon, [f"user@{TA}", f"more@{TA}"])
-    assert [result["status"] for result in results] == ["delivered", status], results
+def at_most(count, answer):
+    """So many recipients in one connection."""
+    def rcpt(connection):
+        connection.recipients = getattr(connection, "recipients", 0) + 1
+        connection.say("250 2.1.5 ok" if connection.recipients <= count else answer)
+    return Behaviour(rcpt=rcpt)
+
+
+@pytest.mark.parametrize("answer", ["452 4.5.3 too many", "452 too many", "552 5.5.3 too many", "552 too many"])
+def test_too_many_recipients_go_in_further_transactions(daemon, answer):
+    """RFC 5321 section 4.5.3.1.10; 552 was the code of RFC 821 for it."""
+    to = [f"user{number}@{TA}" for number in range(5)]
+    with Server(mx(TA), at_most(2, answer)) as server:
+        code, results = send(daemon, to)
+    assert (code, {result["status"] for result in results}) == (0, {"delivered"}), results
+    assert (server.connections, len(server.messages(tls=True))) == (3, 3)
+    sent = [line for line in server.lines() if line.startswith("RCPT")]
+    assert sent == [f"RCPT TO:<{to[number]}>" for number in (0, 1, 2, 3, 4, 2, 3, 4, 4)]
+
+
+@pytest.mark.parametrize("answer, status", [("552 5.2.2 mailbox full", "failed"), ("452 4.2.2 mailbox full", "delayed")])
+def test_a_full_mailbox_is_none_too_many(daemon, answer, status):
+    with Server(mx(TA), Behaviour(rcpt={"full": answer, "": "250 2.1.5 ok"}), addresses=addresses_of(mx(TA))[:1]) as server:
+        _, results = send(daemon, [f"user@{TA}", f"full@{TA}"])
+    assert [result["status"] for result in results] == ["delivered", status] and server.connections == 1, results
 
 
 def test_refused_in_the_middle_of_the_message(daemon):
