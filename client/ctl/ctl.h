@@ -57,6 +57,8 @@ int ctl_fail_advised(struct ctl *ctl, int error, const char *advice);
 /* Reports an error of input or system: status. */
 int ctl_report(const struct ctl *ctl, const char *text, int status);
 [[gnu::format(printf, 2, 3)]] int ctl_usage(struct ctl *ctl, const char *format, ...);
+/* The value of --port: 0 or an exit status. */
+int ctl_port(struct ctl *ctl, const char *text, unsigned *ret_port);
 /* Exactly one operand and maybe --port: 0 or an exit status. */
 int ctl_operand_and_port(
     struct ctl *ctl, int argc, char **argv, const char **ret_operand, unsigned *ret_port);
@@ -66,6 +68,7 @@ int ctl_operand_and_port(
 /* Prints one line of JSON and takes the reference. */
 void output_json(json_t *object);
 json_t *output_hex(const uint8_t *bytes, size_t count);
+json_t *output_tlsa(const struct resolverd_tlsa *tlsa);
 json_t *output_host(const struct resolverd_host *host);
 json_t *output_strings(const char *const *texts, size_t count);
 json_t *output_signatures(const char *const *key_ids, size_t count);

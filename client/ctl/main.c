@@ -123,28 +123,33 @@ int ctl_open_control(struct ctl *ctl)
 	return ctl_open(ctl);
 }
 
+int ctl_port(struct ctl *ctl, const char *text, unsigned *ret_port)
+{
+	char *end;
+	long port = strtol(text, &end, 10);
+	if (*end != '\0' || end == text || port < 1 || port > 65535)
+		return ctl_usage(ctl, "\"%s\" is not a port number", text);
+	*ret_port = (unsigned)port;
+	return 0;
+}
+
 int ctl_operand_and_port(
     struct ctl *ctl, int argc, char **argv, const char **ret_operand, unsigned *ret_port)
 {
 	static const struct option options[] = {{"port", required_argument, NULL, 'p'}, {0}};
-	const char *port_text = "25";
-	int c;
+	int c, r = 0;
 	optind = 0;
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":p:", options, NULL)) != -1) {
+	*ret_port = 25;
+	while (r == 0 && (c = getopt_long(argc, argv, ":p:", options, NULL)) != -1) {
 		if (c != 'p')
 			return ctl_usage(ctl, "%s: wrong option (see --help)", argv[0]);
-		port_text = optarg;
+		r = ctl_port(ctl, optarg, ret_port);
 	}
-	char *end;
-	long port = strtol(port_text, &end, 10);
-	if (*end != '\0' || end == port_text || port < 1 || port > 65535)
-		return ctl_usage(ctl, "\"%s\" is not a port number", port_text);
-	if (argc - optind != 1)
+	if (r == 0 && argc - optind != 1)
 		return ctl_usage(ctl, "%s wants exactly one name", argv[0]);
 	*ret_operand = argv[optind];
-	*ret_port = (unsigned)port;
-	return 0;
+	return r;
 }
 
 static int parse_timeout(struct ctl *ctl, const char *text)

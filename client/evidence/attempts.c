@@ -28,8 +28,8 @@ static enum resolverd_match match(
 {
 	const struct resolverd_tlsa *tlsa;
 	struct resolverd_match_result result = {0};
-	const uint8_t *chain[EVIDENCE_CHAIN_MAX];
-	size_t chain_bytes[EVIDENCE_CHAIN_MAX];
+	const uint8_t *chain[RESOLVERD_EVIDENCE_CHAIN_MAX];
+	size_t chain_bytes[RESOLVERD_EVIDENCE_CHAIN_MAX];
 	if (host->policy != RESOLVERD_DANE || attempt->n_chain == 0)
 		return 0;
 	size_t tlsa_count = facts_tlsa(checker, host, &tlsa);

@@ -10,11 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "client/evidence/evidence.h"
 #include "client/lib/client.h"
+#include "client/lib/clock.h"
 #include "client/lib/memory.h"
 #include "proto/base_domain.h"
 #include "proto/names.h"
@@ -37,16 +37,9 @@ struct collector {
 	int error;           /* of the daemon: nothing more is asked */
 };
 
-static int64_t monotonic_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static int left_ms(int64_t deadline_ms)
 {
-	int64_t left = deadline_ms - monotonic_ms();
+	int64_t left = deadline_ms - clock_mono_ms();
 	return deadline_ms < 0 ? -1 : left > 0 ? (int)left : 0;
 }
 
@@ -324,10 +317,10 @@ static int pack_record(struct resolverd_memory *arena, struct collector *collect
 static int check_about(
     struct resolverd_client *client, const struct resolverd_evidence_about *about)
 {
-	if (about->attempt_count > EVIDENCE_ATTEMPTS_MAX)
+	if (about->attempt_count > RESOLVERD_EVIDENCE_ATTEMPTS_MAX)
 		return client_fail(client, RESOLVERD_ERROR_ARGUMENT, "more than 16 attempts");
 	for (size_t i = 0; i < about->attempt_count; i++)
-		if (about->attempts[i].chain_count > EVIDENCE_CHAIN_MAX)
+		if (about->attempts[i].chain_count > RESOLVERD_EVIDENCE_CHAIN_MAX)
 			return client_fail(client, RESOLVERD_ERROR_ARGUMENT,
 			    "%s: a chain of more than 32 certificates", about->attempts[i].host);
 	return 0;
@@ -347,7 +340,7 @@ int resolverd_evidence_collect(struct resolverd_client *client, const struct res
 		goto end;
 	collector->client = client;
 	collector->plan = plan;
-	collector->deadline_ms = about->timeout_ms < 0 ? -1 : monotonic_ms() + about->timeout_ms;
+	collector->deadline_ms = about->timeout_ms < 0 ? -1 : clock_mono_ms() + about->timeout_ms;
 	ask_all(collector, about);
 	r = collector->error;
 	if (r == 0)

@@ -91,7 +91,7 @@ static bool is_canonical(const ProtobufCMessage *message, const uint8_t *bytes, 
 
 static const char *check_limits(const Resolverd__Evidence__V1__Record *record)
 {
-	if (record->n_attempts > EVIDENCE_ATTEMPTS_MAX)
+	if (record->n_attempts > RESOLVERD_EVIDENCE_ATTEMPTS_MAX)
 		return "it tells of more than 16 attempts";
 	if (record->n_records > EVIDENCE_RECORDS_MAX)
 		return "it holds more than 256 records answers";
@@ -101,7 +101,7 @@ static const char *check_limits(const Resolverd__Evidence__V1__Record *record)
 		return "it holds more than 16 delegations";
 	for (size_t i = 0; i < record->n_attempts; i++) {
 		const Resolverd__Evidence__V1__Attempt *attempt = record->attempts[i];
-		if (attempt->n_chain > EVIDENCE_CHAIN_MAX)
+		if (attempt->n_chain > RESOLVERD_EVIDENCE_CHAIN_MAX)
 			return "a chain has more than 32 certificates";
 		if (attempt->address.len != 0 && attempt->address.len != 4 &&
 		    attempt->address.len != 16)

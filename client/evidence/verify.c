@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "client/evidence/check.h"
+#include "client/lib/clock.h"
 #include "client/lib/text.h"
 
 #define V1(name) RESOLVERD__V1__##name
@@ -293,13 +294,6 @@ static int load_trust(struct checker *checker, const struct resolverd_evidence_t
 		   : RESOLVERD_ERROR_PUBLIC_KEY;
 }
 
-static uint64_t clock_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static void check_all(struct checker *checker, uint64_t now_ms)
 {
 	set_limits(checker);
@@ -368,7 +362,7 @@ static int verify(struct checker *checker, const uint8_t *bytes, size_t count,
 		return r;
 	if (!make_report(checker))
 		return RESOLVERD_ERROR_MEMORY;
-	check_all(checker, trust->now_ms != 0 ? trust->now_ms : clock_ms());
+	check_all(checker, trust->now_ms != 0 ? trust->now_ms : clock_wall_ms());
 	return memory_failed(checker->arena) ? RESOLVERD_ERROR_MEMORY : 0;
 }
 
