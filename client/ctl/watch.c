@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "client/ctl/ctl.h"
+#include "client/lib/clock.h"
 #include "client/lib/difference.h"
 
 #define RECONNECT_PAUSE_MS 10
@@ -28,13 +29,6 @@ struct watching {
 	size_t gone;                 /* those with id 0 */
 	bool said_gone;
 };
-
-static int64_t monotonic_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static uint64_t wall_ms(void)
 {
@@ -260,7 +254,7 @@ static int wait_for_more(const struct watching *watching, int64_t left_ms)
 static int watch_all(struct watching *watching)
 {
 	struct ctl *ctl = watching->ctl;
-	int64_t deadline_ms = monotonic_ms() + ctl->timeout_ms;
+	int64_t deadline_ms = clock_mono_ms() + ctl->timeout_ms;
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < watching->count; i++)
 		r = submit(watching, &watching->list[i]);
@@ -270,7 +264,7 @@ static int watch_all(struct watching *watching)
 		if (r == 0 && watching->gone > 0)
 			r = ask_again(watching);
 		else if (r == 0)
-			r = wait_for_more(watching, deadline_ms - monotonic_ms());
+			r = wait_for_more(watching, deadline_ms - clock_mono_ms());
 	}
 	return r;
 }
