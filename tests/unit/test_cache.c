@@ -193,7 +193,7 @@ static void a_peek_counts_as_no_use(void **state)
 		put(cache, "flood", i);
 	}
 	assert_null(cache_peek(cache, &key, 0));
-	put_sized(cache, "short", 0, 1, 100);
+	put_sized(cache, "short", 0, BLOB_BYTES, 100);
 	key = key_of("short", 0);
 	assert_non_null(cache_peek(cache, &key, 99));
 	assert_null(cache_peek(cache, &key, 100));
