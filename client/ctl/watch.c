@@ -30,13 +30,6 @@ struct watching {
 	bool said_gone;
 };
 
-static uint64_t wall_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* ---- JSON ---- */
 
 static void print_json(const struct resolverd_plan *plan, const struct differences *differences)
@@ -48,8 +41,9 @@ static void print_json(const struct resolverd_plan *plan, const struct differenc
 		    changes, json_pack("{s:s, s:s, s:s, s:s}", "name", one->name, "what", one->what,
 				 "before", one->cached, "after", one->fresh));
 	}
-	output_json(json_pack("{s:o, s:s, s:i, s:o, s:o}", "at", output_ms(wall_ms()), "next_hop",
-	    plan->next_hop, "port", (int)plan->port, "changes", changes, "plan", plan_json(plan)));
+	output_json(json_pack("{s:o, s:s, s:i, s:o, s:o}", "at", output_ms(clock_wall_ms()),
+	    "next_hop", plan->next_hop, "port", (int)plan->port, "changes", changes, "plan",
+	    plan_json(plan)));
 }
 
 /* ---- text ---- */
