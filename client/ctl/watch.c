@@ -131,7 +131,7 @@ static void print_plan(const struct ctl *ctl, const struct resolverd_plan *plan)
 static void print_text(
     const struct ctl *ctl, const struct resolverd_plan *plan, const struct differences *differences)
 {
-	printf("%s%s%s %s:", colour_on(ctl, DIM), output_time(wall_ms()), colour_off(ctl),
+	printf("%s%s%s %s:", colour_on(ctl, DIM), output_time(clock_wall_ms()), colour_off(ctl),
 	    plan->next_hop);
 	if (differences == NULL)
 		print_plan(ctl, plan);
