@@ -138,7 +138,7 @@ $(BUILD)/%.a:
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libdaemon.a $(BUILD)/libdelivery.a $(CLIENT_ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(TOOL_LIBS) $(DAEMON_LIBS)
-$(BUILD)/sim/%: $(BUILD)/obj/tests/sim/%.o $(BUILD)/obj/tests/sim/sim.o $(BUILD)/libdaemon.a $(BUILD)/libwire.a
+$(BUILD)/sim/%: $(BUILD)/obj/tests/sim/%.o $(BUILD)/obj/tests/sim/sim.o $(BUILD)/obj/tests/sim/trace.o $(BUILD)/libdaemon.a $(BUILD)/libwire.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lm $(DAEMON_LIBS)
 $(BUILD)/tests/record-delivery: $(BUILD)/obj/tests/system/record_delivery.o $(CLIENT_ARCHIVES)

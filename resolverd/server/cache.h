@@ -55,6 +55,7 @@ struct cache_entry {
 	uint32_t kept_until_s; /* refreshed until then whether it is asked for or not */
 	uint32_t span_s;       /* how long without a hit it still counts as in use */
 	uint32_t last_hit_s;   /* 0: never */
+	uint32_t often_since_s; /* no two requests since then were further apart than span_s */
 	uint16_t port;         /* routes: of the hosts asked for with it last */
 	uint8_t hits;          /* since the last timer; stays at its highest */
 	uint8_t demand;        /* hits, halved with each refresh */

@@ -6,15 +6,16 @@
 
 /* A refresh begins at 88 to 92 % of a life: late, since each one costs what was left; but a second
  * before the end at the least, which for a short life is up to a quarter of it. */
-#define LEAD_PERCENT 8
-#define JITTER_PERCENT 4
-#define LEAD_MIN_MS 1000
+#define LEAD_PERCENT 4
+#define JITTER_PERCENT 2
+#define LEAD_MIN_MS 4000
 #define LEAD_MAX_PERCENT 25
 #define RETRY_MS 1000 /* doubled with each failure */
 #define RETRY_DOUBLINGS_MAX 6u
 #define FUTILE_MAX 3u        /* then it waits for the end, and after that as often once more */
 #define WHOLE_SECOND_MS 1000 /* a worker tells what is left of its copy in whole seconds */
 #define HOLD_MS 30000        /* an entry whose refresh is late waits for it */
+#define ROUNDING_S 3u
 #define RESTART_MAX 25000u   /* looked up again when everything is forgotten */
 
 void prefetch_init(struct prefetch *prefetch, struct cache *cache, struct flight *flight,
@@ -67,10 +68,24 @@ static bool is_kept(const struct cache_entry *entry, int64_t now_ms)
 	return entry->kept_until_s > seconds(now_ms);
 }
 
+/* Somebody asks. */
+static void note_request(struct cache_entry *entry, uint32_t at_s)
+{
+	if (at_s > entry->last_hit_s + entry->span_s + 1)
+		entry->often_since_s = at_s;
+	entry->last_hit_s = at_s;
+}
+
+static bool is_often_asked(const struct cache_entry *entry)
+{
+	return entry->last_hit_s + ROUNDING_S >= entry->often_since_s + entry->span_s;
+}
+
 static bool is_in_use(const struct cache_entry *entry, int64_t now_ms)
 {
-	int64_t quiet_s = (int64_t)seconds(now_ms) - entry->last_hit_s;
-	return entry->hits > 0 || is_kept(entry, now_ms) || quiet_s <= (int64_t)entry->span_s;
+	uint32_t end_s = seconds(entry->answer->expires_at_ms);
+	return is_kept(entry, now_ms) ||
+	       (is_often_asked(entry) && entry->last_hit_s + entry->span_s >= end_s);
 }
 
 /* Takes the hits since the last time into account. */
@@ -150,13 +165,15 @@ static void arm(struct prefetch *prefetch, struct cache_entry *entry, int64_t no
 static void end(struct prefetch *prefetch, struct cache_entry *entry, int64_t now_ms)
 {
 	const struct answer *answer = entry->answer;
-	int64_t stale_until_ms = answer->expires_at_ms + prefetch->settings.stale_ms;
+	int64_t forget_ms = ((int64_t)entry->last_hit_s + entry->span_s + 1) * 1000;
+	if (!answer->failed && forget_ms < answer->expires_at_ms + prefetch->settings.stale_ms)
+		forget_ms = answer->expires_at_ms + prefetch->settings.stale_ms;
 	if (is_kept(entry, now_ms) && entry->state != ENTRY_RUNNING)
 		start(prefetch, entry, now_ms);
 	else if (entry->state == ENTRY_RUNNING && now_ms < answer->expires_at_ms + HOLD_MS)
 		set(prefetch, entry, ENTRY_RUNNING, answer->expires_at_ms + HOLD_MS);
-	else if (!answer->failed && now_ms < stale_until_ms)
-		set(prefetch, entry, ENTRY_ENDS, stale_until_ms);
+	else if (now_ms < forget_ms)
+		set(prefetch, entry, ENTRY_ENDS, forget_ms);
 	else {
 		prefetch->ran_out += entry->state != ENTRY_RUNNING;
 		cache_drop(prefetch->cache, entry);
@@ -213,9 +230,11 @@ struct cache_entry *prefetch_look_up(
 	if (entry == NULL || !entry_is_live(entry, now_ms))
 		return NULL;
 	entry_hit(entry, now_ms);
+	note_request(entry, seconds(now_ms));
 	if (port != 0)
 		entry->port = port;
-	if (entry->state == ENTRY_UNUSED)
+	if (entry->state == ENTRY_UNUSED &&
+	    (prefetch->settings.rule == PREFETCH_ON_HIT || is_in_use(entry, now_ms)))
 		start(prefetch, entry, now_ms);
 	return entry;
 }
@@ -259,6 +278,8 @@ static void put(struct prefetch *prefetch, const struct flight_job *job, struct 
 	entry->worker = worker;
 	entry->tries = answer->failed ? (uint8_t)(entry->tries + (entry->tries < UINT8_MAX)) : 0;
 	entry->span_s = entry->span_s / 4 * 3 > life_s ? entry->span_s / 4 * 3 : life_s;
+	if (!job->refresh)
+		note_request(entry, seconds(now_ms) - 1);
 	entry->is_bogus = answer->bogus;
 	if (job->port != 0)
 		entry->port = job->port;
@@ -381,8 +402,7 @@ void prefetch_forget_all(struct prefetch *prefetch, int64_t now_ms)
 	unsigned count = 0;
 	for (struct cache_entry *entry = prefetch->cache->newest;
 	     entry != NULL && count < RESTART_MAX; entry = entry->older) {
-		/* Times of before may mean nothing now. */
-		if (!is_in_use(entry, now_ms) && entry->demand == 0)
+		if (!is_kept(entry, now_ms) && !is_often_asked(entry))
 			continue;
 		struct flight_job *job;
 		entry_key(entry, &key);
@@ -390,6 +410,8 @@ void prefetch_forget_all(struct prefetch *prefetch, int64_t now_ms)
 			prefetch->flight, &key, urgency(entry), FLIGHT_NO_WORKER, &job) != 0)
 			break;
 		job->keep_until_s = entry->kept_until_s;
+		if (job->keep_until_s < seconds(now_ms) + 2 * entry->span_s)
+			job->keep_until_s = seconds(now_ms) + 2 * entry->span_s;
 		job->port = entry->port;
 		count++;
 	}

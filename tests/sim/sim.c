@@ -245,7 +245,8 @@ enum sim_outcome sim_ask(struct sim *sim, const struct question_key *key, uint16
 	}
 	const char *name = (const char *)key->bytes + 3;
 	char text[QUESTION_KEY_MAX];
-	snprintf(text, sizeof text, "%.*s", (int)(key->count - 3), name);
+	memcpy(text, name, key->count - 3);
+	text[key->count - 3] = '\0';
 	if (failures_hold_ms(&sim->failures, text, sim->wall_ms) > 0)
 		return SIM_HELD_BACK;
 	int r = flight_ask(&sim->flight, key, port, FLIGHT_ASKED, waiter, &job);
