@@ -30,7 +30,7 @@
 
 struct load_name {
 	uint32_t ttl_ms;
-	uint32_t asked_at_ms; /* last; 0: never */
+	uint32_t asked_at_ms;    /* last; 0: never */
 	uint32_t often_since_ms; /* no gap between two requests since then was longer than a TTL */
 	uint32_t ideal_end_ms;
 	uint32_t outage_end_ms; /* of the answer that was live when the outage began; 0: none */
@@ -62,8 +62,8 @@ struct load {
 
 static void *pages(size_t bytes)
 {
-	void *memory = mmap(
-	    NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *memory =
+	    mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED) {
 		perror("load");
 		exit(1);
@@ -104,8 +104,7 @@ static void count_fetch(struct load *load, struct load_name *name, uint32_t at_m
 		return;
 	load->fetched++;
 	load->outage_fetched += at_ms >= OUTAGE_START_MS && at_ms < OUTAGE_END_MS;
-	load->before_fetched +=
-	    at_ms >= OUTAGE_START_MS - OUTAGE_MS && at_ms < OUTAGE_START_MS;
+	load->before_fetched += at_ms >= OUTAGE_START_MS - OUTAGE_MS && at_ms < OUTAGE_START_MS;
 	name->fetched++;
 }
 
@@ -136,8 +135,8 @@ static void describe(void *arg, uint32_t number, struct sim_content *ret_content
 		trace_name(hosts[i], load->hosts + bytes);
 		bytes += strlen(load->hosts + bytes) + 1;
 	}
-	*ret_content = (struct sim_content){
-	    load->hosts, (uint16_t)bytes, (uint8_t)count, 250 + random % 120};
+	*ret_content =
+	    (struct sim_content){load->hosts, (uint16_t)bytes, (uint8_t)count, 250 + random % 120};
 }
 
 /* ---- clients ---- */
@@ -159,8 +158,8 @@ static struct load_waiter *waiter_new(struct load *load)
 		size_t count = 4096;
 		waiter = pages(count * sizeof *waiter);
 		for (size_t i = 0; i < count; i++)
-			waiter[i] = (struct load_waiter){{.on_answer = on_answer},
-			    i + 1 < count ? &waiter[i + 1] : NULL, load};
+			waiter[i] = (struct load_waiter){
+			    {.on_answer = on_answer}, i + 1 < count ? &waiter[i + 1] : NULL, load};
 	}
 	load->free_waiters = waiter->next_free;
 	return waiter;
@@ -226,8 +225,6 @@ static void ask(struct load *load, uint32_t number, uint32_t at_ms)
 	load->in_use_missed += in_use && !hit;
 	name->asked++;
 	name->missed += !hit;
-	if (in_use && !hit && getenv("LOAD_DEBUG") != NULL)
-		fprintf(stderr, "missed %u at %u ttl %u\n", number, at_ms, name->ttl_ms / 1000);
 }
 
 /* ---- the outage: nothing that lasts is lost ---- */
@@ -349,8 +346,8 @@ static void print(const struct load *load, const char *rule)
 	print_count("upstream_queries", load->fetched);
 	print_count("upstream_queries_one_off", load->fetched_one_off);
 	printf(",\n \"hit_ratio\": %.6f", 1 - (double)load->missed / (double)load->asked);
-	printf(",\n \"upstream_per_client_query\": %.6f",
-	    (double)load->fetched / (double)load->asked);
+	printf(
+	    ",\n \"upstream_per_client_query\": %.6f", (double)load->fetched / (double)load->asked);
 	if (!load->is_ideal) {
 		const struct prefetch *prefetch = &load->sim.prefetch;
 		print_count("refreshes_started", prefetch->started);

@@ -116,8 +116,7 @@ uint32_t trace_number(const char *name)
 void trace_next(struct trace *trace, struct trace_mail *ret_mail)
 {
 	double day = trace->now_ms / TRACE_DAY_MS;
-	double per_ms =
-	    TRACE_MAILS_PER_S / 1000 * (1 + DAY_SWING * sin(2 * M_PI * (day - 0.375)));
+	double per_ms = TRACE_MAILS_PER_S / 1000 * (1 + DAY_SWING * sin(2 * M_PI * (day - 0.375)));
 	trace->now_ms -= log(trace_uniform(&trace->random)) / per_ms;
 	ret_mail->at_ms = (uint32_t)trace->now_ms;
 	if (trace_random(&trace->random) % 100 < TRACE_ONE_OFF_PERCENT)
