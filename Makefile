@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # make · make demo · make test · make unit · make conformance · make mutants · make fuzz-world · make lint · make asan
-# make fuzz · make format · make bench · make queries · make install
+# make fuzz · make format · make bench · make queries · make sim · make install
 MODE ?= release
 BUILD := build/$(MODE)
 PREFIX ?= /usr/local
@@ -53,7 +53,7 @@ PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl $(BUILD)/danesend
 LIBRARIES := $(foreach name,libresolverd libresolverd-openssl,$(BUILD)/$(name).so.0 $(BUILD)/$(name).a) \
 	$(BUILD)/libresolverd-evidence.a
 
-.PHONY: all deps demo test unit system conformance mutants fuzz-world asan fuzz run-fuzzers lint format bench bench-quick queries install clean
+.PHONY: all deps demo test unit system conformance mutants fuzz-world asan fuzz run-fuzzers lint format bench bench-quick queries sim install clean
 all: $(PROGRAMS) $(LIBRARIES)
 
 deps:
@@ -138,7 +138,7 @@ $(BUILD)/%.a:
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libdaemon.a $(BUILD)/libdelivery.a $(CLIENT_ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(TOOL_LIBS) $(DAEMON_LIBS)
-$(BUILD)/sim/%: $(BUILD)/obj/tests/sim/%.o $(BUILD)/obj/tests/sim/sim.o $(BUILD)/libdaemon.a $(BUILD)/libwire.a
+$(BUILD)/sim/%: $(BUILD)/obj/tests/sim/%.o $(BUILD)/obj/tests/sim/sim.o $(BUILD)/obj/tests/sim/trace.o $(BUILD)/libdaemon.a $(BUILD)/libwire.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lm $(DAEMON_LIBS)
 $(BUILD)/tests/record-delivery: $(BUILD)/obj/tests/system/record_delivery.o $(CLIENT_ARCHIVES)
@@ -182,6 +182,10 @@ bench: all $(BENCH) $(BUILD)/gen/resolverd_pb2.py
 	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py --bulk 2000 -- $(PYTHON) tests/bench/bench.py $(GROUP)
 bench-quick: all $(BENCH) $(BUILD)/gen/resolverd_pb2.py
 	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py --bulk 500 -- $(PYTHON) tests/bench/bench.py --quick $(GROUP)
+
+# Days of a mail system's questions in a minute, with each rule of prefetch. CHART=1 draws docs/prefetch.svg anew.
+sim: $(BUILD)/sim/load
+	@$(PYTHON) tests/sim/sim.py $< $(if $(CHART),--chart)
 
 # Queries of a cold plan against the fewest, and with one setting of libunbound changed at a time.
 queries: all $(BUILD)/gen/resolverd_pb2.py

@@ -408,6 +408,8 @@ struct resolverd_daemon_status {
 	uint64_t memory_bytes;
 	uint64_t kept_domains;
 	uint32_t watches;
+	uint64_t attested;            /* responses with an attestation */
+	uint64_t attestations_signed; /* signatures made for them */
 };
 
 RESOLVERD_API void resolverd_plan_free(struct resolverd_plan *plan);

@@ -11,6 +11,10 @@
 #include "proto/reasons.h"
 #include "resolverd.pb-c.h"
 
+/* Of a route: how many MX hosts are looked at, and how many are named. */
+#define ROUTE_HOSTS_MAX 16u
+#define ROUTE_HOSTS_LISTED_MAX 64u
+
 enum outcome {
 	OUTCOME_DELIVER = 1,
 	OUTCOME_DELAY,

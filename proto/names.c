@@ -158,6 +158,24 @@ const char *name_parent(const char *name)
 	return *name == '.' ? name + 1 : ".";
 }
 
+unsigned name_labels(const char *name)
+{
+	unsigned count = 0;
+	while ((name = name_parent(name)) != NULL)
+		count++;
+	return count;
+}
+
+const char *name_last_labels(const char *name, unsigned count)
+{
+	unsigned have = name_labels(name);
+	if (have < count)
+		return NULL;
+	for (; have > count; have--)
+		name = name_parent(name);
+	return name;
+}
+
 bool name_is_within(const char *name, const char *zone)
 {
 	for (; name != NULL; name = name_parent(name))

@@ -49,6 +49,10 @@ const char *name_error_text(int error);
 
 /* name without its first label; NULL for the root. Both are canonical; points into name. */
 const char *name_parent(const char *name);
+/* Labels of a canonical name; the root has none. */
+unsigned name_labels(const char *name);
+/* name without its first labels, so that count are left; NULL: it has fewer. */
+const char *name_last_labels(const char *name, unsigned count);
 /* Whether canonical name is zone or below it. */
 bool name_is_within(const char *name, const char *zone);
 

@@ -18,10 +18,9 @@ rule() {
 }
 rule proto resolverd client
 rule client resolverd
-rule client/lib client/openssl client/ctl
-rule client/openssl client/lib client/ctl client/evidence
-rule client/lib client/evidence
-rule client/evidence client/ctl
+rule client/lib client/openssl client/evidence client/smtp client/danesend client/ctl
+rule client/openssl client/lib client/evidence client/smtp client/danesend client/ctl
+rule client/evidence client/smtp client/danesend client/ctl
 rule resolverd/base resolverd/supervisor resolverd/server resolverd/worker resolverd/anchor client
 rule resolverd/supervisor resolverd/server resolverd/worker resolverd/anchor client
 rule resolverd/server resolverd/supervisor resolverd/worker resolverd/anchor client

@@ -8,29 +8,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "client/lib/clock.h"
 #include "client/lib/idn.h"
 #include "client/smtp/helo.h"
 
-int64_t check_monotonic_ms(void)
+int check_left_ms(const struct check *check)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	int64_t left = check->deadline_ms - clock_mono_ms();
+	return left > 0 ? (int)left : 0;
 }
 
-uint64_t check_wall_ms(void)
+const struct smtp_tls_info *check_tls(const struct host_check *host)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-static int left_ms(const struct check *check)
-{
-	int64_t left = check->deadline_ms - check_monotonic_ms();
-	return left > 1 ? (int)left : 1;
+	return host->decisive != NULL ? smtp_session_tls(host->decisive->session) : NULL;
 }
 
 /* ---- arguments ---- */
@@ -108,6 +99,7 @@ static void lay_out_host(struct check *check, struct host_check *host)
 		    .address = &host->host->addresses[i],
 		    .tls = check->tls,
 		    .tls_context = check->tls_context,
+		    .deadline_ms = check->probe_deadline_ms,
 		};
 	check->probe_count += host->probe_count;
 }
@@ -198,22 +190,19 @@ static void decide(struct check *check)
 
 /* ---- the run ---- */
 
-/* Whether a verdict was refused because the plan had gone out of date. */
 static bool has_expired_on_the_way(const struct check *check)
 {
-	for (size_t i = 0; i < check->probe_count; i++) {
-		const struct smtp_tls_info *tls = smtp_session_tls(check->probes[i].session);
-		if (tls != NULL && (uint64_t)tls->at >= check->plan->expires_at_ms / 1000)
+	for (size_t i = 0; i < check->probe_count; i++)
+		if (smtp_session_failure(check->probes[i].session) == SMTP_PLAN_EXPIRED)
 			return true;
-	}
 	return false;
 }
 
 static int try_plan(struct check *check)
 {
 	struct ctl *ctl = check->ctl;
-	int r =
-	    resolverd_plan(ctl->client, check->next_hop, check->port, left_ms(check), &check->plan);
+	int r = resolverd_plan(
+	    ctl->client, check->next_hop, check->port, check_left_ms(check), &check->plan);
 	if (r != 0)
 		return ctl_fail(ctl, r);
 	if (lay_out(check) != 0 || check_probe_all(check) != 0)
@@ -224,8 +213,7 @@ static int try_plan(struct check *check)
 static int try_it(struct check *check)
 {
 	int r = try_plan(check);
-	if (r == 0 && has_expired_on_the_way(check) &&
-	    check_monotonic_ms() < check->probe_deadline_ms) {
+	if (r == 0 && has_expired_on_the_way(check) && clock_mono_ms() < check->probe_deadline_ms) {
 		forget_plan(check);
 		r = try_plan(check);
 	}
@@ -275,7 +263,7 @@ int check_command(struct ctl *ctl, int argc, char **argv)
 	if (r != 0)
 		return r;
 	signal(SIGPIPE, SIG_IGN);
-	int64_t now_ms = check_monotonic_ms();
+	int64_t now_ms = clock_mono_ms();
 	check.deadline_ms = now_ms + ctl->timeout_ms;
 	/* What comes after the connections, a few questions to the daemon, has its share. */
 	check.probe_deadline_ms = now_ms + ctl->timeout_ms / 4 * 3;

@@ -59,8 +59,10 @@ struct check {
 	enum resolverd_verdict verdict;    /* 0: the plan leaves nothing to try */
 };
 
-int64_t check_monotonic_ms(void);
-uint64_t check_wall_ms(void);
+/* For questions to the daemon. */
+int check_left_ms(const struct check *check);
+/* Of the decisive connection; NULL: none, or without TLS. */
+const struct smtp_tls_info *check_tls(const struct host_check *host);
 
 /* ---- check_probe.c ---- */
 

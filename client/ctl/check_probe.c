@@ -7,35 +7,23 @@
 #include <unistd.h>
 
 #include "client/ctl/check.h"
+#include "client/lib/clock.h"
 
 #define PROGRESS_EVERY_MS 250
 #define PROGRESS_AFTER_MS 500
 
-static int begin(struct check *check, struct probe *probe)
+static int begin(struct probe *probe)
 {
-	int64_t now_ms = check_monotonic_ms();
-	int64_t left_ms = check->probe_deadline_ms - now_ms;
-	probe->options.step_limit_ms = left_ms > 0 ? (unsigned)left_ms : 1;
-	probe->begun_at_ms = check_wall_ms();
-	int r = smtp_session_new(&probe->options, now_ms, &probe->session);
+	probe->begun_at_ms = clock_wall_ms();
+	int r = smtp_session_new(&probe->options, clock_mono_ms(), &probe->session);
 	probe->running = r == 0;
 	return r;
-}
-
-/* Case D09: where TLS is not required a failed handshake leaves the mail to go in clear. */
-static bool may_retry_in_clear(const struct check *check, const struct probe *probe)
-{
-	bool is_optional = probe->options.host->policy == RESOLVERD_OPPORTUNISTIC ||
-			   probe->options.tls == SMTP_TLS_ANY;
-	return is_optional && !probe->options.in_clear &&
-	       smtp_session_failure(probe->session) == SMTP_HANDSHAKE &&
-	       check_monotonic_ms() < check->probe_deadline_ms;
 }
 
 static void finish(struct probe *probe)
 {
 	probe->running = false;
-	probe->took_ms = check_monotonic_ms() - probe->started_ms;
+	probe->took_ms = clock_mono_ms() - probe->started_ms;
 	probe->verdict = smtp_verdict(&probe->options, probe->session);
 	/* Authenticated, and then it would not talk. */
 	if (smtp_session_failure(probe->session) != SMTP_OK &&
@@ -45,34 +33,22 @@ static void finish(struct probe *probe)
 
 static int step(struct check *check, struct probe *probe)
 {
-	if (smtp_session_step(probe->session, check_monotonic_ms()))
+	if (smtp_session_step(probe->session, clock_mono_ms()))
 		return 0;
-	if (!may_retry_in_clear(check, probe)) {
+	if (!smtp_may_retry_in_clear(&probe->options, probe->session) ||
+	    clock_mono_ms() >= check->probe_deadline_ms) {
 		finish(probe);
 		return 0;
 	}
 	smtp_session_free(probe->session);
 	probe->session = NULL;
 	probe->options.in_clear = true;
-	return begin(check, probe);
-}
-
-/* The time is up: each goes on as if its own time were. */
-static void cut_off(struct check *check)
-{
-	for (size_t i = 0; i < check->probe_count; i++) {
-		struct probe *probe = &check->probes[i];
-		if (!probe->running)
-			continue;
-		while (smtp_session_step(probe->session, smtp_session_deadline_ms(probe->session)))
-			;
-		finish(probe);
-	}
+	return begin(probe);
 }
 
 static void show_progress(const struct check *check, int64_t begun_ms)
 {
-	int64_t now_ms = check_monotonic_ms();
+	int64_t now_ms = clock_mono_ms();
 	const struct probe *first = NULL;
 	size_t running = 0;
 	for (size_t i = 0; i < check->probe_count; i++) {
@@ -93,7 +69,7 @@ static void show_progress(const struct check *check, int64_t begun_ms)
 /* Waits until a session can go on; false: none is left. */
 static bool wait_for_any(const struct check *check, struct pollfd *fds, bool wake_for_progress)
 {
-	int64_t until_ms = check->probe_deadline_ms;
+	int64_t until_ms = INT64_MAX;
 	nfds_t count = 0;
 	for (size_t i = 0; i < check->probe_count; i++) {
 		const struct probe *probe = &check->probes[i];
@@ -106,7 +82,7 @@ static bool wait_for_any(const struct check *check, struct pollfd *fds, bool wak
 	}
 	if (count == 0)
 		return false;
-	int64_t left_ms = until_ms - check_monotonic_ms();
+	int64_t left_ms = until_ms - clock_mono_ms();
 	if (wake_for_progress && left_ms > PROGRESS_EVERY_MS)
 		left_ms = PROGRESS_EVERY_MS;
 	poll(fds, count, left_ms > 0 ? (int)left_ms : 0);
@@ -116,7 +92,7 @@ static bool wait_for_any(const struct check *check, struct pollfd *fds, bool wak
 static int run(struct check *check, struct pollfd *fds)
 {
 	bool shows_progress = isatty(STDERR_FILENO);
-	int64_t begun_ms = check_monotonic_ms();
+	int64_t begun_ms = clock_mono_ms();
 	int r = 0;
 	do {
 		for (size_t i = 0; i < check->probe_count && r == 0; i++)
@@ -124,9 +100,7 @@ static int run(struct check *check, struct pollfd *fds)
 				r = step(check, &check->probes[i]);
 		if (shows_progress)
 			show_progress(check, begun_ms);
-	} while (r == 0 && check_monotonic_ms() < check->probe_deadline_ms &&
-		 wait_for_any(check, fds, shows_progress));
-	cut_off(check);
+	} while (r == 0 && wait_for_any(check, fds, shows_progress));
 	if (shows_progress)
 		fputs("\r\033[K", stderr);
 	return r;
@@ -137,8 +111,8 @@ int check_probe_all(struct check *check)
 	struct pollfd *fds = calloc(check->probe_count + 1, sizeof *fds);
 	int r = fds != NULL ? 0 : -ENOMEM;
 	for (size_t i = 0; i < check->probe_count && r == 0; i++) {
-		check->probes[i].started_ms = check_monotonic_ms();
-		r = begin(check, &check->probes[i]);
+		check->probes[i].started_ms = clock_mono_ms();
+		r = begin(&check->probes[i]);
 	}
 	if (r == 0)
 		r = run(check, fds);

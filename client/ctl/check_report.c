@@ -5,13 +5,9 @@
 #include <time.h>
 
 #include "client/ctl/check.h"
+#include "client/lib/text.h"
 
 #define NAME_MAX_CHARACTERS 256
-
-static const struct smtp_tls_info *tls_of(const struct host_check *host)
-{
-	return host->decisive != NULL ? smtp_session_tls(host->decisive->session) : NULL;
-}
 
 /* ---- certificates ---- */
 
@@ -28,6 +24,7 @@ static void name_text(const X509_NAME *name, char ret_text[NAME_MAX_CHARACTERS])
 	    X509_NAME_print_ex(out, name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0)
 		count = BIO_read(out, ret_text, NAME_MAX_CHARACTERS - 1);
 	ret_text[count > 0 ? count : 0] = '\0';
+	text_mend(ret_text);
 	BIO_free(out);
 }
 
@@ -73,12 +70,6 @@ static const char *match_word(enum resolverd_match match)
 					     : "unusable";
 }
 
-static json_t *record_json(const struct resolverd_tlsa *tlsa)
-{
-	return json_pack("{s:i, s:i, s:i, s:o}", "usage", tlsa->usage, "selector", tlsa->selector,
-	    "matching_type", tlsa->matching_type, "data", output_hex(tlsa->data, tlsa->data_bytes));
-}
-
 static json_t *match_json(const struct host_check *host, const struct smtp_tls_info *tls)
 {
 	if (tls == NULL || tls->verdict.match.verdict == 0)
@@ -87,7 +78,7 @@ static json_t *match_json(const struct host_check *host, const struct smtp_tls_i
 	bool matches = match->verdict == RESOLVERD_MATCH;
 	return json_pack("{s:s, s:o, s:o, s:s?, s:s, s:s?}", "verdict", match_word(match->verdict),
 	    "depth", matches ? json_integer(match->depth) : json_null(), "record",
-	    matches ? record_json(&host->host->tlsa[match->record]) : json_null(), "name",
+	    matches ? output_tlsa(&host->host->tlsa[match->record]) : json_null(), "name",
 	    match->name_checked ? match->matched_name : NULL, "reason", match->reason,
 	    "failure_type", matches ? NULL : match->failure_type);
 }
@@ -120,7 +111,7 @@ static json_t *warnings_json(const struct host_check *host)
 
 static json_t *delivery_json(const struct host_check *host)
 {
-	const struct smtp_tls_info *tls = tls_of(host);
+	const struct smtp_tls_info *tls = check_tls(host);
 	if (host->left_out)
 		return json_null();
 	return json_pack("{s:s, s:s, s:s?, s:o, s:s?, s:s?, s:b, s:o, s:o, s:o}", "verdict",
@@ -203,7 +194,7 @@ static void print_addresses(const struct host_check *host)
 
 static void print_delivery(const struct ctl *ctl, const struct host_check *host)
 {
-	const struct smtp_tls_info *tls = tls_of(host);
+	const struct smtp_tls_info *tls = check_tls(host);
 	if (host->left_out)
 		return;
 	printf("        delivery %s%s%s: %s\n", colour_on(ctl, colour_of(host->verdict)),

@@ -26,13 +26,6 @@
 	va_end(arguments);
 }
 
-static SSL *tls_of(const struct host_check *host)
-{
-	const struct smtp_tls_info *tls =
-	    host->decisive != NULL ? smtp_session_tls(host->decisive->session) : NULL;
-	return tls != NULL ? tls->ssl : NULL;
-}
-
 /* ---- certificates ---- */
 
 static void warn_of_dates(struct host_check *host, const STACK_OF(X509) * chain)
@@ -143,9 +136,8 @@ static void warn_of_signatures(
 static void ask_for_signatures(struct check *check, struct host_check *host)
 {
 	struct resolverd_records *records;
-	int64_t left_ms = check->deadline_ms - check_monotonic_ms();
-	if (left_ms <= 0 || resolverd_records(check->ctl->client, host->host->tlsa_owner,
-				RRTYPE_TLSA, (int)left_ms, &records) != 0)
+	if (resolverd_records(check->ctl->client, host->host->tlsa_owner, RRTYPE_TLSA,
+		check_left_ms(check), &records) != 0)
 		return;
 	warn_of_signatures(host, records->chain, records->chain_count);
 	warn_of_signatures(host, records->answer, records->answer_count);
@@ -169,15 +161,16 @@ static void warn_of_addresses(struct host_check *host)
 void check_warn(struct check *check, struct host_check *host)
 {
 	bool by_dane = host->host->policy == RESOLVERD_DANE;
-	SSL *ssl = tls_of(host);
+	const struct smtp_tls_info *tls = check_tls(host);
+	const STACK_OF(X509) *chain = tls != NULL ? SSL_get_peer_cert_chain(tls->ssl) : NULL;
 	if (host->probe_count == 0)
 		return;
-	warn_of_addresses(host);
-	if (ssl != NULL && SSL_get_peer_cert_chain(ssl) != NULL) {
-		warn_of_dates(host, SSL_get_peer_cert_chain(ssl));
-		if (by_dane)
-			warn_of_set(host, SSL_get_peer_cert_chain(ssl));
-	}
+	if (chain != NULL && by_dane)
+		warn_of_set(host, chain);
 	if (by_dane)
 		ask_for_signatures(check, host);
+	/* Those that may be many come last: a host has room for eight. */
+	if (chain != NULL)
+		warn_of_dates(host, chain);
+	warn_of_addresses(host);
 }

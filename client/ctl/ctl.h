@@ -61,6 +61,7 @@ int ctl_fail_advised(struct ctl *ctl, int error, const char *advice);
 /* Reports an error of input or system: status. */
 int ctl_report(const struct ctl *ctl, const char *text, int status);
 [[gnu::format(printf, 2, 3)]] int ctl_usage(struct ctl *ctl, const char *format, ...);
+/* The value of --port: 0 or an exit status. */
 int ctl_port(struct ctl *ctl, const char *text, unsigned *ret_port);
 /* What to do when the control socket cannot be reached; empty: nothing to say. */
 const char *ctl_control_advice(const struct ctl *ctl, int error);
@@ -73,6 +74,7 @@ int ctl_operand_and_port(
 /* Prints one line of JSON and takes the reference. */
 void output_json(json_t *object);
 json_t *output_hex(const uint8_t *bytes, size_t count);
+json_t *output_tlsa(const struct resolverd_tlsa *tlsa);
 json_t *output_host(const struct resolverd_host *host);
 json_t *output_strings(const char *const *texts, size_t count);
 json_t *output_signatures(const char *const *key_ids, size_t count, bool attested);
@@ -112,10 +114,6 @@ const char *lookup_rcode_text(unsigned rcode);
 
 /* ---- rdata.c ---- */
 
-/* TYPE number of a mnemonic or TYPE123; 0: neither. */
-unsigned rrtype_number(const char *text);
-/* "MX", or "TYPE123". */
-void rrtype_text(unsigned type, char ret_text[16]);
 /* Presentation format; what this program does not know, or what is malformed, as \# length hex
  * (RFC 3597 section 5). The caller frees it; NULL: no memory. */
 char *rdata_text(unsigned type, const uint8_t *bytes, size_t count);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client/ctl/ctl.h"
+#include "proto/rrtype.h"
 
 /* ---- JSON ---- */
 

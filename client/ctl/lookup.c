@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "client/ctl/ctl.h"
+#include "proto/rrtype.h"
 
 json_t *lookup_rrsets_json(const struct resolverd_rrset *rrsets, size_t count)
 {

@@ -160,22 +160,19 @@ int ctl_operand_and_port(
     struct ctl *ctl, int argc, char **argv, const char **ret_operand, unsigned *ret_port)
 {
 	static const struct option options[] = {{"port", required_argument, NULL, 'p'}, {0}};
-	const char *port_text = "25";
-	int c;
+	int c, r = 0;
 	optind = 0;
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":p:", options, NULL)) != -1) {
+	*ret_port = 25;
+	while (r == 0 && (c = getopt_long(argc, argv, ":p:", options, NULL)) != -1) {
 		if (c != 'p')
 			return ctl_usage(ctl, "%s: wrong option (see --help)", argv[0]);
-		port_text = optarg;
+		r = ctl_port(ctl, optarg, ret_port);
 	}
-	int r = ctl_port(ctl, port_text, ret_port);
-	if (r != 0)
-		return r;
-	if (argc - optind != 1)
+	if (r == 0 && argc - optind != 1)
 		return ctl_usage(ctl, "%s wants exactly one name", argv[0]);
 	*ret_operand = argv[optind];
-	return 0;
+	return r;
 }
 
 static int parse_timeout(struct ctl *ctl, const char *text)

@@ -86,7 +86,7 @@ static int add_name(struct ctl *ctl, struct match *match, const char *text, bool
 		return ctl_usage(ctl, "more than %d names", NAMES_MAX);
 	int r = name_canonical(text, match->names[base ? 0 : match->name_count + 1]);
 	if (r != NAME_OK)
-		return ctl_usage(ctl, "the name \"%.80s\" %s (U-labels: write xn--...)", text,
+		return ctl_usage(ctl, "the name \"%.80s\": %s (U-labels: write xn--...)", text,
 		    name_error_text(r));
 	if (base)
 		match->has_base = true;

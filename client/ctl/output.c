@@ -68,16 +68,17 @@ static json_t *addresses_of(const struct resolverd_host *host)
 	return array;
 }
 
+json_t *output_tlsa(const struct resolverd_tlsa *tlsa)
+{
+	return json_pack("{s:i, s:i, s:i, s:o}", "usage", tlsa->usage, "selector", tlsa->selector,
+	    "matching_type", tlsa->matching_type, "data", output_hex(tlsa->data, tlsa->data_bytes));
+}
+
 static json_t *tlsa_of(const struct resolverd_host *host)
 {
 	json_t *array = json_array();
-	for (size_t i = 0; i < host->tlsa_count; i++) {
-		const struct resolverd_tlsa *tlsa = &host->tlsa[i];
-		json_array_append_new(
-		    array, json_pack("{s:i, s:i, s:i, s:o}", "usage", tlsa->usage, "selector",
-			       tlsa->selector, "matching_type", tlsa->matching_type, "data",
-			       output_hex(tlsa->data, tlsa->data_bytes)));
-	}
+	for (size_t i = 0; i < host->tlsa_count; i++)
+		json_array_append_new(array, output_tlsa(&host->tlsa[i]));
 	return array;
 }
 

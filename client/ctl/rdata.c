@@ -8,80 +8,51 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "client/ctl/ctl.h"
 #include "proto/names.h"
+#include "proto/rrtype.h"
 
 /* 1, 2, 4: integers of so many octets; n: name; a, A: addresses; s: string, for CAA its tag; S:
  * strings to the end; x: rest in hex; b: rest in base64; c: CAA value, a string without a length;
  * h, e: octets after their number, in hex, in base32hex; m: type bitmaps (RFC 4034 section 4.1.2).
  */
 static const struct {
-	unsigned number;
-	const char *mnemonic;
-	const char *fields; /* NULL: only the \# form */
-} types[] = {
-    {1, "A", "a"},
-    {2, "NS", "n"},
-    {5, "CNAME", "n"},
-    {6, "SOA", "nn44444"},
-    {12, "PTR", "n"},
-    {13, "HINFO", "ss"},
-    {15, "MX", "2n"},
-    {16, "TXT", "S"},
-    {17, "RP", "nn"},
-    {18, "AFSDB", "2n"},
-    {28, "AAAA", "A"},
-    {29, "LOC", NULL},
-    {33, "SRV", "222n"},
-    {35, "NAPTR", "22sssn"},
-    {36, "KX", "2n"},
-    {37, "CERT", "221b"},
-    {39, "DNAME", "n"},
-    {43, "DS", "211x"},
-    {44, "SSHFP", "11x"},
-    {45, "IPSECKEY", NULL},
-    {46, "RRSIG", NULL},
-    {47, "NSEC", "nm"},
-    {48, "DNSKEY", "211b"},
-    {50, "NSEC3", "112hem"},
-    {51, "NSEC3PARAM", "112h"},
-    {52, "TLSA", "111x"},
-    {53, "SMIMEA", "111x"},
-    {59, "CDS", "211x"},
-    {60, "CDNSKEY", "211b"},
-    {61, "OPENPGPKEY", "b"},
-    {64, "SVCB", NULL},
-    {65, "HTTPS", NULL},
-    {99, "SPF", "S"},
-    {256, "URI", "22c"},
-    {257, "CAA", "1sc"},
+	const char *mnemonic, *fields;
+} layouts[] = {
+    {"A", "a"},
+    {"NS", "n"},
+    {"CNAME", "n"},
+    {"SOA", "nn44444"},
+    {"PTR", "n"},
+    {"HINFO", "ss"},
+    {"MX", "2n"},
+    {"TXT", "S"},
+    {"RP", "nn"},
+    {"AFSDB", "2n"},
+    {"AAAA", "A"},
+    {"SRV", "222n"},
+    {"NAPTR", "22sssn"},
+    {"KX", "2n"},
+    {"CERT", "221b"},
+    {"DNAME", "n"},
+    {"DS", "211x"},
+    {"SSHFP", "11x"},
+    {"NSEC", "nm"},
+    {"DNSKEY", "211b"},
+    {"NSEC3", "112hem"},
+    {"NSEC3PARAM", "112h"},
+    {"TLSA", "111x"},
+    {"SMIMEA", "111x"},
+    {"CDS", "211x"},
+    {"CDNSKEY", "211b"},
+    {"OPENPGPKEY", "b"},
+    {"SPF", "S"},
+    {"URI", "22c"},
+    {"CAA", "1sc"},
 };
 
-#define TYPE_COUNT (sizeof types / sizeof *types)
-
-unsigned rrtype_number(const char *text)
-{
-	for (size_t i = 0; i < TYPE_COUNT; i++)
-		if (strcasecmp(text, types[i].mnemonic) == 0)
-			return types[i].number;
-	if (strncasecmp(text, "TYPE", 4) != 0 || text[4] < '0' || text[4] > '9')
-		return 0;
-	char *end;
-	unsigned long number = strtoul(text + 4, &end, 10);
-	return *end == '\0' && number <= UINT16_MAX ? (unsigned)number : 0;
-}
-
-void rrtype_text(unsigned type, char ret_text[16])
-{
-	for (size_t i = 0; i < TYPE_COUNT; i++)
-		if (types[i].number == type) {
-			snprintf(ret_text, 16, "%s", types[i].mnemonic);
-			return;
-		}
-	snprintf(ret_text, 16, "TYPE%u", type);
-}
+#define LAYOUT_COUNT (sizeof layouts / sizeof *layouts)
 
 struct reader {
 	const uint8_t *at, *end;
@@ -216,7 +187,7 @@ static bool put_bitmaps(struct reader *reader)
 		if (octets == 0 || octets > 32 || (size_t)(reader->end - reader->at) < octets)
 			return false;
 		for (unsigned bit = 0; bit < 8 * octets; bit++) {
-			char type[16];
+			char type[RRTYPE_TEXT_MAX];
 			if ((reader->at[bit / 8] & (0x80u >> bit % 8)) == 0)
 				continue;
 			rrtype_text(window << 8 | bit, type);
@@ -275,11 +246,14 @@ static bool put_field(struct reader *reader, char field, unsigned type)
 	}
 }
 
+/* NULL: only the \# form. */
 static const char *fields_of(unsigned type)
 {
-	for (size_t i = 0; i < TYPE_COUNT; i++)
-		if (types[i].number == type)
-			return types[i].fields;
+	char mnemonic[RRTYPE_TEXT_MAX];
+	rrtype_text(type, mnemonic);
+	for (size_t i = 0; i < LAYOUT_COUNT; i++)
+		if (strcmp(layouts[i].mnemonic, mnemonic) == 0)
+			return layouts[i].fields;
 	return NULL;
 }
 

@@ -11,7 +11,8 @@
 	X(cache_max_bytes) X(hits) X(misses) X(jobs) X(jobs_done) X(jobs_rerun) X(jobs_quarantined) \
 	X(answers_signed) X(requests) X(refreshes) X(refreshes_renewed) X(refreshes_futile) \
 	X(refreshes_failed) X(ran_out) X(evicted) X(refused_busy) X(refused_failing) X(stale_served) \
-	X(memory_bytes) X(kept_domains) X(watches)
+	X(memory_bytes) X(kept_domains) X(watches) X(attested) \
+	X(attestations_signed)
 /* clang-format on */
 
 static json_t *delegations_of(const struct resolverd_daemon_status *status)

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/lib/clock.h"
 #include "client/lib/text.h"
 
 #define WINDOW_MAX 512u
@@ -52,13 +53,6 @@ struct warm {
 	double tokens;
 	int64_t tokens_at_ms, paused_until_ms, noted_at_ms, moved_at_ms, begun_ms;
 };
-
-static int64_t monotonic_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static int no_memory(const struct warm *warm)
 {
@@ -182,7 +176,7 @@ static int ask(struct warm *warm, size_t index)
 static void back_off(struct warm *warm, size_t index)
 {
 	unsigned pause_ms = resolverd_retry_after_ms(warm->ctl->client);
-	int64_t now_ms = monotonic_ms();
+	int64_t now_ms = clock_mono_ms();
 	warm->again[warm->again_count++] = index;
 	if (now_ms < warm->paused_until_ms)
 		return;
@@ -276,9 +270,9 @@ static void wait_for_more(struct warm *warm, int most_ms)
 static int run(struct warm *warm)
 {
 	int r = 0;
-	warm->begun_ms = warm->tokens_at_ms = warm->moved_at_ms = monotonic_ms();
+	warm->begun_ms = warm->tokens_at_ms = warm->moved_at_ms = clock_mono_ms();
 	while (r == 0 && !warm->ended && warm->finished < warm->list.count) {
-		int64_t now_ms = monotonic_ms();
+		int64_t now_ms = clock_mono_ms();
 		bool any = false;
 		r = ask_some(warm, now_ms);
 		if (r == 0)
@@ -356,7 +350,7 @@ static void print_text(const struct warm *warm, uint64_t took_s)
 
 static int report(struct warm *warm)
 {
-	uint64_t took_s = (uint64_t)(monotonic_ms() - warm->begun_ms) / 1000;
+	uint64_t took_s = (uint64_t)(clock_mono_ms() - warm->begun_ms) / 1000;
 	if (warm->failures.count > 0)
 		qsort(warm->failures.list, warm->failures.count, sizeof *warm->failures.list,
 		    by_index);

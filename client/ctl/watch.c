@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "client/ctl/ctl.h"
+#include "client/lib/clock.h"
 #include "client/lib/difference.h"
 
 #define RECONNECT_PAUSE_MS 10
@@ -29,20 +30,6 @@ struct watching {
 	bool said_gone;
 };
 
-static int64_t monotonic_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static uint64_t wall_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* ---- JSON ---- */
 
 static void print_json(const struct resolverd_plan *plan, const struct differences *differences)
@@ -54,8 +41,9 @@ static void print_json(const struct resolverd_plan *plan, const struct differenc
 		    changes, json_pack("{s:s, s:s, s:s, s:s}", "name", one->name, "what", one->what,
 				 "before", one->cached, "after", one->fresh));
 	}
-	output_json(json_pack("{s:o, s:s, s:i, s:o, s:o}", "at", output_ms(wall_ms()), "next_hop",
-	    plan->next_hop, "port", (int)plan->port, "changes", changes, "plan", plan_json(plan)));
+	output_json(json_pack("{s:o, s:s, s:i, s:o, s:o}", "at", output_ms(clock_wall_ms()),
+	    "next_hop", plan->next_hop, "port", (int)plan->port, "changes", changes, "plan",
+	    plan_json(plan)));
 }
 
 /* ---- text ---- */
@@ -143,7 +131,7 @@ static void print_plan(const struct ctl *ctl, const struct resolverd_plan *plan)
 static void print_text(
     const struct ctl *ctl, const struct resolverd_plan *plan, const struct differences *differences)
 {
-	printf("%s%s%s %s:", colour_on(ctl, DIM), output_time(wall_ms()), colour_off(ctl),
+	printf("%s%s%s %s:", colour_on(ctl, DIM), output_time(clock_wall_ms()), colour_off(ctl),
 	    plan->next_hop);
 	if (differences == NULL)
 		print_plan(ctl, plan);
@@ -260,7 +248,7 @@ static int wait_for_more(const struct watching *watching, int64_t left_ms)
 static int watch_all(struct watching *watching)
 {
 	struct ctl *ctl = watching->ctl;
-	int64_t deadline_ms = monotonic_ms() + ctl->timeout_ms;
+	int64_t deadline_ms = clock_mono_ms() + ctl->timeout_ms;
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < watching->count; i++)
 		r = submit(watching, &watching->list[i]);
@@ -270,7 +258,7 @@ static int watch_all(struct watching *watching)
 		if (r == 0 && watching->gone > 0)
 			r = ask_again(watching);
 		else if (r == 0)
-			r = wait_for_more(watching, deadline_ms - monotonic_ms());
+			r = wait_for_more(watching, deadline_ms - clock_mono_ms());
 	}
 	return r;
 }

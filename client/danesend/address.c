@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "client/lib/idn.h"
 
@@ -115,9 +116,15 @@ int address_parse(const char *text, bool null_allowed, struct mail_address *ret_
 	wrong = check_domain(at + 1, &hop, detail);
 	if (wrong != NULL)
 		return refuse(text, wrong, ret_detail);
-	/* A literal stays as it was written: RFC 5321 wants the tag "IPv6:" that next hops lack. */
-	snprintf(ret_address->text, sizeof ret_address->text, "%.*s@%s", (int)(at - text), text,
-	    hop.kind == NEXT_HOP_ADDRESS ? at + 1 : hop.name);
+	/* A literal stays as it was written, but for the tag that RFC 5321 section 4.1.3 wants. */
+	bool literal = hop.kind == NEXT_HOP_ADDRESS;
+	bool lacks_tag =
+	    literal && strchr(at, ':') != NULL && strncasecmp(at + 1, "[IPv6:", 6) != 0;
+	snprintf(ret_address->text, sizeof ret_address->text, "%.*s@%s%s", (int)(at - text), text,
+	    lacks_tag ? "[IPv6:" : "",
+	    lacks_tag ? at + 2
+	    : literal ? at + 1
+		      : hop.name);
 	snprintf(ret_address->next_hop, sizeof ret_address->next_hop, "%s", hop.text);
 	return 0;
 }

@@ -49,6 +49,7 @@ struct run {
 	unsigned port;
 	bool requiretls;
 	unsigned step_limit_ms; /* 0: RFC 5321's */
+	int64_t deadline_ms;    /* monotonic, of everything but evidence */
 	char helo[NAME_TEXT_MAX];
 	struct mail_address from;
 	struct recipient *recipients;
@@ -57,8 +58,8 @@ struct run {
 	bool not_verified; /* an answer of the daemon did not verify */
 };
 
-/* Delivers to every recipient: afterwards each has its fate. 0, -ENOMEM, or -EINVAL: the path
- * of the daemon's socket is too long. */
+/* Delivers to every recipient: afterwards each has its fate. Else nothing was tried: -ENOMEM, or
+ * -EINVAL, the path of the daemon's socket is too long. */
 [[nodiscard]] int deliver(struct run *run);
 
 /* ---- output.c ---- */

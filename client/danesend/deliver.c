@@ -6,14 +6,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "client/danesend/danesend.h"
-#include "client/danesend/evidence.h"
+#include "client/lib/clock.h"
+#include "client/smtp/evidence.h"
 
+#define PROGRAM "danesend " RESOLVERD_VERSION
 #define PLAN_TIMEOUT_MS 30000
+#define EVIDENCE_TIMEOUT_MS 60000
 #define PLANS_MAX 8u /* for one next hop: each is asked for when the one before has expired */
-#define TRIED_MAX 64u
+
+/* An address of a host that had its chance. */
+struct tried {
+	char host[256];
+	char address[46];
+};
 
 /* Recipients of one next hop, and how far their delivery has come. */
 struct group {
@@ -22,29 +29,15 @@ struct group {
 	SSL_CTX *tls;
 	const char *next_hop;
 	unsigned number; /* of the group, from 1 */
-	struct evidence_log log;
+	struct smtp_evidence evidence;
 	struct recipient **recipients;
 	struct smtp_mail mail;
-	char tried[TRIED_MAX][256]; /* names of hosts */
+	struct tried *tried;
 	size_t tried_count;
 	/* The plans of all groups, asked for at once, in their order; NULL: not so. */
 	struct resolverd_planned *planned;
 	struct resolverd_batch *batch;
 };
-
-static uint64_t wall_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-static int64_t monotonic_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static bool has_open(const struct group *group)
 {
@@ -54,21 +47,15 @@ static bool has_open(const struct group *group)
 	return false;
 }
 
-/* Tells all that are open why; what an earlier host said for now outlasts what is final here. */
+/* Tells all that are open why. */
 static void note_open(
     struct group *group, enum smtp_failure failure, const char *status, const char *reason)
 {
-	for (size_t i = 0; i < group->mail.recipient_count; i++) {
-		struct smtp_recipient *recipient = &group->recipients[i]->smtp;
-		if (recipient->fate != SMTP_OPEN ||
-		    (recipient->status[0] == '4' && status[0] == '5'))
-			continue;
-		recipient->failure = failure;
-		recipient->reply[0] = '\0';
-		snprintf(recipient->status, sizeof recipient->status, "%s", status);
-		snprintf(recipient->reason, sizeof recipient->reason, "%s: %.700s", group->next_hop,
-		    reason);
-	}
+	char text[sizeof group->recipients[0]->smtp.reason];
+	snprintf(text, sizeof text, "%s: %.700s", group->next_hop, reason);
+	for (size_t i = 0; i < group->mail.recipient_count; i++)
+		if (group->recipients[i]->smtp.fate == SMTP_OPEN)
+			smtp_recipient_note(&group->recipients[i]->smtp, failure, status, "", text);
 }
 
 /* ---- one session ---- */
@@ -100,21 +87,41 @@ static int attempt_finished(struct group *group, const struct smtp_options *opti
 			    &group->recipients[i]->host, options, smtp_session_tls(session));
 	if (group->run->evidence_file == NULL)
 		return 0;
-	return evidence_add(&group->log, options, session, begun_at_ms);
+	return smtp_evidence_add(&group->evidence, options, session, begun_at_ms);
 }
 
 static void drive(struct smtp_session *session)
 {
-	while (smtp_session_step(session, monotonic_ms())) {
-		int64_t left_ms = smtp_session_deadline_ms(session) - monotonic_ms();
+	while (smtp_session_step(session, clock_mono_ms())) {
+		int64_t left_ms = smtp_session_deadline_ms(session) - clock_mono_ms();
 		struct pollfd fd = {
 		    .fd = smtp_session_fd(session), .events = smtp_session_events(session)};
 		poll(&fd, 1, left_ms < 0 ? 0 : (int)left_ms);
 	}
 }
 
+/* What is to be done next, beside the fates of the recipients. */
+struct sequel {
+	bool again_in_clear;
+	bool again_for_others; /* some were delivered to, others were too many at once */
+	bool plan_expired;     /* the address had no chance */
+};
+
+/* Each such session delivers to somebody, so they come to an end. */
+static bool leaves_others(const struct group *group, const bool *was_open)
+{
+	bool some_delivered = false, too_many = false;
+	for (size_t i = 0; i < group->mail.recipient_count; i++) {
+		const struct smtp_recipient *recipient = &group->recipients[i]->smtp;
+		some_delivered |= was_open[i] && recipient->fate == SMTP_DELIVERED;
+		too_many |= recipient->fate == SMTP_OPEN &&
+			    strcmp(recipient->status, SMTP_STATUS_TOO_MANY) == 0;
+	}
+	return some_delivered && too_many;
+}
+
 static int run_session(
-    struct group *group, const struct smtp_options *options, enum smtp_failure *ret_failure)
+    struct group *group, const struct smtp_options *options, struct sequel *ret_sequel)
 {
 	struct smtp_session *session;
 	bool *was_open = calloc(group->mail.recipient_count, sizeof *was_open);
@@ -122,11 +129,13 @@ static int run_session(
 		return -ENOMEM;
 	for (size_t i = 0; i < group->mail.recipient_count; i++)
 		was_open[i] = group->recipients[i]->smtp.fate == SMTP_OPEN;
-	uint64_t begun_at_ms = wall_ms();
-	int r = smtp_session_new(options, monotonic_ms(), &session);
+	uint64_t begun_at_ms = clock_wall_ms();
+	int r = smtp_session_new(options, clock_mono_ms(), &session);
 	if (r == 0) {
 		drive(session);
-		*ret_failure = smtp_session_failure(session);
+		ret_sequel->again_in_clear = smtp_may_retry_in_clear(options, session);
+		ret_sequel->plan_expired = smtp_session_failure(session) == SMTP_PLAN_EXPIRED;
+		ret_sequel->again_for_others = leaves_others(group, was_open);
 		r = attempt_finished(group, options, session, begun_at_ms, was_open);
 		smtp_session_free(session);
 	}
@@ -143,16 +152,21 @@ static enum smtp_tls tls_of(const struct run *run)
 	return run->message.tls_not_required ? SMTP_TLS_ANY : SMTP_TLS_BY_POLICY;
 }
 
-static bool may_go_in_clear(enum smtp_tls tls, const struct resolverd_host *host)
+static bool is_current(const struct resolverd_plan *plan)
 {
-	return tls == SMTP_TLS_ANY ||
-	       (tls == SMTP_TLS_BY_POLICY && host->policy == RESOLVERD_OPPORTUNISTIC);
+	return clock_wall_ms() < plan->expires_at_ms;
+}
+
+static bool is_time_left(const struct run *run)
+{
+	return clock_mono_ms() < run->deadline_ms;
 }
 
 static int try_address(struct group *group, const struct resolverd_plan *plan,
-    const struct resolverd_host *host, const struct resolverd_address *address)
+    const struct resolverd_host *host, const struct resolverd_address *address,
+    bool *ret_plan_expired)
 {
-	enum smtp_failure failure = SMTP_OK;
+	struct sequel sequel = {0};
 	struct smtp_options options = {
 	    .helo = group->run->helo,
 	    .plan = plan,
@@ -162,26 +176,41 @@ static int try_address(struct group *group, const struct resolverd_plan *plan,
 	    .tls_context = group->tls,
 	    .mail = &group->mail,
 	    .step_limit_ms = group->run->step_limit_ms,
+	    .deadline_ms = group->run->deadline_ms,
 	};
-	int r = run_session(group, &options, &failure);
-	if (r != 0 || failure != SMTP_HANDSHAKE || !may_go_in_clear(options.tls, host))
-		return r;
-	options.in_clear = true; /* case D09 */
-	return run_session(group, &options, &failure);
+	int r = run_session(group, &options, &sequel);
+	if (r == 0 && sequel.again_in_clear && has_open(group) && is_time_left(group->run)) {
+		options.in_clear = true;
+		r = run_session(group, &options, &sequel);
+	}
+	while (r == 0 && sequel.again_for_others && is_current(plan) && is_time_left(group->run))
+		r = run_session(group, &options, &sequel);
+	*ret_plan_expired = sequel.plan_expired;
+	return r;
 }
 
-static bool was_tried(const struct group *group, const char *name)
+static bool was_tried(const struct group *group, const struct resolverd_host *host,
+    const struct resolverd_address *address)
 {
 	for (size_t i = 0; i < group->tried_count; i++)
-		if (strcmp(group->tried[i], name) == 0)
+		if (strcmp(group->tried[i].host, host->name) == 0 &&
+		    strcmp(group->tried[i].address, address->text) == 0)
 			return true;
 	return false;
 }
 
-static void remember_tried(struct group *group, const char *name)
+static int remember_tried(
+    struct group *group, const struct resolverd_host *host, const struct resolverd_address *address)
 {
-	if (group->tried_count < TRIED_MAX)
-		snprintf(group->tried[group->tried_count++], sizeof *group->tried, "%s", name);
+	struct tried *more =
+	    reallocarray(group->tried, group->tried_count + 1, sizeof *group->tried);
+	if (more == NULL)
+		return -ENOMEM;
+	group->tried = more;
+	struct tried *tried = &more[group->tried_count++];
+	snprintf(tried->host, sizeof tried->host, "%s", host->name);
+	snprintf(tried->address, sizeof tried->address, "%s", address->text);
+	return 0;
 }
 
 /* Whether this host is to be connected to at all; says why not. */
@@ -203,21 +232,25 @@ static bool is_worth_trying(struct group *group, const struct resolverd_host *ho
 	return true;
 }
 
-static bool is_current(const struct resolverd_plan *plan)
-{
-	return wall_ms() < plan->expires_at_ms;
-}
-
-static int try_host(
-    struct group *group, const struct resolverd_plan *plan, const struct resolverd_host *host)
+/* Sets ret_expired when the plan went out of date before all was tried. */
+static int try_host(struct group *group, const struct resolverd_plan *plan,
+    const struct resolverd_host *host, bool *ret_expired)
 {
 	int r = 0;
 	if (!is_worth_trying(group, host))
 		return 0;
 	for (size_t i = 0; i < host->address_count && r == 0 && has_open(group); i++) {
-		if (i > 0 && !is_current(plan))
+		const struct resolverd_address *address = &host->addresses[i];
+		if (was_tried(group, host, address))
+			continue;
+		*ret_expired = !is_current(plan);
+		if (*ret_expired || !is_time_left(group->run))
 			break;
-		r = try_address(group, plan, host, &host->addresses[i]);
+		r = try_address(group, plan, host, address, ret_expired);
+		if (*ret_expired)
+			break;
+		if (r == 0)
+			r = remember_tried(group, host, address);
 	}
 	return r;
 }
@@ -241,7 +274,6 @@ static void shuffle(const struct resolverd_plan *plan, const struct resolverd_ho
 	}
 }
 
-/* Sets ret_expired when the plan went out of date before all of its hosts were tried. */
 static int try_hosts(struct group *group, const struct resolverd_plan *plan, bool *ret_expired)
 {
 	const struct resolverd_host **hosts = calloc(plan->host_count, sizeof(void *));
@@ -249,16 +281,8 @@ static int try_hosts(struct group *group, const struct resolverd_plan *plan, boo
 		return -ENOMEM;
 	shuffle(plan, hosts);
 	int r = 0;
-	for (size_t i = 0; i < plan->host_count && r == 0 && has_open(group); i++) {
-		if (was_tried(group, hosts[i]->name))
-			continue;
-		if (!is_current(plan)) {
-			*ret_expired = true;
-			break;
-		}
-		r = try_host(group, plan, hosts[i]);
-		remember_tried(group, hosts[i]->name);
-	}
+	for (size_t i = 0; i < plan->host_count && r == 0 && has_open(group) && !*ret_expired; i++)
+		r = try_host(group, plan, hosts[i], ret_expired);
 	free(hosts);
 	return r;
 }
@@ -279,7 +303,6 @@ static void fail_all(struct group *group, const char *status, const char *reason
 
 static int follow(struct group *group, const struct resolverd_plan *plan, bool *ret_expired)
 {
-	*ret_expired = false;
 	switch (plan->outcome) {
 	case RESOLVERD_DELIVER:
 		return try_hosts(group, plan, ret_expired);
@@ -299,11 +322,15 @@ static int follow(struct group *group, const struct resolverd_plan *plan, bool *
 	return 0;
 }
 
+/* What is left for one, of the whole time and of a step's. */
 static int plan_timeout_ms(const struct run *run)
 {
-	return run->step_limit_ms != 0 && run->step_limit_ms < PLAN_TIMEOUT_MS
-		   ? (int)run->step_limit_ms
-		   : PLAN_TIMEOUT_MS;
+	int64_t timeout_ms = run->deadline_ms - clock_mono_ms();
+	if (timeout_ms > PLAN_TIMEOUT_MS)
+		timeout_ms = PLAN_TIMEOUT_MS;
+	if (run->step_limit_ms != 0 && run->step_limit_ms < timeout_ms)
+		timeout_ms = run->step_limit_ms;
+	return timeout_ms > 0 ? (int)timeout_ms : 0;
 }
 
 /* The plan that was asked for with those of the other groups, once; false: there is none that is
@@ -359,8 +386,6 @@ static void close_group(struct group *group)
 {
 	for (size_t i = 0; i < group->mail.recipient_count; i++) {
 		struct smtp_recipient *recipient = &group->recipients[i]->smtp;
-		if (recipient->status[0] == '\0')
-			note_open(group, SMTP_CONNECT, "4.4.3", "no host could be tried in time");
 		if (recipient->fate == SMTP_OPEN && recipient->status[0] == '5')
 			recipient->fate = SMTP_FAILED;
 	}
@@ -399,35 +424,61 @@ static void note_evidence(struct group *group, const char *path)
 /* That there is none must not hide what became of the mail: it is said on stderr alone. */
 static void keep_evidence(struct group *group, const struct resolverd_plan *plan)
 {
+	struct resolverd_evidence_about about = {.program = PROGRAM,
+	    .recipient_domain = recipient_domain(group),
+	    .timeout_ms = EVIDENCE_TIMEOUT_MS};
 	char error[RESOLVERD_EVIDENCE_ERROR_MAX] = "out of memory";
 	if (group->run->evidence_file == NULL)
 		return;
 	char *path = evidence_path(group);
-	int r = path == NULL ? -ENOMEM
-			     : evidence_keep(&group->log, group->client, plan,
-				   recipient_domain(group), path, error);
+	int r = path == NULL
+		    ? -ENOMEM
+		    : smtp_evidence_keep(&group->evidence, group->client, plan, about, path, error);
 	if (r == 0)
 		note_evidence(group, path);
-	else
+	else if (error[0] != '\0')
 		fprintf(stderr, "danesend: no evidence for %s: %s\n", group->next_hop, error);
-	evidence_clear(&group->log);
+	else
+		fprintf(stderr, "danesend: no evidence for %s: %s: %s\n", group->next_hop,
+		    resolverd_strerror(r), resolverd_last_error(group->client));
+	smtp_evidence_clear(&group->evidence);
 	free(path);
 }
 
-static int deliver_group(struct group *group)
+/* Not all was tried: whoever is open is delayed, whatever the hosts said that were. */
+static void note_unfinished(
+    struct group *group, enum smtp_failure failure, const char *status, const char *reason)
+{
+	for (size_t i = 0; i < group->mail.recipient_count; i++) {
+		struct smtp_recipient *recipient = &group->recipients[i]->smtp;
+		if (recipient->fate == SMTP_OPEN && recipient->status[0] != '4')
+			smtp_recipient_note(recipient, failure, status, "", reason);
+	}
+}
+
+static void deliver_group(struct group *group)
 {
 	bool expired = true;
 	int r = 0;
-	for (unsigned i = 0; i < PLANS_MAX && r == 0 && expired && has_open(group); i++) {
+	for (unsigned i = 0;
+	     i < PLANS_MAX && r == 0 && expired && has_open(group) && is_time_left(group->run);
+	     i++) {
 		struct resolverd_plan *plan;
+		expired = false;
 		if (ask(group, &plan) != 0)
 			break;
 		r = follow(group, plan, &expired);
 		keep_evidence(group, plan);
 		resolverd_plan_free(plan);
 	}
+	if (r != 0)
+		note_unfinished(group, SMTP_LOCAL, "4.3.0", strerror(-r));
+	else if (!is_time_left(group->run))
+		note_unfinished(group, SMTP_TIMEOUT, "4.4.2", "the time for all of it is up");
+	else if (expired)
+		note_unfinished(group, SMTP_PLAN_EXPIRED, "4.4.3",
+		    "the plans expire before the hosts have answered");
 	close_group(group);
-	return r;
 }
 
 /* ---- groups ---- */
@@ -471,12 +522,11 @@ static void forget_all(struct group *group, size_t count)
 	free(group->planned);
 }
 
-static int deliver_sorted(struct group *group, struct recipient **recipients,
+static void deliver_sorted(struct group *group, struct recipient **recipients,
     struct smtp_recipient **smtp_recipients, size_t count)
 {
 	const struct run *run = group->run;
-	int r = 0;
-	for (size_t begin = 0, end; begin < count && r == 0; begin = end) {
+	for (size_t begin = 0, end; begin < count; begin = end) {
 		for (end = begin; end < count; end++) {
 			if (compare(recipients[end], recipients[begin]) != 0)
 				break;
@@ -485,7 +535,7 @@ static int deliver_sorted(struct group *group, struct recipient **recipients,
 		group->next_hop = recipients[begin]->next_hop;
 		group->recipients = recipients + begin;
 		group->number++;
-		group->tried_count = 0;
+		group->tried_count = 0; /* the memory is used again */
 		group->mail = (struct smtp_mail){
 		    .from = run->from.text,
 		    .recipients = smtp_recipients + begin,
@@ -496,9 +546,8 @@ static int deliver_sorted(struct group *group, struct recipient **recipients,
 		    .utf8_name = run->from.utf8 || recipients[begin]->address.utf8,
 		    .utf8_header = run->message.utf8_header,
 		};
-		r = deliver_group(group);
+		deliver_group(group);
 	}
-	return r;
 }
 
 int deliver(struct run *run)
@@ -521,13 +570,15 @@ int deliver(struct run *run)
 	for (size_t i = 0; i < count; i++)
 		recipients[i] = &run->recipients[i];
 	qsort(recipients, count, sizeof(void *), by_group);
+	r = 0;
 	ask_for_all(group, recipients, count);
-	r = deliver_sorted(group, recipients, smtp_recipients, count);
+	deliver_sorted(group, recipients, smtp_recipients, count);
 out:
 	if (group != NULL) {
 		forget_all(group, count);
 		resolverd_client_free(group->client);
 		SSL_CTX_free(group->tls);
+		free(group->tried);
 	}
 	free(smtp_recipients);
 	free(recipients);

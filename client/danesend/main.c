@@ -14,17 +14,21 @@
 #include <unistd.h>
 
 #include "client/danesend/danesend.h"
+#include "client/lib/clock.h"
 #include "client/lib/idn.h"
 #include "client/smtp/helo.h"
 
 #define DEFAULT_MAX_BYTES (UINT64_C(1) << 30)
 #define MAX_TIMEOUT_S 3600.0
+#define MAX_DEADLINE_S 604800.0
+#define DEFAULT_DEADLINE_MS (UINT64_C(4) * 3600 * 1000) /* a gibibyte at 600 kbit/s */
 
 struct arguments {
 	struct run run;
 	bool has_from;
 	bool json;
 	uint64_t max_bytes;
+	uint64_t limit_ms; /* of everything */
 };
 
 static const char help[] =
@@ -39,6 +43,7 @@ static const char help[] =
     "  --require-tls       only over authenticated TLS to a host that promises the same\n"
     "                      (RFC 8689)\n"
     "  --timeout SECONDS   for each wait; else the times of RFC 5321\n"
+    "  --deadline SECONDS  for all of it together (14400)\n"
     "  --max-size OCTETS   refuse a longer message (1073741824)\n"
     "  --helo NAME         name to greet with; else the host's\n"
     "  --evidence FILE     keep what was seen, for resolverctl verify\n"
@@ -76,14 +81,14 @@ static int take_number(const char *text, uint64_t low, uint64_t high, uint64_t *
 	    EXIT_WRONG_USAGE, "\"%s\" is no number from %" PRIu64 " to %" PRIu64, text, low, high);
 }
 
-static int take_timeout(struct run *run, const char *text)
+static int take_seconds(const char *text, double max_s, uint64_t *ret_ms)
 {
 	char *end;
 	double seconds = strtod(text, &end);
-	if (end == text || *end != '\0' || !(seconds > 0) || seconds > MAX_TIMEOUT_S)
+	if (end == text || *end != '\0' || !(seconds > 0) || seconds > max_s)
 		return complain(
-		    EXIT_WRONG_USAGE, "\"%s\" is no number of seconds up to 3600", text);
-	run->step_limit_ms = seconds < 0.001 ? 1 : (unsigned)(seconds * 1000);
+		    EXIT_WRONG_USAGE, "\"%s\" is no number of seconds up to %.0f", text, max_s);
+	*ret_ms = seconds < 0.001 ? 1 : (uint64_t)(seconds * 1000);
 	return 0;
 }
 
@@ -139,6 +144,7 @@ enum {
 	OPTION_PORT,
 	OPTION_REQUIRE_TLS,
 	OPTION_TIMEOUT,
+	OPTION_DEADLINE,
 	OPTION_MAX_SIZE,
 	OPTION_HELO,
 	OPTION_EVIDENCE,
@@ -156,6 +162,7 @@ static const struct option options[] = {
     {"port", required_argument, NULL, OPTION_PORT},
     {"require-tls", no_argument, NULL, OPTION_REQUIRE_TLS},
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+    {"deadline", required_argument, NULL, OPTION_DEADLINE},
     {"max-size", required_argument, NULL, OPTION_MAX_SIZE},
     {"helo", required_argument, NULL, OPTION_HELO},
     {"evidence", required_argument, NULL, OPTION_EVIDENCE},
@@ -170,7 +177,7 @@ static const struct option options[] = {
 static int take_option(struct arguments *arguments, int option, const char *value)
 {
 	struct run *run = &arguments->run;
-	uint64_t number;
+	uint64_t number = 0;
 	int r = 0;
 	switch (option) {
 	case OPTION_FROM:
@@ -187,7 +194,11 @@ static int take_option(struct arguments *arguments, int option, const char *valu
 		run->requiretls = true;
 		return 0;
 	case OPTION_TIMEOUT:
-		return take_timeout(run, value);
+		r = take_seconds(value, MAX_TIMEOUT_S, &number);
+		run->step_limit_ms = r == 0 ? (unsigned)number : 0;
+		return r;
+	case OPTION_DEADLINE:
+		return take_seconds(value, MAX_DEADLINE_S, &arguments->limit_ms);
 	case OPTION_MAX_SIZE:
 		return take_number(value, 1, INT64_MAX, &arguments->max_bytes);
 	case OPTION_HELO:
@@ -271,6 +282,7 @@ static int send_it(struct arguments *arguments)
 		recipient->next_hop =
 		    run->next_hop != NULL ? run->next_hop : recipient->address.next_hop;
 	}
+	run->deadline_ms = clock_mono_ms() + (int64_t)arguments->limit_ms;
 	int r = deliver(run);
 	if (r == -EINVAL)
 		return complain(EXIT_WRONG_USAGE, "the socket path is too long");
@@ -289,9 +301,11 @@ static int send_it(struct arguments *arguments)
 
 int main(int argc, char **argv)
 {
-	struct arguments arguments = {
-	    .run = {.port = 25, .message = {.fd = -1}}, .max_bytes = DEFAULT_MAX_BYTES};
+	struct arguments arguments = {.run = {.port = 25, .message = {.fd = -1}},
+	    .max_bytes = DEFAULT_MAX_BYTES,
+	    .limit_ms = DEFAULT_DEADLINE_MS};
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	int r = parse_arguments(&arguments, argc, argv);
 	if (r < 0)
 		r = read_message(&arguments);

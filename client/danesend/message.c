@@ -38,7 +38,8 @@ static int trouble(struct message *message, const char *what, int error_number)
 {
 	snprintf(
 	    message->complaint, sizeof message->complaint, "%s: %s", what, strerror(error_number));
-	return -error_number;
+	/* These two are said of the message. */
+	return error_number == EBADMSG || error_number == EFBIG ? -EIO : -error_number;
 }
 
 static int flush(struct reader *reader)

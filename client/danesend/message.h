@@ -22,6 +22,7 @@ struct message {
 	char complaint[200];
 };
 
-/* 0, or with a complaint: -EBADMSG (what it contains), -EFBIG (over max_bytes), or -errno. */
+/* 0, or with a complaint: -EBADMSG (what it contains), -EFBIG (over max_bytes), or another -errno,
+ * of this system. The program ignores SIGXFSZ. */
 [[nodiscard]] int message_read(int in_fd, uint64_t max_bytes, struct message *ret_message);
 void message_fini(struct message *message);

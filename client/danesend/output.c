@@ -39,6 +39,16 @@ void output_lines(const struct run *run)
 	}
 }
 
+static void print_remote_mta(FILE *out, const struct last_host *host)
+{
+	bool literal = strcmp(host->name, host->address) == 0;
+	bool ipv6 = strchr(host->address, ':') != NULL;
+	if (host->name[0] != '\0' && literal)
+		fprintf(out, "Remote-MTA: dns; [%s%s]\r\n", ipv6 ? "IPv6:" : "", host->address);
+	else if (host->name[0] != '\0')
+		fprintf(out, "Remote-MTA: dns; %s\r\n", host->name);
+}
+
 /* The per-recipient fields of a delivery status notification (RFC 3464 section 2.3), ready to be
  * put in. */
 static char *dsn_text(const struct recipient *recipient)
@@ -55,8 +65,7 @@ static char *dsn_text(const struct recipient *recipient)
 	fprintf(out, "Final-Recipient: %s; %s\r\nAction: %s\r\nStatus: %s\r\n",
 	    recipient->address.utf8 ? "utf-8" : "rfc822", recipient->address.text,
 	    fates[smtp->fate].action, smtp->status);
-	if (recipient->host.name[0] != '\0')
-		fprintf(out, "Remote-MTA: dns; %s\r\n", recipient->host.name);
+	print_remote_mta(out, &recipient->host);
 	if (smtp->reply[0] != '\0')
 		fprintf(out, "Diagnostic-Code: smtp; %s\r\n", smtp->reply);
 	else

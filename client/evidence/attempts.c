@@ -28,8 +28,8 @@ static enum resolverd_match match(
 {
 	const struct resolverd_tlsa *tlsa;
 	struct resolverd_match_result result = {0};
-	const uint8_t *chain[EVIDENCE_CHAIN_MAX];
-	size_t chain_bytes[EVIDENCE_CHAIN_MAX];
+	const uint8_t *chain[RESOLVERD_EVIDENCE_CHAIN_MAX];
+	size_t chain_bytes[RESOLVERD_EVIDENCE_CHAIN_MAX];
 	if (host->policy != RESOLVERD_DANE || attempt->n_chain == 0)
 		return 0;
 	size_t tlsa_count = facts_tlsa(checker, host, &tlsa);
@@ -119,7 +119,19 @@ static bool has_address(const struct resolverd_host *host, const ProtobufCBinary
 		if (host->addresses[i].ip_bytes == address->len &&
 		    memcmp(host->addresses[i].ip, address->data, address->len) == 0)
 			return true;
-	return address->len == 0;
+	return false;
+}
+
+/* Where there was a connection, it was to an address of the host. */
+static const char *check_address(const struct resolverd_host *host, const Attempt *attempt)
+{
+	enum resolverd_verdict verdict = verdict_of(attempt);
+	bool none = verdict == RESOLVERD_REFUSED || verdict == RESOLVERD_UNAVAILABLE;
+	if (attempt->address.len == 0)
+		return none ? NULL : "there was no connection";
+	return has_address(host, &attempt->address)
+		   ? NULL
+		   : "the address connected to is none of the host";
 }
 
 static void check_attempt(struct checker *checker, const Attempt *attempt)
@@ -135,8 +147,8 @@ static void check_attempt(struct checker *checker, const Attempt *attempt)
 	facts_check_host(checker, host);
 	enum resolverd_match matched = match(checker, host, attempt);
 	const char *problem = check_verdict(plan, host, attempt, matched);
-	if (problem == NULL && !has_address(host, &attempt->address))
-		problem = "the address connected to is none of the host";
+	if (problem == NULL)
+		problem = check_address(host, attempt);
 	if (problem == NULL && (attempt->verdict_at < plan->validated_at_ms ||
 				   attempt->verdict_at >= plan->expires_at_ms))
 		problem = "the plan was not in time then";

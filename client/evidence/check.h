@@ -25,8 +25,7 @@ struct checker {
 	const char **proves, **limits;
 };
 
-/* text is copied with every octet that is not printable ASCII replaced: it may come from the file.
- */
+/* Texts are copied and cleaned (client/lib/text.h): they may come from the file. */
 [[gnu::format(printf, 5, 6)]] void checker_add(struct checker *checker, const char *name,
     const char *about, enum resolverd_check_result result, const char *format, ...);
 [[gnu::format(printf, 2, 3)]] void checker_proves(struct checker *checker, const char *format, ...);
@@ -34,10 +33,10 @@ const char *checker_text(struct checker *checker, const char *text);
 
 /* The facts of the plan's route. */
 void facts_check_route(struct checker *checker);
-/* The facts of one host: true when its TLSA records (or their absence) are proven as the plan has
- * them. */
+/* The facts of one host. */
 void facts_check_host(struct checker *checker, const struct resolverd_host *host);
-/* The TLSA records at the host's tlsa_owner, as the DNS proves them, in the arena; 0: none. */
+/* Those of the host's TLSA records that the DNS proves, in the arena; 0: none. The plan has the
+ * ones that the operator's digests leave. */
 size_t facts_tlsa(struct checker *checker, const struct resolverd_host *host,
     const struct resolverd_tlsa **ret_tlsa);
 

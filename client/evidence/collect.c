@@ -6,26 +6,21 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "client/evidence/evidence.h"
 #include "client/lib/client.h"
+#include "client/lib/clock.h"
 #include "client/lib/memory.h"
+#include "proto/base_domain.h"
 #include "proto/names.h"
+#include "proto/rrtype.h"
 
-#define TYPE_A 1u
-#define TYPE_CNAME 5u
-#define TYPE_MX 15u
-#define TYPE_AAAA 28u
-#define TYPE_DS 43u
-#define TYPE_DNSKEY 48u
-#define TYPE_TLSA 52u
 #define RRSIG_SIGNER_AT 18u
-#define DELEGATIONS_MAX 16u
 
 struct resolverd_evidence {
 	uint8_t *record;
@@ -42,16 +37,9 @@ struct collector {
 	int error;           /* of the daemon: nothing more is asked */
 };
 
-static int64_t monotonic_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static int left_ms(int64_t deadline_ms)
 {
-	int64_t left = deadline_ms - monotonic_ms();
+	int64_t left = deadline_ms - clock_mono_ms();
 	return deadline_ms < 0 ? -1 : left > 0 ? (int)left : 0;
 }
 
@@ -174,7 +162,7 @@ static bool is_secure(const struct resolverd_records *records)
 
 static void ask_host(struct collector *collector, const struct resolverd_host *host)
 {
-	char base[NAME_TEXT_MAX], canonical[NAME_TEXT_MAX];
+	char expanded[NAME_TEXT_MAX], canonical[NAME_TEXT_MAX];
 	if (host->address_count == 1 && strcmp(host->addresses[0].text, host->name) == 0)
 		return; /* the next hop is an address */
 	if (name_canonical(host->name, canonical) != NAME_OK)
@@ -184,12 +172,13 @@ static void ask_host(struct collector *collector, const struct resolverd_host *h
 	const struct resolverd_records *secure = is_secure(a) ? a : is_secure(aaaa) ? aaaa : NULL;
 	if (host->tlsa_status == RESOLVERD_TLSA_NOT_QUERIED)
 		return;
-	/* RFC 7672 section 2.2.2: first where the aliases lead, if all of that is secure. */
-	if (secure == NULL || !final_name(secure, base))
-		memcpy(base, canonical, sizeof base);
-	ask_tlsa(collector, host->port, base);
-	if (host->tlsa_base == NULL || strcmp(host->tlsa_base, base) != 0)
-		ask_tlsa(collector, host->port, host->name);
+	bool followed = secure != NULL && final_name(secure, expanded);
+	struct base_domains bases = base_domains_of(canonical, followed ? expanded : NULL);
+	for (size_t i = 0; i < bases.count; i++) {
+		ask_tlsa(collector, host->port, bases.names[i]);
+		if (host->tlsa_base != NULL && strcmp(host->tlsa_base, bases.names[i]) == 0)
+			return;
+	}
 }
 
 static bool was_tried(const struct resolverd_evidence_about *about, const char *host)
@@ -245,7 +234,7 @@ static void add_delegation(struct resolverd_memory *arena, Resolverd__Evidence__
 			return;
 	}
 	Resolverd__V1__SignedDelegation *one = memory_alloc(arena, 1, sizeof *one);
-	if (one == NULL || record->n_delegations == DELEGATIONS_MAX)
+	if (one == NULL || record->n_delegations == EVIDENCE_DELEGATIONS_MAX)
 		return;
 	resolverd__v1__signed_delegation__init(one);
 	one->delegation = bytes_of(from->message, from->message_bytes);
@@ -260,7 +249,8 @@ static void put_answers(struct resolverd_memory *arena, const struct collector *
 	const struct resolverd_plan *plan = collector->plan;
 	record->answers = memory_alloc(arena, plan->answer_count, sizeof *record->answers);
 	record->records = memory_alloc(arena, collector->result_count, sizeof *record->records);
-	record->delegations = memory_alloc(arena, DELEGATIONS_MAX, sizeof *record->delegations);
+	record->delegations =
+	    memory_alloc(arena, EVIDENCE_DELEGATIONS_MAX, sizeof *record->delegations);
 	if (memory_failed(arena))
 		return;
 	for (size_t i = 0; i < plan->answer_count; i++)
@@ -327,10 +317,10 @@ static int pack_record(struct resolverd_memory *arena, struct collector *collect
 static int check_about(
     struct resolverd_client *client, const struct resolverd_evidence_about *about)
 {
-	if (about->attempt_count > EVIDENCE_ATTEMPTS_MAX)
+	if (about->attempt_count > RESOLVERD_EVIDENCE_ATTEMPTS_MAX)
 		return client_fail(client, RESOLVERD_ERROR_ARGUMENT, "more than 16 attempts");
 	for (size_t i = 0; i < about->attempt_count; i++)
-		if (about->attempts[i].chain_count > EVIDENCE_CHAIN_MAX)
+		if (about->attempts[i].chain_count > RESOLVERD_EVIDENCE_CHAIN_MAX)
 			return client_fail(client, RESOLVERD_ERROR_ARGUMENT,
 			    "%s: a chain of more than 32 certificates", about->attempts[i].host);
 	return 0;
@@ -350,7 +340,7 @@ int resolverd_evidence_collect(struct resolverd_client *client, const struct res
 		goto end;
 	collector->client = client;
 	collector->plan = plan;
-	collector->deadline_ms = about->timeout_ms < 0 ? -1 : monotonic_ms() + about->timeout_ms;
+	collector->deadline_ms = about->timeout_ms < 0 ? -1 : clock_mono_ms() + about->timeout_ms;
 	ask_all(collector, about);
 	r = collector->error;
 	if (r == 0)
@@ -409,6 +399,20 @@ static bool write_all(int fd, const uint8_t *bytes, size_t count)
 	return fsync(fd) == 0;
 }
 
+/* The new name, too, is to be on the disk. Where a folder cannot be synced nothing more can be
+ * done.
+ */
+static void sync_folder(const char *path)
+{
+	char *copy = strdup(path);
+	int fd = copy != NULL ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (fd >= 0) {
+		(void)fsync(fd);
+		close(fd);
+	}
+	free(copy);
+}
+
 /* Under another name first: whoever reads the path sees a whole file. */
 static bool write_file(const char *path, const uint8_t *bytes, size_t count)
 {
@@ -418,6 +422,8 @@ static bool write_file(const char *path, const uint8_t *bytes, size_t count)
 	int fd = mkostemp(other, O_CLOEXEC);
 	bool good = fd >= 0 && write_all(fd, bytes, count) && rename(other, path) == 0;
 	int error = errno;
+	if (good)
+		sync_folder(path);
 	if (fd >= 0)
 		close(fd);
 	if (fd >= 0 && !good)

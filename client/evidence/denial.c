@@ -53,8 +53,8 @@ static int compare(const char *a, const char *b)
 /* Only what a zone itself owns, not what a wildcard made of it. */
 static bool is_own(const struct entry *entry)
 {
-	unsigned labels = name_labels(entry->owner) - (strncmp(entry->owner, "*.", 2) == 0);
-	return ldns_rr_list_rr_count(entry->rrs) == 1 && entry->labels == labels;
+	return ldns_rr_list_rr_count(entry->rrs) == 1 &&
+	       entry->labels == name_signed_labels(entry->owner);
 }
 
 static bool star_of(const char *encloser, char ret_name[NAME_TEXT_MAX])
@@ -135,16 +135,12 @@ static enum denial nsec_denial(struct dnssec *dnssec, const char *name, unsigned
 		return DENIED_NOT;
 	if (nsec_at(dnssec, star, type) != NULL)
 		return DENIED_TYPE;
-	return nsec_covering(dnssec, nsec->signer, star, beyond) != NULL ? DENIED_NAME : DENIED_NOT;
+	if (nsec_covering(dnssec, nsec->signer, star, beyond) == NULL)
+		return DENIED_NOT;
+	return name_is_within(beyond, star) ? DENIED_TYPE : DENIED_NAME;
 }
 
 /* ---- NSEC3 ---- */
-
-/* One way to hash in one zone; all its records belong together. */
-struct hashing {
-	const char *zone;
-	const ldns_rr *parameters;
-};
 
 static bool is_usable(const struct entry *nsec3)
 {
@@ -155,40 +151,60 @@ static bool is_usable(const struct entry *nsec3)
 	       parent != NULL && strcmp(parent, nsec3->signer) == 0;
 }
 
-static bool is_of(const struct entry *nsec3, const struct hashing *hashing)
+static bool hash_alike(const struct entry *one, const struct entry *other)
 {
-	const ldns_rr *rr = record_of(nsec3);
-	return is_usable(nsec3) && strcmp(nsec3->signer, hashing->zone) == 0 &&
-	       ldns_nsec3_iterations(rr) == ldns_nsec3_iterations(hashing->parameters) &&
-	       ldns_rdf_compare(ldns_rr_rdf(rr, 3), ldns_rr_rdf(hashing->parameters, 3)) == 0;
+	const ldns_rr *a = record_of(one), *b = record_of(other);
+	return strcmp(one->signer, other->signer) == 0 &&
+	       ldns_nsec3_iterations(a) == ldns_nsec3_iterations(b) &&
+	       ldns_rdf_compare(ldns_rr_rdf(a, 3), ldns_rr_rdf(b, 3)) == 0;
 }
 
-/* The next way to hash after that of *at (NULL: the first), in any zone. */
-static bool next_hashing(
-    struct dnssec *dnssec, const struct entry **at, struct hashing *ret_hashing)
+/* All records of one zone with the same iterations and salt belong together; the first of them
+ * stands for this way to hash. NULL: the record is of no use. */
+static const struct entry *way_of(struct dnssec *dnssec, struct entry *nsec3)
 {
-	while ((*at = dnssec_next_good(dnssec, *at, NULL, TYPE_NSEC3)) != NULL) {
-		if (!is_usable(*at))
-			continue;
-		*ret_hashing = (struct hashing){(*at)->signer, record_of(*at)};
-		const struct entry *first = NULL;
-		do
-			first = dnssec_next_good(dnssec, first, NULL, TYPE_NSEC3);
-		while (!is_of(first, ret_hashing));
-		if (first == *at)
-			return true;
+	struct entry *first = NULL;
+	if (nsec3->alike != NULL || !is_usable(nsec3))
+		return nsec3->alike;
+	while ((first = dnssec_next_good(dnssec, first, NULL, TYPE_NSEC3)) != NULL)
+		if (is_usable(first) && hash_alike(first, nsec3))
+			return nsec3->alike = first;
+	return NULL;
+}
+
+/* The next NSEC3 after this one (NULL: the first) that hashes this way. */
+static struct entry *next_of_way(
+    struct dnssec *dnssec, const struct entry *after, const struct entry *way)
+{
+	struct entry *nsec3;
+	while ((nsec3 = dnssec_next_good(dnssec, after, NULL, TYPE_NSEC3)) != NULL) {
+		if (way_of(dnssec, nsec3) == way)
+			return nsec3;
+		after = nsec3;
 	}
-	return false;
+	return NULL;
+}
+
+/* The next way to hash after this one (NULL: the first), in any zone. */
+static const struct entry *next_way(struct dnssec *dnssec, const struct entry *way)
+{
+	struct entry *nsec3;
+	while ((nsec3 = dnssec_next_good(dnssec, way, NULL, TYPE_NSEC3)) != NULL) {
+		if (way_of(dnssec, nsec3) == nsec3)
+			return nsec3;
+		way = nsec3;
+	}
+	return NULL;
 }
 
 /* The hash as the first label of an owner name has it. */
 static bool hash_of(
-    struct dnssec *dnssec, const struct hashing *hashing, const char *name, char ret_hash[64])
+    struct dnssec *dnssec, const struct entry *way, const char *name, char ret_hash[64])
 {
 	char text[NAME_TEXT_MAX];
 	ldns_rdf *plain = dnssec_may_hash(dnssec) ? name_rdf(name) : NULL;
 	ldns_rdf *hash =
-	    plain != NULL ? ldns_nsec3_hash_name_frm_nsec3(hashing->parameters, plain) : NULL;
+	    plain != NULL ? ldns_nsec3_hash_name_frm_nsec3(record_of(way), plain) : NULL;
 	ldns_rdf_deep_free(plain);
 	bool good = hash != NULL &&
 		    name_from_wire(ldns_rdf_data(hash), ldns_rdf_size(hash), text) == NAME_OK;
@@ -228,29 +244,29 @@ static bool next_hash(const struct entry *nsec3, char ret_hash[64])
 }
 
 static const struct entry *nsec3_at(
-    struct dnssec *dnssec, const struct hashing *hashing, const char *name)
+    struct dnssec *dnssec, const struct entry *way, const char *name)
 {
 	char hash[64], owner[64];
 	const struct entry *nsec3 = NULL;
-	if (!hash_of(dnssec, hashing, name, hash))
+	if (!hash_of(dnssec, way, name, hash))
 		return NULL;
-	while ((nsec3 = dnssec_next_good(dnssec, nsec3, NULL, TYPE_NSEC3)) != NULL) {
+	while ((nsec3 = next_of_way(dnssec, nsec3, way)) != NULL) {
 		first_label(nsec3->owner, owner);
-		if (is_of(nsec3, hashing) && strcmp(owner, hash) == 0)
+		if (strcmp(owner, hash) == 0)
 			return nsec3;
 	}
 	return NULL;
 }
 
 static const struct entry *nsec3_covering(
-    struct dnssec *dnssec, const struct hashing *hashing, const char *name)
+    struct dnssec *dnssec, const struct entry *way, const char *name)
 {
 	char hash[64], owner[64], next[64];
 	const struct entry *nsec3 = NULL;
-	if (!hash_of(dnssec, hashing, name, hash))
+	if (!hash_of(dnssec, way, name, hash))
 		return NULL;
-	while ((nsec3 = dnssec_next_good(dnssec, nsec3, NULL, TYPE_NSEC3)) != NULL) {
-		if (!is_of(nsec3, hashing) || !next_hash(nsec3, next))
+	while ((nsec3 = next_of_way(dnssec, nsec3, way)) != NULL) {
+		if (!next_hash(nsec3, next))
 			continue;
 		first_label(nsec3->owner, owner);
 		bool after = strcmp(hash, owner) > 0, before = strcmp(hash, next) < 0;
@@ -262,12 +278,12 @@ static const struct entry *nsec3_covering(
 }
 
 /* The longest name above or at the name that exists, with its record (RFC 5155 section 8.3). */
-static const struct entry *closest_encloser(struct dnssec *dnssec, const struct hashing *hashing,
-    const char *name, const char **ret_encloser)
+static const struct entry *closest_encloser(
+    struct dnssec *dnssec, const struct entry *way, const char *name, const char **ret_encloser)
 {
-	for (const char *at = name; at != NULL && name_is_within(at, hashing->zone);
+	for (const char *at = name; at != NULL && name_is_within(at, way->signer);
 	     at = name_parent(at)) {
-		const struct entry *nsec3 = nsec3_at(dnssec, hashing, at);
+		const struct entry *nsec3 = nsec3_at(dnssec, way, at);
 		*ret_encloser = at;
 		if (nsec3 != NULL)
 			return nsec3;
@@ -276,11 +292,11 @@ static const struct entry *closest_encloser(struct dnssec *dnssec, const struct 
 }
 
 static enum denial nsec3_denial_by(
-    struct dnssec *dnssec, const struct hashing *hashing, const char *name, unsigned type)
+    struct dnssec *dnssec, const struct entry *way, const char *name, unsigned type)
 {
 	const char *encloser;
 	char star[NAME_TEXT_MAX];
-	const struct entry *nsec3 = closest_encloser(dnssec, hashing, name, &encloser);
+	const struct entry *nsec3 = closest_encloser(dnssec, way, name, &encloser);
 	if (nsec3 == NULL)
 		return DENIED_NOT;
 	if (strcmp(encloser, name) == 0)
@@ -288,25 +304,24 @@ static enum denial nsec3_denial_by(
 	if (is_parent_side(nsec3) || has_type(nsec3, TYPE_DNAME))
 		return DENIED_NOT;
 	const struct entry *closer =
-	    nsec3_covering(dnssec, hashing, name_last_labels(name, name_labels(encloser) + 1));
+	    nsec3_covering(dnssec, way, name_last_labels(name, name_labels(encloser) + 1));
 	if (closer == NULL || !star_of(encloser, star))
 		return DENIED_NOT;
 	if (ldns_nsec3_optout(record_of(closer)))
 		return DENIED_OPTOUT;
-	nsec3 = nsec3_at(dnssec, hashing, star);
+	nsec3 = nsec3_at(dnssec, way, star);
 	if (nsec3 != NULL)
 		return denies_type_at(nsec3, star, type) ? DENIED_TYPE : DENIED_NOT;
-	return nsec3_covering(dnssec, hashing, star) != NULL ? DENIED_NAME : DENIED_NOT;
+	return nsec3_covering(dnssec, way, star) != NULL ? DENIED_NAME : DENIED_NOT;
 }
 
 static enum denial nsec3_denial(struct dnssec *dnssec, const char *name, unsigned type)
 {
-	const struct entry *at = NULL;
-	struct hashing hashing;
-	while (next_hashing(dnssec, &at, &hashing)) {
-		if (!name_is_within(name, hashing.zone))
+	const struct entry *way = NULL;
+	while ((way = next_way(dnssec, way)) != NULL) {
+		if (!name_is_within(name, way->signer))
 			continue;
-		enum denial denial = nsec3_denial_by(dnssec, &hashing, name, type);
+		enum denial denial = nsec3_denial_by(dnssec, way, name, type);
 		if (denial != DENIED_NOT)
 			return denial;
 	}
@@ -321,22 +336,25 @@ enum denial denial_of(struct dnssec *dnssec, const char *name, unsigned type)
 	return denial != DENIED_NOT ? denial : nsec3_denial(dnssec, name, type);
 }
 
-bool denial_of_closer(struct dnssec *dnssec, const char *zone, const char *name, unsigned labels)
+enum denial denial_of_closer(
+    struct dnssec *dnssec, const char *zone, const char *name, unsigned labels)
 {
 	char next[NAME_TEXT_MAX];
+	enum denial denial = DENIED_NOT;
 	const char *closer = name_last_labels(name, labels + 1);
 	if (closer == NULL)
-		return false;
+		return DENIED_NOT;
 	/* Of the closer name itself: what covers a name below it may begin there. */
 	if (nsec_covering(dnssec, zone, closer, next) != NULL && !name_is_within(next, closer))
-		return true;
-	const struct entry *at = NULL;
-	struct hashing hashing;
-	while (next_hashing(dnssec, &at, &hashing))
-		if (strcmp(hashing.zone, zone) == 0 &&
-		    nsec3_covering(dnssec, &hashing, closer) != NULL)
-			return true;
-	return false;
+		return DENIED_NAME;
+	const struct entry *way = NULL;
+	while (denial != DENIED_NAME && (way = next_way(dnssec, way)) != NULL) {
+		const struct entry *nsec3 =
+		    strcmp(way->signer, zone) == 0 ? nsec3_covering(dnssec, way, closer) : NULL;
+		if (nsec3 != NULL)
+			denial = ldns_nsec3_optout(record_of(nsec3)) ? DENIED_OPTOUT : DENIED_NAME;
+	}
+	return denial;
 }
 
 bool denial_unsigned_cut(struct dnssec *dnssec, const char *zone, const char *name)
@@ -346,15 +364,13 @@ bool denial_unsigned_cut(struct dnssec *dnssec, const char *zone, const char *na
 		if (is_own(nsec) && strcmp(nsec->signer, zone) == 0 && is_parent_side(nsec) &&
 		    denies_type_at(nsec, name, TYPE_DS))
 			return true;
-	const struct entry *at = NULL;
-	struct hashing hashing;
-	while (next_hashing(dnssec, &at, &hashing)) {
-		if (strcmp(hashing.zone, zone) != 0)
+	const struct entry *way = NULL;
+	while ((way = next_way(dnssec, way)) != NULL) {
+		if (strcmp(way->signer, zone) != 0)
 			continue;
-		const struct entry *nsec3 = nsec3_at(dnssec, &hashing, name);
-		if (nsec3 != NULL
-			? is_parent_side(nsec3) && denies_type_at(nsec3, name, TYPE_DS)
-			: nsec3_denial_by(dnssec, &hashing, name, TYPE_DS) == DENIED_OPTOUT)
+		const struct entry *nsec3 = nsec3_at(dnssec, way, name);
+		if (nsec3 != NULL ? is_parent_side(nsec3) && denies_type_at(nsec3, name, TYPE_DS)
+				  : nsec3_denial_by(dnssec, way, name, TYPE_DS) == DENIED_OPTOUT)
 			return true;
 	}
 	return false;

@@ -1,244 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <errno.h>
+/* Which RRsets of the store are signed up to the root, and what they answer. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/evidence/dnssec_internal.h"
 
-#define ENTRIES_MAX 1024u
-#define RRS_MAX 256u
-#define VERIFICATIONS_MAX 4096u
-#define HASHES_MAX 20000u
-#define DEPTH_MAX 32u /* zones from a name to the root */
+/* What takes a machine seconds, and no honest file a hundredth of it. */
+#define VERIFICATIONS_MAX 1024u
+#define HASHES_MAX 8192u
+#define STEPS_MAX (4u << 20)
+#define RSA_EXPONENT_MAX 8u  /* octets */
+#define RSA_MODULUS_MAX 512u /* octets (RFC 3110 section 2) */
+#define DEPTH_MAX 32u        /* zones from a name to the root */
 #define CHAIN_MAX 16u
-#define ANCHORS_MAX 16u
-#define CLASS_IN 1
-
-struct dnssec {
-	struct entry *entries;
-	unsigned entry_count, verifications, hashes;
-	ldns_rr_list *anchors;
-	time_t at;
-};
-
-/* ---- names ---- */
-
-unsigned name_labels(const char *name)
-{
-	unsigned count = 0;
-	while ((name = name_parent(name)) != NULL)
-		count++;
-	return count;
-}
-
-const char *name_last_labels(const char *name, unsigned count)
-{
-	unsigned have = name_labels(name);
-	if (have < count)
-		return NULL;
-	for (; have > count; have--)
-		name = name_parent(name);
-	return name;
-}
-
-ldns_rdf *name_rdf(const char *name)
-{
-	uint8_t wire[NAME_WIRE_MAX];
-	size_t bytes;
-	if (name_to_wire(name, wire, &bytes) != NAME_OK)
-		return NULL;
-	return ldns_dname_new_frm_data((uint16_t)bytes, wire);
-}
-
-/* ---- store ---- */
-
-struct dnssec *dnssec_new(time_t at)
-{
-	struct dnssec *dnssec = calloc(1, sizeof *dnssec);
-	if (dnssec == NULL)
-		return NULL;
-	dnssec->at = at;
-	dnssec->anchors = ldns_rr_list_new();
-	if (dnssec->anchors == NULL) {
-		free(dnssec);
-		return NULL;
-	}
-	return dnssec;
-}
-
-static void entry_free(struct entry *entry)
-{
-	if (entry == NULL)
-		return;
-	for (size_t i = 0; entry->rdata != NULL && i < ldns_rr_list_rr_count(entry->rrs); i++)
-		free((void *)(uintptr_t)entry->rdata[i].bytes);
-	ldns_rr_list_deep_free(entry->rrs);
-	ldns_rr_list_deep_free(entry->signatures);
-	free(entry->rdata);
-	free(entry->owner);
-	free(entry->signer);
-	free(entry);
-}
-
-void dnssec_free(struct dnssec *dnssec)
-{
-	if (dnssec == NULL)
-		return;
-	for (struct entry *entry = dnssec->entries, *next; entry != NULL; entry = next) {
-		next = entry->next;
-		entry_free(entry);
-	}
-	ldns_rr_list_deep_free(dnssec->anchors);
-	free(dnssec);
-}
-
-/* As on the wire, for ldns to read: it takes any type apart the one right way. */
-static ldns_rr *rr_make(const char *owner, unsigned type, const ProtobufCBinaryData *rdata)
-{
-	uint8_t wire[NAME_WIRE_MAX + 10 + UINT16_MAX];
-	size_t at, position = 0;
-	ldns_rr *rr = NULL;
-	if (rdata->len > UINT16_MAX || name_to_wire(owner, wire, &at) != NAME_OK)
-		return NULL;
-	const uint8_t fixed[10] = {(uint8_t)(type >> 8), (uint8_t)type, 0, CLASS_IN, 0, 0, 0, 0,
-	    (uint8_t)(rdata->len >> 8), (uint8_t)rdata->len};
-	memcpy(wire + at, fixed, sizeof fixed);
-	at += sizeof fixed;
-	if (rdata->len > 0)
-		memcpy(wire + at, rdata->data, rdata->len);
-	at += rdata->len;
-	if (ldns_wire2rr(&rr, wire, at, &position, LDNS_SECTION_ANSWER) != LDNS_STATUS_OK)
-		return NULL;
-	if (position == at)
-		return rr;
-	ldns_rr_free(rr);
-	return NULL;
-}
-
-static bool add_rr(
-    ldns_rr_list *list, const char *owner, unsigned type, const ProtobufCBinaryData *rdata)
-{
-	ldns_rr *rr = rr_make(owner, type, rdata);
-	if (rr == NULL)
-		return false;
-	if (ldns_rr_list_push_rr(list, rr))
-		return true;
-	ldns_rr_free(rr);
-	return false;
-}
-
-static bool add_rdata(struct entry *entry, const ProtobufCBinaryData *rdata, size_t i)
-{
-	uint8_t *copy = malloc(rdata->len > 0 ? rdata->len : 1);
-	if (copy == NULL)
-		return false;
-	if (rdata->len > 0)
-		memcpy(copy, rdata->data, rdata->len);
-	if (!add_rr(entry->rrs, entry->owner, entry->type, rdata)) {
-		free(copy);
-		return false;
-	}
-	entry->rdata[i] = (struct dnssec_rdata){copy, rdata->len};
-	return true;
-}
-
-static bool is_usable(const Resolverd__V1__Rrset *rrset)
-{
-	char canonical[NAME_TEXT_MAX];
-	return rrset->type > 0 && rrset->type <= UINT16_MAX && rrset->n_rdata > 0 &&
-	       rrset->n_rdata <= RRS_MAX && rrset->n_rrsig <= RRS_MAX &&
-	       name_canonical(rrset->owner, canonical) == NAME_OK &&
-	       strcmp(canonical, rrset->owner) == 0;
-}
-
-static bool is_same(const struct entry *entry, const Resolverd__V1__Rrset *rrset)
-{
-	if (entry->type != rrset->type || strcmp(entry->owner, rrset->owner) != 0 ||
-	    ldns_rr_list_rr_count(entry->rrs) != rrset->n_rdata ||
-	    ldns_rr_list_rr_count(entry->signatures) != rrset->n_rrsig)
-		return false;
-	for (size_t i = 0; i < rrset->n_rdata; i++)
-		if (entry->rdata[i].count != rrset->rdata[i].len ||
-		    memcmp(entry->rdata[i].bytes, rrset->rdata[i].data, rrset->rdata[i].len) != 0)
-			return false;
-	return true;
-}
-
-void dnssec_add(struct dnssec *dnssec, const Resolverd__V1__Rrset *rrset)
-{
-	if (!is_usable(rrset) || dnssec->entry_count >= ENTRIES_MAX)
-		return;
-	for (const struct entry *entry = dnssec->entries; entry != NULL; entry = entry->next)
-		if (is_same(entry, rrset))
-			return;
-	struct entry *entry = calloc(1, sizeof *entry);
-	if (entry == NULL)
-		return;
-	entry->type = rrset->type;
-	entry->owner = strdup(rrset->owner);
-	entry->rrs = ldns_rr_list_new();
-	entry->signatures = ldns_rr_list_new();
-	entry->rdata = calloc(rrset->n_rdata, sizeof *entry->rdata);
-	bool good = entry->owner != NULL && entry->rrs != NULL && entry->signatures != NULL &&
-		    entry->rdata != NULL;
-	for (size_t i = 0; good && i < rrset->n_rdata; i++)
-		good = add_rdata(entry, &rrset->rdata[i], i);
-	for (size_t i = 0; good && i < rrset->n_rrsig; i++)
-		good =
-		    add_rr(entry->signatures, entry->owner, LDNS_RR_TYPE_RRSIG, &rrset->rrsig[i]);
-	if (!good) {
-		entry_free(entry);
-		return;
-	}
-	entry->next = dnssec->entries;
-	dnssec->entries = entry;
-	dnssec->entry_count++;
-}
-
-/* ---- trust anchors ---- */
-
-/* False: the line is no record of this kind. */
-static bool add_anchor(struct dnssec *dnssec, const char *line)
-{
-	ldns_rr *rr = NULL;
-	if (ldns_rr_list_rr_count(dnssec->anchors) >= ANCHORS_MAX ||
-	    ldns_rr_new_frm_str(&rr, line, 3600, NULL, NULL) != LDNS_STATUS_OK)
-		return false;
-	ldns_rr_type type = ldns_rr_get_type(rr);
-	bool good = (type == LDNS_RR_TYPE_DS || type == LDNS_RR_TYPE_DNSKEY) &&
-		    ldns_dname_label_count(ldns_rr_owner(rr)) == 0 &&
-		    ldns_rr_list_push_rr(dnssec->anchors, rr);
-	if (!good)
-		ldns_rr_free(rr);
-	return good;
-}
-
-bool dnssec_load_anchors(struct dnssec *dnssec, const char *path, char detail[DNSSEC_DETAIL_MAX])
-{
-	FILE *file = fopen(path, "re");
-	if (file == NULL) {
-		snprintf(detail, DNSSEC_DETAIL_MAX, "cannot read the trust anchor file %s: %s",
-		    path, strerror(errno));
-		return false;
-	}
-	char line[8192];
-	unsigned number = 0;
-	bool good = true;
-	while (good && fgets(line, sizeof line, file) != NULL) {
-		number++;
-		line[strcspn(line, ";\r\n")] = '\0';
-		if (line[strspn(line, " \t")] != '\0')
-			good = add_anchor(dnssec, line);
-	}
-	fclose(file);
-	if (!good)
-		snprintf(detail, DNSSEC_DETAIL_MAX,
-		    "%s:%u: not a DS or DNSKEY record of the root in one line", path, number);
-	else if (ldns_rr_list_rr_count(dnssec->anchors) == 0)
-		snprintf(detail, DNSSEC_DETAIL_MAX, "%s: the file holds no key", path);
-	return good && ldns_rr_list_rr_count(dnssec->anchors) > 0;
-}
 
 /* ---- signatures ---- */
 
@@ -267,20 +42,49 @@ static bool is_digest_supported(unsigned digest)
 	return digest == LDNS_SHA1 || digest == LDNS_SHA256 || digest == LDNS_SHA384;
 }
 
+/* RFC 3110 allows 4096 bits for both; but such an exponent takes a hundred times as long. */
+static bool is_rsa_bounded(const ldns_rr *key)
+{
+	const ldns_rdf *rdf = ldns_rr_rdf(key, 3);
+	const uint8_t *data = ldns_rdf_data(rdf);
+	size_t bytes = ldns_rdf_size(rdf);
+	if (bytes < 3)
+		return false;
+	size_t at = data[0] != 0 ? 1 : 3;
+	size_t exponent = data[0] != 0 ? data[0] : (size_t)(data[1] << 8 | data[2]);
+	return exponent <= RSA_EXPONENT_MAX && bytes <= at + exponent + RSA_MODULUS_MAX;
+}
+
+static bool is_rsa(unsigned algorithm)
+{
+	return algorithm < LDNS_ECDSAP256SHA256;
+}
+
 static bool is_usable_key(const ldns_rr *key)
 {
 	unsigned flags = number16(key, 0);
 	return ldns_rr_rd_count(key) == 4 && (flags & LDNS_KEY_ZONE_KEY) != 0 &&
 	       (flags & LDNS_KEY_REVOKE_KEY) == 0 && number8(key, 1) == 3 &&
-	       is_algorithm_supported(number8(key, 2));
+	       is_algorithm_supported(number8(key, 2)) &&
+	       (!is_rsa(number8(key, 2)) || is_rsa_bounded(key));
+}
+
+static bool is_sha1(const ldns_rr *ds)
+{
+	return number8(ds, 2) == LDNS_SHA1;
+}
+
+static bool is_usable_ds(const ldns_rr *ds)
+{
+	return ldns_rr_rd_count(ds) == 4 && is_algorithm_supported(number8(ds, 1)) &&
+	       is_digest_supported(number8(ds, 2));
 }
 
 /* Whether the record, a DS or a trusted DNSKEY, names this key. */
 static bool names_key(const ldns_rr *record, const ldns_rr *key)
 {
 	if (ldns_rr_get_type(record) == LDNS_RR_TYPE_DS &&
-	    (ldns_rr_rd_count(record) != 4 || !is_digest_supported(number8(record, 2)) ||
-		number8(record, 1) != number8(key, 2) ||
+	    (!is_usable_ds(record) || number8(record, 1) != number8(key, 2) ||
 		number16(record, 0) != ldns_calc_keytag(key)))
 		return false;
 	return ldns_rr_compare_ds(record, key);
@@ -289,7 +93,7 @@ static bool names_key(const ldns_rr *record, const ldns_rr *key)
 static bool verify_by(
     struct dnssec *dnssec, const struct entry *entry, const ldns_rr *signature, ldns_rr *key)
 {
-	if (number8(signature, 1) != number8(key, 2) ||
+	if (!dnssec_may_go_on(dnssec, 1) || number8(signature, 1) != number8(key, 2) ||
 	    number16(signature, 6) != ldns_calc_keytag(key) ||
 	    dnssec->verifications++ >= VERIFICATIONS_MAX)
 		return false;
@@ -304,6 +108,19 @@ static bool verify_by(
 
 static bool validate(struct dnssec *dnssec, struct entry *entry, unsigned depth);
 
+/* SHA-1 counts only where there is nothing better (RFC 4509 section 3). */
+static bool is_among_ds(const struct entry *ds, const ldns_rr *key)
+{
+	bool found = false, found_by_sha1 = false, only_sha1 = true;
+	for (size_t i = 0; i < ldns_rr_list_rr_count(ds->rrs); i++) {
+		const ldns_rr *rr = ldns_rr_list_rr(ds->rrs, i);
+		only_sha1 = only_sha1 && (is_sha1(rr) || !is_usable_ds(rr));
+		if (names_key(rr, key))
+			*(is_sha1(rr) ? &found_by_sha1 : &found) = true;
+	}
+	return found || (found_by_sha1 && only_sha1);
+}
+
 /* Whether a trust anchor or a good DS record vouches for the key of this zone. */
 static bool is_vouched_for(
     struct dnssec *dnssec, const char *zone, const ldns_rr *key, unsigned depth)
@@ -315,12 +132,9 @@ static bool is_vouched_for(
 		return false;
 	}
 	for (struct entry *entry = dnssec->entries; entry != NULL; entry = entry->next) {
-		if (entry->type != TYPE_DS || strcmp(entry->owner, zone) != 0 ||
-		    !validate(dnssec, entry, depth + 1))
-			continue;
-		for (size_t i = 0; i < ldns_rr_list_rr_count(entry->rrs); i++)
-			if (names_key(ldns_rr_list_rr(entry->rrs, i), key))
-				return true;
+		if (entry->type == TYPE_DS && strcmp(entry->owner, zone) == 0 &&
+		    validate(dnssec, entry, depth + 1) && is_among_ds(entry, key))
+			return true;
 	}
 	return false;
 }
@@ -366,7 +180,7 @@ static bool fits(
 	bool is_apex = strcmp(entry->owner, ret_signer) == 0;
 	if ((entry->type == TYPE_DS && is_apex) || (entry->type == TYPE_DNSKEY && !is_apex))
 		return false;
-	unsigned labels = name_labels(entry->owner) - (strncmp(entry->owner, "*.", 2) == 0);
+	unsigned labels = name_signed_labels(entry->owner);
 	return number8(signature, 2) <= labels && number8(signature, 2) >= name_labels(ret_signer);
 }
 
@@ -404,7 +218,7 @@ struct entry *dnssec_next_good(
     struct dnssec *dnssec, const struct entry *after, const char *owner, unsigned type)
 {
 	struct entry *entry = after != NULL ? after->next : dnssec->entries;
-	for (; entry != NULL; entry = entry->next)
+	for (; entry != NULL && dnssec_may_go_on(dnssec, 1); entry = entry->next)
 		if (entry->type == type && (owner == NULL || strcmp(entry->owner, owner) == 0) &&
 		    validate(dnssec, entry, 0))
 			return entry;
@@ -416,16 +230,30 @@ bool dnssec_may_hash(struct dnssec *dnssec)
 	return dnssec->hashes < HASHES_MAX && ++dnssec->hashes;
 }
 
+bool dnssec_may_go_on(struct dnssec *dnssec, unsigned steps)
+{
+	dnssec->work += steps < STEPS_MAX ? steps : STEPS_MAX;
+	if (dnssec->work < STEPS_MAX)
+		return true;
+	dnssec->work = STEPS_MAX;
+	return false;
+}
+
 /* ---- answers ---- */
 
-/* Good, and if a wildcard gave it, with the proof that nothing closer exists. */
-static struct entry *find(struct dnssec *dnssec, const char *name, unsigned type)
+/* Good, and if a wildcard gave it, with the proof that nothing closer exists. *ret_optout: but for
+ * an unsigned delegation, of which nobody can know. */
+static struct entry *find(struct dnssec *dnssec, const char *name, unsigned type, bool *ret_optout)
 {
 	struct entry *entry = NULL;
+	*ret_optout = false;
 	while ((entry = dnssec_next_good(dnssec, entry, name, type)) != NULL) {
-		unsigned labels = name_labels(name) - (strncmp(name, "*.", 2) == 0);
-		if (entry->labels == labels ||
-		    denial_of_closer(dnssec, entry->signer, name, entry->labels))
+		unsigned labels = name_signed_labels(name);
+		if (entry->labels == labels)
+			return entry;
+		enum denial closer = denial_of_closer(dnssec, entry->signer, name, entry->labels);
+		*ret_optout = closer == DENIED_OPTOUT;
+		if (closer != DENIED_NOT)
 			return entry;
 	}
 	return NULL;
@@ -434,8 +262,7 @@ static struct entry *find(struct dnssec *dnssec, const char *name, unsigned type
 static bool has_usable_ds(const struct entry *ds)
 {
 	for (size_t i = 0; i < ldns_rr_list_rr_count(ds->rrs); i++)
-		if (is_algorithm_supported(number8(ldns_rr_list_rr(ds->rrs, i), 1)) &&
-		    is_digest_supported(number8(ldns_rr_list_rr(ds->rrs, i), 2)))
+		if (is_usable_ds(ldns_rr_list_rr(ds->rrs, i)))
 			return true;
 	return false;
 }
@@ -460,17 +287,18 @@ static const char *unsigned_above(struct dnssec *dnssec, const char *name)
 static const struct entry *find_made_alias(struct dnssec *dnssec, const char *name)
 {
 	char target[NAME_TEXT_MAX], made[NAME_TEXT_MAX * 2];
+	bool optout;
 	for (const char *above = name_parent(name); above != NULL; above = name_parent(above)) {
-		const struct entry *dname = find(dnssec, above, TYPE_DNAME);
-		if (dname == NULL ||
+		const struct entry *dname = find(dnssec, above, TYPE_DNAME, &optout);
+		if (dname == NULL || optout ||
 		    name_from_wire(dname->rdata[0].bytes, dname->rdata[0].count, target) != NAME_OK)
 			continue;
 		size_t kept =
 		    strcmp(above, ".") == 0 ? strlen(name) : strlen(name) - strlen(above) - 1;
 		snprintf(made, sizeof made, "%.*s%s%s", (int)kept, name,
 		    strcmp(target, ".") == 0 ? "" : ".", strcmp(target, ".") == 0 ? "" : target);
-		for (const struct entry *entry = dnssec->entries; entry != NULL;
-		     entry = entry->next)
+		for (const struct entry *entry = dnssec->entries;
+		     entry != NULL && dnssec_may_go_on(dnssec, 1); entry = entry->next)
 			if (entry->type == TYPE_CNAME && strcmp(entry->owner, name) == 0 &&
 			    name_from_wire(entry->rdata[0].bytes, entry->rdata[0].count, target) ==
 				NAME_OK &&
@@ -478,6 +306,15 @@ static const struct entry *find_made_alias(struct dnssec *dnssec, const char *na
 				return entry;
 	}
 	return NULL;
+}
+
+static const char *why_unproven(struct dnssec *dnssec)
+{
+	return dnssec_next_good(dnssec, NULL, ".", TYPE_DNSKEY) != NULL
+		   ? "no chain of signatures from the root's keys, valid at that time, leads to "
+		     "these records or to their absence"
+		   : "none of the root's keys in the record is one of the trust anchor file, or "
+		     "their signature did not hold at that time (is the file that of its time?)";
 }
 
 static struct dnssec_answer absent_or_insecure(
@@ -494,9 +331,7 @@ static struct dnssec_answer absent_or_insecure(
 		answer.proof = PROVEN_SECURE;
 		answer.no_such_name = denial == DENIED_NAME;
 	} else {
-		answer.why =
-		    "no chain of signatures from the root's keys, valid at that time, leads "
-		    "to these records or to their absence";
+		answer.why = why_unproven(dnssec);
 	}
 	return answer;
 }
@@ -526,15 +361,22 @@ static const char *target_of(struct dnssec *dnssec, const struct entry *alias)
 struct dnssec_answer dnssec_lookup(struct dnssec *dnssec, const char *name, unsigned type)
 {
 	for (unsigned i = 0; i < CHAIN_MAX; i++) {
-		const struct entry *entry = find(dnssec, name, type);
-		if (entry != NULL)
+		bool optout;
+		const struct entry *entry = find(dnssec, name, type, &optout);
+		if (entry != NULL && !optout)
 			return (struct dnssec_answer){.proof = PROVEN_SECURE,
 			    .final_name = name,
 			    .aliased = i > 0,
 			    .exists = true,
 			    .rdata = entry->rdata,
 			    .rdata_count = ldns_rr_list_rr_count(entry->rrs)};
-		entry = find(dnssec, name, TYPE_CNAME);
+		if (entry == NULL)
+			entry = find(dnssec, name, TYPE_CNAME, &optout);
+		if (entry != NULL && optout)
+			return (struct dnssec_answer){.proof = PROVEN_INSECURE,
+			    .final_name = name,
+			    .aliased = i > 0,
+			    .insecure_at = name};
 		if (entry == NULL)
 			entry = find_made_alias(dnssec, name);
 		const char *target = entry != NULL ? target_of(dnssec, entry) : NULL;

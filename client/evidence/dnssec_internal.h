@@ -1,21 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Between dnssec.c, which holds the store and checks signatures, and denial.c. */
+/* Between store.c, which holds the records, dnssec.c, which checks signatures, and denial.c. */
 #pragma once
 #include "client/evidence/dnssec.h"
 #include "proto/names.h"
+#include "proto/rrtype.h"
 /* After stdbool.h: without it ldns makes bool a signed char. */
 #include <ldns/ldns.h>
-
-enum {
-	TYPE_NS = 2,
-	TYPE_CNAME = 5,
-	TYPE_SOA = 6,
-	TYPE_DNAME = 39,
-	TYPE_DS = 43,
-	TYPE_NSEC = 47,
-	TYPE_DNSKEY = 48,
-	TYPE_NSEC3 = 50,
-};
 
 enum entry_state { ENTRY_NEW, ENTRY_BUSY, ENTRY_GOOD, ENTRY_BAD };
 
@@ -29,19 +19,28 @@ struct entry {
 	enum entry_state state;
 	char *signer;    /* GOOD: the zone */
 	unsigned labels; /* GOOD: of the signature; fewer than the owner's: from a wildcard */
+	const struct entry
+	    *alike; /* NSEC3: the first that hashes as it does; NULL: not known yet */
+};
+
+struct dnssec {
+	struct entry *entries;
+	unsigned entry_count, verifications, hashes, work;
+	ldns_rr_list *anchors;
+	time_t at;
 };
 
 /* The next entry after `after` (NULL: the first) that is signed and good. owner NULL: any. */
 struct entry *dnssec_next_good(
     struct dnssec *dnssec, const struct entry *after, const char *owner, unsigned type);
 
-/* Counts an NSEC3 hash: false when there were too many. */
+/* What a file can cause is bounded. Each counts, and is false when it was too much: a step is an
+ * RRset looked at, or a key for a signature. */
 bool dnssec_may_hash(struct dnssec *dnssec);
+bool dnssec_may_go_on(struct dnssec *dnssec, unsigned steps);
 
-/* Labels of a name; the root has none. */
-unsigned name_labels(const char *name);
-/* name without its first labels, so that count are left; NULL: it has fewer. */
-const char *name_last_labels(const char *name, unsigned count);
+/* Labels as a signature counts them: without the star of a wildcard (RFC 4034 section 3.1.3). */
+unsigned name_signed_labels(const char *name);
 ldns_rdf *name_rdf(const char *name); /* freed by the caller; NULL: no memory */
 
 enum denial {
@@ -54,8 +53,10 @@ enum denial {
 
 /* What the good NSEC and NSEC3 records of the store prove of a name that has no such records. */
 enum denial denial_of(struct dnssec *dnssec, const char *name, unsigned type);
-/* They prove that there is no such name, so that a wildcard with this many labels below the star
- * gave the answer (RFC 4035 section 5.3.4, RFC 5155 section 8.8). */
-bool denial_of_closer(struct dnssec *dnssec, const char *zone, const char *name, unsigned labels);
+/* DENIED_NAME: there is no such name, so that a wildcard with this many labels below the star gave
+ * the answer (RFC 4035 section 5.3.4, RFC 5155 section 8.8). DENIED_OPTOUT: or else an unsigned
+ * delegation is there, so that the answer is not secure (RFC 5155 section 9.2). */
+enum denial denial_of_closer(
+    struct dnssec *dnssec, const char *zone, const char *name, unsigned labels);
 /* The zone delegates the name, and has no DS for it. */
 bool denial_unsigned_cut(struct dnssec *dnssec, const char *zone, const char *name);

@@ -7,12 +7,9 @@
 #include <string.h>
 
 #include "client/evidence/check.h"
-
-#define TYPE_A 1u
-#define TYPE_MX 15u
-#define TYPE_AAAA 28u
-#define TYPE_TLSA 52u
-#define MX_LISTED 64u /* in a route */
+#include "proto/base_domain.h"
+#include "proto/combine.h"
+#include "proto/rrtype.h"
 
 /* What status needs and the proof gives. True: go on and compare the data. */
 static bool compare_status(struct checker *checker, const char *name, const char *about,
@@ -89,7 +86,8 @@ static const char *compare_mx_hosts(
 	for (size_t i = 0; i < plan->host_count; i++)
 		if (!is_in_records(answer, &plan->hosts[i]))
 			return "the plan has a host that is not in the MX records";
-	for (size_t i = 0; i < answer->rdata_count && plan->host_count < MX_LISTED; i++)
+	for (size_t i = 0; i < answer->rdata_count && plan->host_count < ROUTE_HOSTS_LISTED_MAX;
+	     i++)
 		if (!is_in_plan(plan, &answer->rdata[i]))
 			return "the plan lacks a host of the MX records";
 	return NULL;
@@ -105,9 +103,23 @@ static const char *compare_route(
 	return compare_mx_hosts(plan, answer);
 }
 
+/* Without MX records the next hop is its own host, whatever vouches for their absence. */
+static bool has_foreign_host(const struct resolverd_plan *plan, const struct next_hop *hop)
+{
+	for (size_t i = 0; (!plan->has_mx || plan->mx_implicit) && i < plan->host_count; i++)
+		if (strcmp(plan->hosts[i].name, hop->name) != 0)
+			return true;
+	return false;
+}
+
 void facts_check_route(struct checker *checker)
 {
 	const struct resolverd_plan *plan = checker->plan;
+	if (has_foreign_host(plan, &checker->hop)) {
+		checker_add(checker, "mx", NULL, RESOLVERD_CHECK_FAILED,
+		    "the plan has another host than the next hop, and no MX records");
+		return;
+	}
 	if (!plan->has_mx)
 		return;
 	struct dnssec_answer answer = dnssec_lookup(checker->dnssec, checker->hop.name, TYPE_MX);
@@ -183,23 +195,6 @@ static bool parse_tlsa(const struct dnssec_rdata *rdata, struct resolverd_tlsa *
 	return true;
 }
 
-size_t facts_tlsa(struct checker *checker, const struct resolverd_host *host,
-    const struct resolverd_tlsa **ret_tlsa)
-{
-	if (host->tlsa_base == NULL)
-		return 0;
-	struct dnssec_answer answer = lookup_tlsa(checker, host, host->tlsa_base);
-	struct resolverd_tlsa *tlsa =
-	    memory_alloc(checker->arena, answer.rdata_count, sizeof *tlsa);
-	size_t count = 0;
-	if (answer.proof != PROVEN_SECURE || !answer.exists || tlsa == NULL)
-		return 0;
-	for (size_t i = 0; i < answer.rdata_count; i++)
-		count += parse_tlsa(&answer.rdata[i], &tlsa[count]);
-	*ret_tlsa = tlsa;
-	return count;
-}
-
 static bool holds(const struct dnssec_answer *answer, const struct resolverd_tlsa *tlsa)
 {
 	struct resolverd_tlsa one;
@@ -212,27 +207,50 @@ static bool holds(const struct dnssec_answer *answer, const struct resolverd_tls
 	return false;
 }
 
-/* The base domain is where the aliases of the host lead, or else the host's own name, if there is
- * provably nothing at the former (RFC 7672 section 2.2.2). */
+size_t facts_tlsa(struct checker *checker, const struct resolverd_host *host,
+    const struct resolverd_tlsa **ret_tlsa)
+{
+	if (host->tlsa_base == NULL)
+		return 0;
+	struct dnssec_answer answer = lookup_tlsa(checker, host, host->tlsa_base);
+	struct resolverd_tlsa *tlsa = memory_alloc(checker->arena, host->tlsa_count, sizeof *tlsa);
+	size_t count = 0;
+	if (answer.proof != PROVEN_SECURE || !answer.exists || tlsa == NULL)
+		return 0;
+	for (size_t i = 0; i < host->tlsa_count; i++)
+		if (holds(&answer, &host->tlsa[i]))
+			tlsa[count++] = host->tlsa[i];
+	*ret_tlsa = tlsa;
+	return count;
+}
+
+static bool is_without_tlsa(const struct dnssec_answer *answer)
+{
+	return answer->proof == PROVEN_INSECURE ||
+	       (answer->proof == PROVEN_SECURE && !answer->exists);
+}
+
+/* The base domain is one of the candidates, and there is provably nothing at those before it. */
 static const char *check_base(
-    struct checker *checker, const struct resolverd_host *host, const char *expanded)
+    struct checker *checker, const struct resolverd_host *host, const struct base_domains *bases)
 {
 	if (host->tlsa_base == NULL)
 		return "there is no base domain";
-	if (strcmp(host->tlsa_base, expanded) == 0)
-		return NULL;
-	if (strcmp(host->tlsa_base, host->name) != 0)
-		return "the base domain is neither the host nor what it is an alias of";
-	struct dnssec_answer first = lookup_tlsa(checker, host, expanded);
-	return first.proof == PROVEN_INSECURE || (first.proof == PROVEN_SECURE && !first.exists)
-		   ? NULL
-		   : "that there are no TLSA records where the aliases lead is not proven";
+	for (size_t i = 0; i < bases->count; i++) {
+		if (strcmp(host->tlsa_base, bases->names[i]) == 0)
+			return NULL;
+		struct dnssec_answer before = lookup_tlsa(checker, host, bases->names[i]);
+		if (!is_without_tlsa(&before))
+			return "that there are no TLSA records where the aliases lead is not "
+			       "proven";
+	}
+	return "the base domain is neither the host nor what it is an alias of";
 }
 
 static void check_present(struct checker *checker, const struct resolverd_host *host,
-    const char *expanded, const struct dnssec_answer *answer)
+    const struct base_domains *bases, const struct dnssec_answer *answer)
 {
-	const char *problem = check_base(checker, host, expanded);
+	const char *problem = check_base(checker, host, bases);
 	if (problem == NULL && !answer->exists)
 		problem = "the DNS provably has no TLSA records there";
 	for (size_t i = 0; problem == NULL && i < host->tlsa_count; i++)
@@ -252,13 +270,13 @@ static void check_present(struct checker *checker, const struct resolverd_host *
 }
 
 static void check_absent(struct checker *checker, const struct resolverd_host *host,
-    const char *expanded, const struct dnssec_answer *answer)
+    const struct base_domains *bases, const struct dnssec_answer *first)
 {
-	struct dnssec_answer other = lookup_tlsa(checker, host, host->name);
-	bool both = strcmp(expanded, host->name) == 0 ||
-		    (other.proof == PROVEN_SECURE && !other.exists) ||
-		    other.proof == PROVEN_INSECURE;
-	bool absent = both && !answer->exists;
+	bool absent = !first->exists;
+	for (size_t i = 1; absent && i < bases->count; i++) {
+		struct dnssec_answer other = lookup_tlsa(checker, host, bases->names[i]);
+		absent = is_without_tlsa(&other);
+	}
 	checker_add(checker, "tlsa", host->name,
 	    absent ? RESOLVERD_CHECK_PASSED : RESOLVERD_CHECK_FAILED, "%s",
 	    absent ? "provably none: DANE does not apply to this host"
@@ -267,6 +285,7 @@ static void check_absent(struct checker *checker, const struct resolverd_host *h
 		checker_proves(checker, "the DNS had no TLSA records for %s", host->name);
 }
 
+/* expanded: as for base_domains_of. */
 static void check_tlsa(
     struct checker *checker, const struct resolverd_host *host, const char *expanded)
 {
@@ -278,17 +297,20 @@ static void check_tlsa(
 	bool present = host->tlsa_status == RESOLVERD_TLSA_SECURE;
 	if (host->tlsa_status == RESOLVERD_TLSA_NOT_QUERIED)
 		return;
+	struct base_domains bases = base_domains_of(host->name, expanded);
 	struct dnssec_answer answer = lookup_tlsa(
-	    checker, host, present && host->tlsa_base != NULL ? host->tlsa_base : expanded);
+	    checker, host, present && host->tlsa_base != NULL ? host->tlsa_base : bases.names[0]);
 	/* Of two candidates one that is insecure makes the whole so. */
-	if (host->tlsa_status == RESOLVERD_TLSA_INSECURE && answer.proof != PROVEN_INSECURE)
-		answer = lookup_tlsa(checker, host, host->name);
+	for (size_t i = 1; i < bases.count && host->tlsa_status == RESOLVERD_TLSA_INSECURE &&
+			   answer.proof != PROVEN_INSECURE;
+	     i++)
+		answer = lookup_tlsa(checker, host, bases.names[i]);
 	if (!compare_status(checker, "tlsa", host->name, plain[host->tlsa_status], &answer))
 		return;
 	if (present)
-		check_present(checker, host, expanded, &answer);
+		check_present(checker, host, &bases, &answer);
 	else
-		check_absent(checker, host, expanded, &answer);
+		check_absent(checker, host, &bases, &answer);
 }
 
 void facts_check_host(struct checker *checker, const struct resolverd_host *host)
@@ -298,7 +320,6 @@ void facts_check_host(struct checker *checker, const struct resolverd_host *host
 	struct dnssec_answer a = dnssec_lookup(checker->dnssec, host->name, TYPE_A);
 	struct dnssec_answer aaaa = dnssec_lookup(checker->dnssec, host->name, TYPE_AAAA);
 	check_addresses(checker, host, &a, &aaaa);
-	/* Where the addresses are insecure, only the host's own name is asked for TLSA records. */
 	const char *expanded = a.proof != UNPROVEN ? a.final_name : aaaa.final_name;
-	check_tlsa(checker, host, host->address_status == RESOLVERD_SECURE ? expanded : host->name);
+	check_tlsa(checker, host, host->address_status == RESOLVERD_SECURE ? expanded : NULL);
 }

@@ -1,10 +1,42 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* Reading and writing a file: strictly, so that one content has one form, and within bounds. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/evidence/evidence.h"
 
 #define V1(name) resolverd__evidence__v1__##name
+#define UNPACK_FACTOR 16u
+#define UNPACK_LEAST (64u << 10)
+#define UNPACK_MOST (32u << 20)
+
+/* ---- memory ---- */
+
+static void *bounded_alloc(void *data, size_t size)
+{
+	size_t *left = data;
+	if (size > *left)
+		return NULL;
+	*left -= size;
+	return malloc(size);
+}
+
+static void bounded_free(void *data, void *memory)
+{
+	(void)data;
+	free(memory);
+}
+
+/* Two octets of a message can ask for a hundred of memory. */
+void *evidence_unpack(
+    const ProtobufCMessageDescriptor *descriptor, const uint8_t *bytes, size_t count)
+{
+	size_t left = count < UNPACK_MOST / UNPACK_FACTOR ? UNPACK_LEAST + UNPACK_FACTOR * count
+							  : UNPACK_MOST;
+	ProtobufCAllocator bounded = {
+	    .alloc = bounded_alloc, .free = bounded_free, .allocator_data = &left};
+	return protobuf_c_message_unpack(descriptor, &bounded, count, bytes);
+}
 
 /* ---- strictness ---- */
 
@@ -59,13 +91,17 @@ static bool is_canonical(const ProtobufCMessage *message, const uint8_t *bytes, 
 
 static const char *check_limits(const Resolverd__Evidence__V1__Record *record)
 {
-	if (record->n_attempts > EVIDENCE_ATTEMPTS_MAX)
+	if (record->n_attempts > RESOLVERD_EVIDENCE_ATTEMPTS_MAX)
 		return "it tells of more than 16 attempts";
 	if (record->n_records > EVIDENCE_RECORDS_MAX)
 		return "it holds more than 256 records answers";
+	if (record->n_answers > EVIDENCE_ANSWERS_MAX)
+		return "it holds more than 17 answers of the plan";
+	if (record->n_delegations > EVIDENCE_DELEGATIONS_MAX)
+		return "it holds more than 16 delegations";
 	for (size_t i = 0; i < record->n_attempts; i++) {
 		const Resolverd__Evidence__V1__Attempt *attempt = record->attempts[i];
-		if (attempt->n_chain > EVIDENCE_CHAIN_MAX)
+		if (attempt->n_chain > RESOLVERD_EVIDENCE_CHAIN_MAX)
 			return "a chain has more than 32 certificates";
 		if (attempt->address.len != 0 && attempt->address.len != 4 &&
 		    attempt->address.len != 16)
@@ -83,13 +119,13 @@ static const char *parse(const uint8_t *bytes, size_t count, struct evidence_fil
 		return "it does not begin with RESOLVERD-EVIDENCE-1";
 	bytes += EVIDENCE_MAGIC_BYTES;
 	count -= EVIDENCE_MAGIC_BYTES;
-	file->outer = V1(evidence__unpack)(NULL, count, bytes);
+	file->outer = evidence_unpack(&V1(evidence__descriptor), bytes, count);
 	if (file->outer == NULL || !is_canonical(&file->outer->base, bytes, count))
 		return "it is damaged: the envelope is malformed";
 	if (file->outer->seal == NULL || file->outer->seal->delegation == NULL)
 		return "it has no seal";
 	const ProtobufCBinaryData *record = &file->outer->record;
-	file->record = V1(record__unpack)(NULL, record->len, record->data);
+	file->record = evidence_unpack(&V1(record__descriptor), record->data, record->len);
 	if (file->record == NULL || !is_canonical(&file->record->base, record->data, record->len))
 		return "it is damaged: the record is malformed";
 	crypto_generichash(file->hash, sizeof file->hash, record->data, record->len, NULL, 0);

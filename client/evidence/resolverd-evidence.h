@@ -22,6 +22,8 @@ extern "C" {
 #endif
 
 #define RESOLVERD_EVIDENCE_MAX_BYTES (4u << 20)
+#define RESOLVERD_EVIDENCE_ATTEMPTS_MAX 16u
+#define RESOLVERD_EVIDENCE_CHAIN_MAX 32u /* certificates of one attempt */
 #define RESOLVERD_EVIDENCE_ERROR_MAX 512
 
 enum resolverd_verdict { /* numbers as in proto/evidence.proto, words as in docs/JSON.md */
@@ -46,7 +48,7 @@ struct resolverd_attempt {
 	const char *tls_version, *tls_suite; /* as OpenSSL names them; NULL: no TLS */
 	const uint8_t *const *chain;         /* DER, leaf first */
 	const size_t *chain_bytes;
-	size_t chain_count; /* at most 32 */
+	size_t chain_count; /* at most RESOLVERD_EVIDENCE_CHAIN_MAX */
 	enum resolverd_verdict verdict;
 	const char *reason; /* for people; may be NULL */
 };
@@ -55,7 +57,7 @@ struct resolverd_evidence_about {
 	const char *program;          /* "danesend 0.1.0" */
 	const char *recipient_domain; /* NULL: no mail was sent */
 	const struct resolverd_attempt *attempts;
-	size_t attempt_count; /* at most 16 */
+	size_t attempt_count; /* at most RESOLVERD_EVIDENCE_ATTEMPTS_MAX */
 	int timeout_ms;       /* for all questions to the daemon together; negative: no limit */
 };
 

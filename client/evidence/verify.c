@@ -13,6 +13,8 @@
 #include <time.h>
 
 #include "client/evidence/check.h"
+#include "client/lib/clock.h"
+#include "client/lib/text.h"
 
 #define V1(name) RESOLVERD__V1__##name
 #define DEFAULT_TRUST_ANCHOR "/usr/share/dns/root.key"
@@ -24,11 +26,8 @@
 
 const char *checker_text(struct checker *checker, const char *text)
 {
-	char *copy = text != NULL ? memory_string(checker->arena, text) : NULL;
-	for (char *c = copy; c != NULL && *c != '\0'; c++)
-		if ((unsigned char)*c < ' ' || (unsigned char)*c >= 0x7f)
-			*c = '?';
-	return copy != NULL ? copy : "";
+	const char *copy = memory_string(checker->arena, text);
+	return copy != NULL ? text_clean(checker->arena, copy) : "";
 }
 
 void checker_add(struct checker *checker, const char *name, const char *about,
@@ -73,6 +72,23 @@ static const char *date_of(struct checker *checker, uint64_t ms)
 
 /* ---- seal and times ---- */
 
+/* When the plan was used first: at the first verdict, or, with none, when its last answer came. */
+static uint64_t used_at(const Resolverd__Evidence__V1__Record *record)
+{
+	uint64_t latest = 0;
+	if (record->n_attempts > 0)
+		return record->attempts[0]->verdict_at;
+	for (size_t i = 0; i < record->n_answers; i++) {
+		const ProtobufCBinaryData *bytes = &record->answers[i]->answer;
+		Resolverd__V1__Answer *answer =
+		    evidence_unpack(&resolverd__v1__answer__descriptor, bytes->data, bytes->len);
+		if (answer != NULL && answer->validated_at > latest)
+			latest = answer->validated_at;
+		resolverd__v1__answer__free_unpacked(answer, NULL);
+	}
+	return latest;
+}
+
 static bool check_seal(struct checker *checker)
 {
 	struct sealed sealed;
@@ -98,8 +114,12 @@ static bool check_seal(struct checker *checker)
 	return true;
 }
 
-static const char *check_attempt_times(const Resolverd__Evidence__V1__Record *record)
+static const char *check_attempt_times(
+    const Resolverd__Evidence__V1__Record *record, uint64_t used_at_ms)
 {
+	if (record->n_attempts == 0 && (used_at_ms > record->made_at + CLOCKS_APART_MS ||
+					   record->made_at > used_at_ms + ATTEMPTS_WITHIN_MS))
+		return "the plan was made after the record, or a day before";
 	for (size_t i = 0; i < record->n_attempts; i++)
 		if (record->attempts[i]->verdict_at > record->made_at ||
 		    record->made_at - record->attempts[i]->verdict_at > ATTEMPTS_WITHIN_MS)
@@ -111,7 +131,7 @@ static void check_times(struct checker *checker, uint64_t now_ms)
 {
 	const Resolverd__Evidence__V1__Record *record = checker->file.record;
 	uint64_t sealed_at = checker->report->sealed_at_ms;
-	const char *problem = check_attempt_times(record);
+	const char *problem = check_attempt_times(record, checker->used_at_ms);
 	if (problem == NULL && record->made_at > sealed_at + CLOCKS_APART_MS)
 		problem = "the record was made after it was sealed";
 	if (problem == NULL && sealed_at > record->made_at + SEALED_WITHIN_MS)
@@ -145,8 +165,9 @@ static void note_insecure_zones(struct checker *checker)
 {
 	const Resolverd__Evidence__V1__Record *record = checker->file.record;
 	for (size_t i = 0; i < record->n_answers; i++) {
-		Resolverd__V1__Answer *answer = resolverd__v1__answer__unpack(
-		    NULL, record->answers[i]->answer.len, record->answers[i]->answer.data);
+		const ProtobufCBinaryData *bytes = &record->answers[i]->answer;
+		Resolverd__V1__Answer *answer =
+		    evidence_unpack(&resolverd__v1__answer__descriptor, bytes->data, bytes->len);
 		checker->insecure_by_configuration |=
 		    answer != NULL && answer->n_insecure_zones > 0;
 		resolverd__v1__answer__free_unpacked(answer, NULL);
@@ -197,8 +218,8 @@ static void add_rrsets(struct checker *checker, Resolverd__V1__Rrset *const *rrs
 static bool take_records(struct checker *checker, const Resolverd__V1__SignedAnswer *from)
 {
 	char detail[DETAIL_MAX];
-	Resolverd__V1__Answer *unsafe =
-	    resolverd__v1__answer__unpack(NULL, from->answer.len, from->answer.data);
+	Resolverd__V1__Answer *unsafe = evidence_unpack(
+	    &resolverd__v1__answer__descriptor, from->answer.data, from->answer.len);
 	if (unsafe == NULL)
 		return false;
 	struct question question = {.kind = V1(KIND__RECORDS),
@@ -273,13 +294,6 @@ static int load_trust(struct checker *checker, const struct resolverd_evidence_t
 		   : RESOLVERD_ERROR_PUBLIC_KEY;
 }
 
-static uint64_t clock_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static void check_all(struct checker *checker, uint64_t now_ms)
 {
 	set_limits(checker);
@@ -297,7 +311,7 @@ static void check_all(struct checker *checker, uint64_t now_ms)
 static time_t seal_time(const Resolverd__V1__SignedSeal *from)
 {
 	Resolverd__V1__Seal *seal =
-	    resolverd__v1__seal__unpack(NULL, from->seal.len, from->seal.data);
+	    evidence_unpack(&resolverd__v1__seal__descriptor, from->seal.data, from->seal.len);
 	time_t at = seal != NULL ? (time_t)(seal->sealed_at / 1000) : 0;
 	resolverd__v1__seal__free_unpacked(seal, NULL);
 	return at;
@@ -327,8 +341,7 @@ static bool make_report(struct checker *checker)
 	    .proves = checker->proves,
 	    .limits = checker->limits,
 	    .memory = checker->arena};
-	checker->used_at_ms =
-	    record->n_attempts > 0 ? record->attempts[0]->verdict_at : record->made_at;
+	checker->used_at_ms = used_at(record);
 	return true;
 }
 
@@ -349,7 +362,7 @@ static int verify(struct checker *checker, const uint8_t *bytes, size_t count,
 		return r;
 	if (!make_report(checker))
 		return RESOLVERD_ERROR_MEMORY;
-	check_all(checker, trust->now_ms != 0 ? trust->now_ms : clock_ms());
+	check_all(checker, trust->now_ms != 0 ? trust->now_ms : clock_wall_ms());
 	return memory_failed(checker->arena) ? RESOLVERD_ERROR_MEMORY : 0;
 }
 

@@ -6,14 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
-static uint64_t wall_clock_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
+#include "client/lib/clock.h"
 
 static const char *choose(const char *option, const char *variable, const char *otherwise)
 {
@@ -41,7 +35,7 @@ int resolverd_client_new(
 		return RESOLVERD_ERROR_MEMORY;
 	client->fd = -1;
 	client->next_id = 1;
-	client->now_ms = wall_clock_ms;
+	client->now_ms = clock_wall_ms;
 	client->attest = options->attest;
 	client->address.sun_family = AF_UNIX;
 	int r = RESOLVERD_ERROR_ARGUMENT;

@@ -34,22 +34,9 @@ static void take_words(struct resolverd_step *step, const struct reason *reason)
 
 const char *diagnosis_type_text(struct resolverd_memory *arena, unsigned type)
 {
-	switch (type) {
-	case TYPE_A:
-		return "A";
-	case TYPE_CNAME:
-		return "CNAME";
-	case TYPE_MX:
-		return "MX";
-	case TYPE_AAAA:
-		return "AAAA";
-	case TYPE_DNAME:
-		return "DNAME";
-	case TYPE_TLSA:
-		return "TLSA";
-	default:
-		return memory_printf(arena, "TYPE%u", type);
-	}
+	char text[RRTYPE_TEXT_MAX];
+	rrtype_text(type, text);
+	return memory_string(arena, text);
 }
 
 static bool begin(struct diagnosis *diagnosis, struct resolverd_memory *arena,

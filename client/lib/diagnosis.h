@@ -6,6 +6,7 @@
  */
 #pragma once
 #include "client/lib/view.h"
+#include "proto/rrtype.h"
 
 /* Fill reason, clause, party, remedy and notes of a step whose other fields are there. answer is
  * the fresh one; for hosts it may be NULL, then step->before is NULL too. */
@@ -15,16 +16,6 @@ void diagnose_host(struct resolverd_memory *arena, const Resolverd__V1__Answer *
     struct resolverd_step *step);
 
 /* ---- for diagnosis_*.c ---- */
-
-enum {
-	TYPE_A = 1,
-	TYPE_CNAME = 5,
-	TYPE_MX = 15,
-	TYPE_AAAA = 28,
-	TYPE_DNAME = 39,
-	TYPE_NSEC3 = 50,
-	TYPE_TLSA = 52,
-};
 
 struct diagnosis {
 	struct resolverd_memory *arena;

@@ -11,8 +11,6 @@
 #include "client/lib/text.h"
 #include "proto/combine.h"
 
-#define MAX_MX 16u
-
 /* An Explained whose answers are verified. cached.answer is NULL: nothing live is cached. */
 struct pair {
 	const Resolverd__V1__Explained *from;
@@ -128,11 +126,12 @@ static int cached_plan(struct explaining *explaining)
 	if (explaining->pairs[0].cached.answer == NULL)
 		return 0;
 	const Resolverd__V1__Route *route = explaining->pairs[0].cached.answer->route;
-	Resolverd__V1__SignedAnswer *answers[1 + MAX_MX] = {explaining->pairs[0].from->cached};
+	Resolverd__V1__SignedAnswer *answers[1 + ROUTE_HOSTS_MAX] = {
+	    explaining->pairs[0].from->cached};
 	size_t count = 1;
 	bool decided = combine_route(route->kind, route->mx_status) != 0 ||
 		       explaining->asked->hop.kind == NEXT_HOP_ADDRESS;
-	for (size_t i = 0; !decided && i < route->n_mx && i < MAX_MX; i++) {
+	for (size_t i = 0; !decided && i < route->n_mx && i < ROUTE_HOSTS_MAX; i++) {
 		const struct pair *pair = pair_of(explaining, route->mx[i]->name);
 		if (pair == NULL || pair->cached.answer == NULL)
 			return 0;

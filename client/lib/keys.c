@@ -96,12 +96,13 @@ const char *delegation_check(const struct trusted_keys *trusted,
     struct online_key *ret_key)
 {
 	*ret_key = (struct online_key){0};
-	Resolverd__V1__Delegation *delegation = resolverd__v1__delegation__unpack(
-	    NULL, signed_delegation->delegation.len, signed_delegation->delegation.data);
-	if (delegation == NULL || signed_delegation->delegation.len > DELEGATION_MAX_BYTES) {
-		resolverd__v1__delegation__free_unpacked(delegation, NULL);
+	const ProtobufCBinaryData *bytes = &signed_delegation->delegation;
+	Resolverd__V1__Delegation *delegation =
+	    bytes->len <= DELEGATION_MAX_BYTES
+		? resolverd__v1__delegation__unpack(NULL, bytes->len, bytes->data)
+		: NULL;
+	if (delegation == NULL)
 		return "it is malformed";
-	}
 	const char *problem = NULL;
 	if (delegation->online_key.len != sizeof ret_key->key) {
 		problem = "its online key does not have 32 bytes";

@@ -12,8 +12,6 @@
 #include "client/lib/view.h"
 #include "proto/combine.h"
 
-#define MAX_MX 16u
-
 struct builder {
 	const struct verifier *verifier;
 	const struct asked *asked;
@@ -29,7 +27,7 @@ struct builder {
 
 static bool is_of_route(const Resolverd__V1__Route *route, const char *name)
 {
-	for (size_t i = 0; i < route->n_mx && i < MAX_MX; i++)
+	for (size_t i = 0; i < route->n_mx && i < ROUTE_HOSTS_MAX; i++)
 		if (strcmp(route->mx[i]->name, name) == 0)
 			return true;
 	return false;
@@ -146,7 +144,7 @@ static struct verdict fill_host(
 	const Resolverd__V1__MxHost *mx = builder->route->mx[i];
 	struct verdict verdict = {
 	    RESOLVERD_UNREACHABLE, RESOLVERD__V1__HOST_REASON__ANSWER_MISSING};
-	const struct verified *answer = i < MAX_MX ? answer_of(builder, mx->name) : NULL;
+	const struct verified *answer = i < ROUTE_HOSTS_MAX ? answer_of(builder, mx->name) : NULL;
 	*host = (struct resolverd_host){.name = mx->name,
 	    .port = builder->asked->port,
 	    .address_status = RESOLVERD_ERROR,
@@ -155,7 +153,7 @@ static struct verdict fill_host(
 		fill_literal(builder, host);
 		verdict = (struct verdict){
 		    RESOLVERD_OPPORTUNISTIC, RESOLVERD__V1__HOST_REASON__ADDRESS_LITERAL};
-	} else if (i >= MAX_MX) {
+	} else if (i >= ROUTE_HOSTS_MAX) {
 		verdict.reason = RESOLVERD__V1__HOST_REASON__MX_TOO_MANY;
 	} else if (answer != NULL && answer->not_understood == 0) {
 		view_host(builder->verifier->arena, answer, builder->verifier->now_ms, host);

@@ -103,6 +103,8 @@ int view_status(const struct verifier *verifier, const struct trusted_keys *trus
 	    .memory_bytes = from->memory_bytes,
 	    .kept_domains = from->kept_domains,
 	    .watches = from->watches,
+	    .attested = from->attested,
+	    .attestations_signed = from->attestations_signed,
 	    .memory = arena};
 	view_checks(arena, from, status);
 	view_overrides(arena, from, status);

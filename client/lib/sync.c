@@ -5,18 +5,11 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "client/lib/batch.h"
+#include "client/lib/clock.h"
 
 #define RECONNECT_PAUSE_MS 10
-
-static int64_t monotonic_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* The daemon answers with what it has a little before we stop listening. */
 static unsigned daemon_deadline_ms(int timeout_ms)
@@ -37,7 +30,7 @@ static void wait_for_socket(const struct resolverd_client *client, int64_t left_
 /* Until the request has finished: 0, or an error after which it is released. */
 static int wait_until_finished(struct resolverd_client *client, uint64_t id, int timeout_ms)
 {
-	int64_t deadline_ms = timeout_ms < 0 ? -1 : monotonic_ms() + timeout_ms;
+	int64_t deadline_ms = timeout_ms < 0 ? -1 : clock_mono_ms() + timeout_ms;
 	for (;;) {
 		int r = resolverd_update(client);
 		const struct request *request = request_find(client, id);
@@ -45,7 +38,7 @@ static int wait_until_finished(struct resolverd_client *client, uint64_t id, int
 			return 0;
 		if (r != 0)
 			return r;
-		int64_t left_ms = deadline_ms < 0 ? -1 : deadline_ms - monotonic_ms();
+		int64_t left_ms = deadline_ms < 0 ? -1 : deadline_ms - clock_mono_ms();
 		if (deadline_ms >= 0 && left_ms <= 0) {
 			resolverd_release(client, id);
 			return client_fail(client, RESOLVERD_ERROR_TIMEOUT,
@@ -79,14 +72,14 @@ static int run_batch(
     struct resolverd_batch *batch, const struct resolverd_planned *item, int timeout_ms)
 {
 	struct resolverd_client *client = batch->client;
-	int64_t deadline_ms = timeout_ms < 0 ? -1 : monotonic_ms() + timeout_ms;
+	int64_t deadline_ms = timeout_ms < 0 ? -1 : clock_mono_ms() + timeout_ms;
 	while (!batch_step(batch, item)) {
 		int r = resolverd_update(client);
 		if (r != 0)
 			return r;
 		if (batch_step(batch, item))
 			return 0;
-		int64_t left_ms = deadline_ms < 0 ? -1 : deadline_ms - monotonic_ms();
+		int64_t left_ms = deadline_ms < 0 ? -1 : deadline_ms - clock_mono_ms();
 		if (deadline_ms >= 0 && left_ms <= 0)
 			return client_fail(client, RESOLVERD_ERROR_TIMEOUT,
 			    "no answer from %s within %d ms", client->address.sun_path, timeout_ms);

@@ -26,6 +26,17 @@ static size_t character(const uint8_t *s)
 	return count;
 }
 
+void text_mend(char *text)
+{
+	for (size_t i = 0, count; text[i] != '\0'; i += count) {
+		count = character((const uint8_t *)text + i);
+		if (count > 0)
+			continue;
+		text[i] = '?';
+		count = 1;
+	}
+}
+
 const char *text_clean(struct resolverd_memory *arena, const char *text)
 {
 	char *clean = NULL;

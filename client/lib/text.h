@@ -10,3 +10,6 @@
 /* The text itself when it is clean, else a copy with '?' for each octet that is not. Never NULL
  * (but memory_failed may be true then). */
 const char *text_clean(struct resolverd_memory *arena, const char *text);
+
+/* The same in place: for what was cut to a length, maybe in the middle of a character. */
+void text_mend(char *text);

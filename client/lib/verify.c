@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SEAL_MAX_BYTES 512u
+
 /* Numbers an answer may list as critical that this version understands. None exists yet. */
 static bool is_understood(uint32_t number)
 {
@@ -95,7 +97,9 @@ const char *verify_seal(const struct trusted_keys *trusted, const Resolverd__V1_
 	if (from->delegation == NULL)
 		return "it brings no delegation";
 	Resolverd__V1__Seal *seal =
-	    resolverd__v1__seal__unpack(NULL, from->seal.len, from->seal.data);
+	    from->seal.len <= SEAL_MAX_BYTES
+		? resolverd__v1__seal__unpack(NULL, from->seal.len, from->seal.data)
+		: NULL;
 	if (seal == NULL)
 		return "it is malformed";
 	const char *problem = check_seal(trusted, from, seal, hash, &ret_sealed->key);

@@ -18,7 +18,7 @@
 
 #define CHAIN_MAX 32
 /* Paths built and bare keys tried, at most: a peer can't keep us busy. */
-#define TRIES_MAX 64
+#define TRIES_MAX 32
 
 /* Best digest first (RFC 7671 section 9). */
 static const uint8_t digests[] = {TLSA_SHA512, TLSA_SHA256};

@@ -7,7 +7,7 @@
  *	resolverd_tls_prepare(ssl, plan, host);       after STARTTLS was accepted
  *	SSL_set_fd(ssl, fd);
  *	SSL_connect(ssl);
- *	resolverd_tls_verdict(ssl, plan, host, &verdict);
+ *	resolverd_tls_verdict(ssl, plan, host, time(NULL), &verdict);
  *	if (!verdict.may_deliver) ... next host; when none is left, keep the mail and try later
  *
  * Nothing here asks the DNS, reads a CA store or knows about SMTP. Functions return 0 or a negative
@@ -51,7 +51,7 @@ struct resolverd_match_result {
 /* What the peer showed against the TLSA set: usable records are picked and digest agility is
  * applied here again, so that raw RRsets may be given, too. chain: as sent, leaf first, at most 32
  * used. names: reference names for usage 2; the first is the TLSA base domain. now: seconds since
- * the epoch. Fails with ARGUMENT (empty chain) or MEMORY. Does not block; at most 64 paths are
+ * the epoch. Fails with ARGUMENT (empty chain) or MEMORY. Does not block; at most 32 paths are
  * tried. docs/DELIVERY.md says how a chain is matched. */
 RESOLVERD_API RESOLVERD_CHECK int resolverd_match_chain(const STACK_OF(X509) * chain,
     const struct resolverd_tlsa *tlsa, size_t tlsa_count, const char *const *names,

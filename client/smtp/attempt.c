@@ -10,11 +10,10 @@ enum resolverd_verdict smtp_verdict(
 {
 	const struct smtp_tls_info *tls = smtp_session_tls(session);
 	enum smtp_failure failure = smtp_session_failure(session);
-	bool held_to_tls = options->host->policy != RESOLVERD_OPPORTUNISTIC;
 	if (tls != NULL && tls->verdict.authenticated)
 		return tls->verdict.for_domain ? RESOLVERD_AUTHENTICATED
 					       : RESOLVERD_HOST_AUTHENTICATED;
-	if (tls != NULL && failure != SMTP_NOT_AUTHENTICATED)
+	if (tls != NULL && failure != SMTP_NOT_AUTHENTICATED && failure != SMTP_PLAN_EXPIRED)
 		return RESOLVERD_ENCRYPTED;
 	switch (failure) {
 	case SMTP_OK:
@@ -24,7 +23,7 @@ enum resolverd_verdict smtp_verdict(
 	case SMTP_INJECTED:
 	case SMTP_HANDSHAKE:
 	case SMTP_NOT_AUTHENTICATED:
-		return held_to_tls ? RESOLVERD_REFUSED : RESOLVERD_UNAVAILABLE;
+		return smtp_needs_tls(options) ? RESOLVERD_REFUSED : RESOLVERD_UNAVAILABLE;
 	default:
 		return RESOLVERD_UNAVAILABLE;
 	}
@@ -40,7 +39,7 @@ static int take_chain(struct smtp_attempt *attempt, SSL *ssl)
 {
 	const STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
 	size_t *count = &attempt->about.chain_count;
-	for (int i = 0; i < sk_X509_num(chain) && *count < SMTP_ATTEMPT_CHAIN_MAX; i++) {
+	for (int i = 0; i < sk_X509_num(chain) && *count < RESOLVERD_EVIDENCE_CHAIN_MAX; i++) {
 		int bytes = i2d_X509(sk_X509_value(chain, i), &attempt->chain[*count]);
 		if (bytes <= 0)
 			return -ENOMEM;
@@ -82,7 +81,7 @@ int smtp_attempt_init(struct smtp_attempt *attempt, const struct smtp_options *o
 
 void smtp_attempt_fini(struct smtp_attempt *attempt)
 {
-	for (size_t i = 0; i < SMTP_ATTEMPT_CHAIN_MAX; i++)
+	for (size_t i = 0; i < RESOLVERD_EVIDENCE_CHAIN_MAX; i++)
 		OPENSSL_free(attempt->chain[i]);
 	memset(attempt, 0, sizeof *attempt);
 }

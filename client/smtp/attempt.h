@@ -7,12 +7,10 @@
 #include "client/evidence/resolverd-evidence.h"
 #include "client/smtp/session.h"
 
-#define SMTP_ATTEMPT_CHAIN_MAX 32u
-
 struct smtp_attempt {
 	struct resolverd_attempt about; /* points into the rest */
-	uint8_t *chain[SMTP_ATTEMPT_CHAIN_MAX];
-	size_t chain_bytes[SMTP_ATTEMPT_CHAIN_MAX];
+	uint8_t *chain[RESOLVERD_EVIDENCE_CHAIN_MAX];
+	size_t chain_bytes[RESOLVERD_EVIDENCE_CHAIN_MAX];
 	char reason[768];
 };
 

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a client calls itself in EHLO and HELO (RFC 5321 section 4.1.1.1). It says what it knows: no
+ * DNS is asked for the name, and an address is not guessed.
+ */
 #pragma once
 #include "proto/names.h"
 

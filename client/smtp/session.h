@@ -15,11 +15,10 @@
  *
  * What may be sent is decided here, in one place: to a host whose policy is dane or tls-no-auth
  * MAIL FROM goes only after a handshake and a verdict that lets it through, unless the mail itself
- * says SMTP_TLS_ANY. Until then the server is nobody: none of its refusals is final.
+ * says SMTP_TLS_ANY. Until then the server is nobody: none of its refusals is final. To no host
+ * does it go once the plan has expired.
  */
 #pragma once
-#include <netinet/in.h>
-
 #include "client/openssl/resolverd-openssl.h"
 #include "client/smtp/reply.h"
 
@@ -43,6 +42,7 @@ enum smtp_failure {
 	SMTP_INJECTED, /* clear text behind the reply to STARTTLS: an attack (CVE-2011-0411) */
 	SMTP_HANDSHAKE,
 	SMTP_NOT_AUTHENTICATED, /* the verdict forbids delivery */
+	SMTP_PLAN_EXPIRED,      /* before anything was handed over: ask for a new one */
 	SMTP_NO_REQUIRETLS,
 	SMTP_TOO_BIG,        /* over the SIZE the host takes */
 	SMTP_NO_8BITMIME,    /* the mail needs it */
@@ -54,8 +54,6 @@ enum smtp_failure {
 
 /* "no-starttls". Static. */
 const char *smtp_failure_text(enum smtp_failure failure);
-/* The status of RFC 3463 that says the same. Static. */
-const char *smtp_failure_status(enum smtp_failure failure);
 
 enum smtp_fate {
 	SMTP_OPEN,  /* not delivered; another host may take it */
@@ -64,6 +62,9 @@ enum smtp_fate {
 	SMTP_FAILED,    /* for good */
 	SMTP_SUSPENDED, /* in doubt: not to be sent to another host now */
 };
+
+/* Of a recipient that would do in another transaction with the same host. */
+#define SMTP_STATUS_TOO_MANY "4.5.3"
 
 struct smtp_recipient {
 	const char *address; /* as in RCPT TO */
@@ -74,6 +75,12 @@ struct smtp_recipient {
 	char reason[768]; /* one sentence for people, host first */
 	enum smtp_failure failure;
 };
+
+/* Writes what was found out about a recipient; reply is empty where the server did not say. One
+ * that is open keeps a transient failure known from before where this one is for good: another
+ * host, or later, may do. */
+void smtp_recipient_note(struct smtp_recipient *recipient, enum smtp_failure failure,
+    const char *status, const char *reply, const char *reason);
 
 struct smtp_mail {
 	const char *from; /* as in MAIL FROM, without brackets; empty: null reverse-path */
@@ -92,13 +99,15 @@ struct smtp_options {
 	const struct resolverd_host *host;
 	const struct resolverd_address *address; /* one of host's */
 	enum smtp_tls tls;
-	/* Leave STARTTLS out, where TLS is not required: the retry after a failed handshake that
-	 * RFC 7672 section 2.2 leaves open. */
-	bool in_clear;
+	bool in_clear; /* leave STARTTLS out, where TLS is not required */
 	SSL_CTX *tls_context;
 	const struct smtp_mail *mail; /* NULL: QUIT after the verdict */
 	unsigned step_limit_ms;       /* no wait is longer than that; 0: RFC 5321's */
+	int64_t deadline_ms;          /* of the whole session, as now_ms; 0: none */
 };
+
+/* Whether the mail must not go without TLS. */
+bool smtp_needs_tls(const struct smtp_options *options);
 
 struct smtp_session;
 
@@ -121,10 +130,6 @@ enum smtp_failure smtp_session_failure(const struct smtp_session *session);
 const char *smtp_session_reason(const struct smtp_session *session);
 /* The step it ended at, or is at: "greeting", "EHLO", "STARTTLS", ... */
 const char *smtp_session_step_name(const struct smtp_session *session);
-/* The last complete reply; code 0: none. */
-const struct smtp_reply *smtp_session_reply(const struct smtp_session *session);
-/* Of the last EHLO. */
-const struct smtp_capabilities *smtp_session_capabilities(const struct smtp_session *session);
 
 struct smtp_tls_info {
 	SSL *ssl; /* peer chain: SSL_get_peer_cert_chain; lives as long as the session */
@@ -135,3 +140,9 @@ struct smtp_tls_info {
 };
 /* NULL: no handshake was completed. */
 const struct smtp_tls_info *smtp_session_tls(const struct smtp_session *session);
+
+/* Whether another session, in_clear, may follow this one, whose TLS failed, in the handshake or
+ * later: RFC 7672 section 2.2 leaves that open where TLS is not required (case D09). Once DATA was
+ * accepted none may: then the mail waits. */
+bool smtp_may_retry_in_clear(
+    const struct smtp_options *options, const struct smtp_session *session);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Shared by session.c (up to the verdict) and transfer.c (the mail). */
+/* Shared by session.c (steps and driving), failure.c, opening.c (up to the verdict) and transfer.c
+ * (the mail). */
 #pragma once
 #include "client/smtp/session.h"
 #include "client/smtp/stream.h"
 
-enum step {
+enum step { /* in the order of a session */
 	STEP_CONNECT,
 	STEP_GREETING,
 	STEP_EHLO,
@@ -41,6 +42,7 @@ struct smtp_session {
 	size_t to_send, to_answer; /* recipients: next RCPT, next answer */
 	size_t taken;
 	uint64_t body_sent;
+	unsigned fills_left; /* in the current call */
 	bool at_line_start;
 	bool dot_sent; /* or about to be: from here on a loss is in doubt */
 };
@@ -53,22 +55,37 @@ void session_enter(struct smtp_session *session, enum step step);
     struct smtp_session *session, enum step step, const char *format, ...);
 
 /* Ends it with a failure, told to every recipient that is still open; says QUIT where the
- * connection is still worth it. */
+ * connection is still worth it. Between the final dot and its reply any failure is SMTP_IN_DOUBT.
+ */
 [[gnu::format(printf, 3, 4)]] void session_fail(
     struct smtp_session *session, enum smtp_failure failure, const char *format, ...);
 /* The same with the last reply as the reason. */
+void session_fail_by_reply(struct smtp_session *session, enum smtp_failure failure);
+/* The last reply refuses the session, or makes no sense at this step. */
 void session_refused(struct smtp_session *session);
+/* The connection ended; the time of the step, or all of it, is up. */
+void session_lost(struct smtp_session *session);
+void session_timed_out(struct smtp_session *session);
 /* Ends it in good order. */
 void session_quit(struct smtp_session *session);
 
 /* status for the last reply: its own, or one made of its class. */
 void session_reply_status(const struct smtp_session *session, char ret_status[SMTP_STATUS_MAX]);
-/* Writes what was found out about a recipient. A transient failure known from before is kept
- * where this host fails for good: another host, or later, may do. */
+/* smtp_recipient_note with the session's reason, and the last reply where that is the reason. */
 void session_note(const struct smtp_session *session, struct smtp_recipient *recipient,
     enum smtp_failure failure, const char *status);
+/* Whether the plan, or a host asked alone, is out of date by now; if so, fails the session. */
+bool session_is_too_late(struct smtp_session *session, time_t now);
 /* With text NULL the last reply is the reason. */
 void session_set_reason(struct smtp_session *session, const char *text);
+
+/* ---- opening.c ---- */
+
+void opening_on_greeting(struct smtp_session *session);
+void opening_on_ehlo(struct smtp_session *session);
+void opening_on_helo(struct smtp_session *session);
+void opening_on_starttls(struct smtp_session *session);
+void opening_on_handshake(struct smtp_session *session);
 
 /* ---- transfer.c ---- */
 

@@ -2,17 +2,24 @@
 #include "client/smtp/stream.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <openssl/err.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
+
+/* How often OpenSSL may read from the descriptor in one call. A peer that sends what TLS swallows
+ * in silence (HelloRequests, session tickets), as fast as it can, would keep us from the clock. */
+#define TLS_READS_MAX 64u
 
 void stream_init(struct stream *stream)
 {
 	stream->fd = -1;
 	stream->ssl = NULL;
 	stream->tls_wants_write = false;
+	stream->tls_broke = false;
 	stream->in_start = stream->in_end = 0;
 	stream->out_start = stream->out_end = 0;
 	stream->error[0] = '\0';
@@ -41,13 +48,34 @@ static enum stream_result closed(struct stream *stream)
 	return STREAM_ENDED;
 }
 
-enum stream_result stream_connect(
-    struct stream *stream, const struct sockaddr *address, socklen_t address_bytes)
+static socklen_t socket_address(
+    const uint8_t *ip, size_t ip_bytes, uint16_t port, struct sockaddr_storage *ret_address)
 {
-	stream->fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	*ret_address = (struct sockaddr_storage){0};
+	if (ip_bytes == 4) {
+		struct sockaddr_in *in = (struct sockaddr_in *)ret_address;
+		in->sin_family = AF_INET;
+		in->sin_port = htons(port);
+		memcpy(&in->sin_addr, ip, 4);
+		return sizeof *in;
+	}
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ret_address;
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = htons(port);
+	memcpy(&in6->sin6_addr, ip, 16);
+	return sizeof *in6;
+}
+
+enum stream_result stream_connect(
+    struct stream *stream, const uint8_t *ip, size_t ip_bytes, uint16_t port)
+{
+	struct sockaddr_storage address;
+	socklen_t address_bytes = socket_address(ip, ip_bytes, port, &address);
+	stream->fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (stream->fd < 0)
 		return ended(stream, "cannot make a socket", errno);
-	if (connect(stream->fd, address, address_bytes) != 0 && errno != EINPROGRESS)
+	if (connect(stream->fd, (const struct sockaddr *)&address, address_bytes) != 0 &&
+	    errno != EINPROGRESS)
 		return ended(stream, "cannot connect", errno);
 	return STREAM_WAIT;
 }
@@ -91,6 +119,7 @@ static enum stream_result tls_result(struct stream *stream, int result, int erro
 	default:
 		if (ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
 			return closed(stream);
+		stream->tls_broke = true;
 		const char *reason = ERR_reason_error_string(code);
 		snprintf(stream->error, sizeof stream->error, "TLS: %s",
 		    reason != NULL ? reason : "unknown error");
@@ -98,12 +127,45 @@ static enum stream_result tls_result(struct stream *stream, int result, int erro
 	}
 }
 
-enum stream_result stream_handshake(struct stream *stream)
+static long count_reads(
+    BIO *bio, int operation, const char *, size_t, int, long, int result, size_t *)
 {
-	if (SSL_get_fd(stream->ssl) < 0 && SSL_set_fd(stream->ssl, stream->fd) != 1)
-		return ended(stream, "cannot start TLS", ENOMEM);
+	struct stream *stream = (struct stream *)BIO_get_callback_arg(bio);
+	if (operation != BIO_CB_READ)
+		return result;
+	if (stream->tls_reads_left > 0) {
+		stream->tls_reads_left--;
+		return result;
+	}
+	BIO_set_retry_read(bio);
+	return -1;
+}
+
+static bool attach(struct stream *stream)
+{
+	if (SSL_get_fd(stream->ssl) >= 0)
+		return true;
+	if (SSL_set_fd(stream->ssl, stream->fd) != 1)
+		return false;
+	BIO *bio = SSL_get_rbio(stream->ssl);
+	BIO_set_callback_ex(bio, count_reads);
+	BIO_set_callback_arg(bio, (char *)stream);
+	return true;
+}
+
+/* Before each call into OpenSSL. */
+static void begin_tls_call(struct stream *stream)
+{
+	stream->tls_reads_left = TLS_READS_MAX;
 	ERR_clear_error();
 	errno = 0;
+}
+
+enum stream_result stream_handshake(struct stream *stream)
+{
+	if (!attach(stream))
+		return ended(stream, "cannot start TLS", ENOMEM);
+	begin_tls_call(stream);
 	int result = SSL_do_handshake(stream->ssl);
 	return result == 1 ? STREAM_OK : tls_result(stream, result, errno);
 }
@@ -132,9 +194,8 @@ static enum stream_result write_some(struct stream *stream, size_t *ret_count)
 {
 	const uint8_t *bytes = stream->out + stream->out_start;
 	size_t count = stream->out_end - stream->out_start;
-	errno = 0;
 	if (stream->ssl != NULL) {
-		ERR_clear_error();
+		begin_tls_call(stream);
 		int result = SSL_write_ex(stream->ssl, bytes, count, ret_count);
 		return result == 1 ? STREAM_OK : tls_result(stream, result, errno);
 	}
@@ -170,9 +231,8 @@ enum stream_result stream_receive(struct stream *stream)
 {
 	size_t count;
 	stream->in_start = stream->in_end = 0;
-	errno = 0;
 	if (stream->ssl != NULL) {
-		ERR_clear_error();
+		begin_tls_call(stream);
 		int result = SSL_read_ex(stream->ssl, stream->in, sizeof stream->in, &count);
 		if (result != 1)
 			return tls_result(stream, result, errno);

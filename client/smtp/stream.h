@@ -8,7 +8,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #define STREAM_IN_BYTES 4096u
 #define STREAM_OUT_BYTES 16384u
@@ -23,6 +22,8 @@ struct stream {
 	int fd;
 	SSL *ssl; /* NULL: in clear */
 	bool tls_wants_write;
+	unsigned tls_reads_left; /* in the current call */
+	bool tls_broke;          /* ended by TLS itself: an alert, a broken record */
 	uint8_t in[STREAM_IN_BYTES];
 	size_t in_start, in_end;
 	uint8_t out[STREAM_OUT_BYTES];
@@ -33,9 +34,9 @@ struct stream {
 void stream_init(struct stream *stream);
 void stream_fini(struct stream *stream);
 
-/* Begins to connect; STREAM_WAIT, or STREAM_ENDED. */
+/* Begins to connect; STREAM_WAIT, or STREAM_ENDED. ip: 4 or 16 octets in network order. */
 enum stream_result stream_connect(
-    struct stream *stream, const struct sockaddr *address, socklen_t address_bytes);
+    struct stream *stream, const uint8_t *ip, size_t ip_bytes, uint16_t port);
 /* After the descriptor got writable. */
 enum stream_result stream_connected(struct stream *stream);
 

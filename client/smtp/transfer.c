@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "client/smtp/session_internal.h"
@@ -71,6 +72,8 @@ void transfer_begin(struct smtp_session *session)
 {
 	const struct smtp_mail *mail = session->options.mail;
 	const struct smtp_capabilities *offered = &session->capabilities;
+	if (session_is_too_late(session, time(NULL)))
+		return;
 	if (mail == NULL) {
 		session_quit(session);
 		return;
@@ -143,12 +146,24 @@ void transfer_on_mail(struct smtp_session *session)
 	send_rcpts(session);
 }
 
+/* Whether the server has enough recipients for one transaction; 552 is what RFC 821 had for it (RFC
+ * 5321 section 4.5.3.1.10). */
+static bool is_one_too_many(const struct smtp_session *session)
+{
+	char status[SMTP_STATUS_MAX];
+	return (session->reply.code == 452 || session->reply.code == 552) && session->taken > 0 &&
+	       (!smtp_reply_status(&session->reply, status) || strcmp(status + 1, ".5.3") == 0);
+}
+
 void transfer_on_rcpt(struct smtp_session *session)
 {
 	struct smtp_recipient *recipient = next_open(session->options.mail, &session->to_answer);
 	if (session->reply.code / 100 == 2) {
 		recipient->fate = SMTP_TAKEN;
 		session->taken++;
+	} else if (is_one_too_many(session)) {
+		session_set_reason(session, NULL);
+		session_note(session, recipient, SMTP_REFUSED, SMTP_STATUS_TOO_MANY);
 	} else {
 		settle(session, recipient);
 	}
@@ -158,10 +173,15 @@ void transfer_on_rcpt(struct smtp_session *session)
 
 void transfer_on_data(struct smtp_session *session)
 {
-	if (session->reply.code != 354) {
+	if (session->reply.code / 100 >= 4) {
 		settle_taken(session);
 		session->failure = SMTP_REFUSED;
 		session_quit(session);
+		return;
+	}
+	if (session->reply.code != 354) { /* nothing was handed over, so nothing is delivered */
+		session_fail(session, SMTP_PROTOCOL, "the server answered with code %03u",
+		    session->reply.code);
 		return;
 	}
 	session->at_line_start = true;
@@ -184,6 +204,11 @@ void transfer_on_early_reply(struct smtp_session *session)
 
 void transfer_on_end_of_data(struct smtp_session *session)
 {
+	if (session->reply.code / 100 == 3) { /* one too many of DATA, maybe */
+		session_fail(session, SMTP_PROTOCOL, "the server answered with code %03u",
+		    session->reply.code);
+		return;
+	}
 	settle_taken(session);
 	if (session->reply.code / 100 != 2)
 		session->failure = SMTP_REFUSED;

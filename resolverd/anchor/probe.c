@@ -8,9 +8,8 @@
 #include <unbound-event.h>
 #include <unbound.h>
 
+#include "proto/rrtype.h"
 #include "resolverd/base/unbound.h"
-
-#define TYPE_DNSKEY 48
 
 struct probe {
 	struct event_base *base;

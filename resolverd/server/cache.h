@@ -52,16 +52,17 @@ struct cache_entry {
 	struct cache_entry *newer, *older;
 	struct wheel_node timer;
 	struct answer *answer;
-	uint32_t kept_until_s; /* refreshed until then whether it is asked for or not */
-	uint32_t span_s;       /* how long without a hit it still counts as in use */
-	uint32_t last_hit_s;   /* 0: never */
-	uint16_t port;         /* routes: of the hosts asked for with it last */
-	uint8_t hits;          /* since the last timer; stays at its highest */
-	uint8_t demand;        /* hits, halved with each refresh */
-	uint8_t worker;        /* that found the answer */
-	uint8_t hash_slots;    /* routes: hosts whose name hashes stand behind the key */
-	uint8_t state;         /* enum entry_state */
-	uint8_t tries;         /* refreshes that failed, one after the other */
+	uint32_t kept_until_s;  /* refreshed until then whether it is asked for or not */
+	uint32_t span_s;        /* how long without a hit it still counts as in use */
+	uint32_t last_hit_s;    /* 0: never */
+	uint32_t often_since_s; /* no two requests since then were further apart than entry_gap_s */
+	uint16_t port;          /* routes: of the hosts asked for with it last */
+	uint8_t hits;           /* since the last timer; stays at its highest */
+	uint8_t demand;         /* hits, halved with each refresh */
+	uint8_t worker;         /* that found the answer */
+	uint8_t hash_slots;     /* routes: hosts whose name hashes stand behind the key */
+	uint8_t state;          /* enum entry_state */
+	uint8_t tries;          /* refreshes that failed, one after the other */
 	bool visited;
 	bool is_bogus; /* what was found last did not validate: the answer is not served stale */
 	uint8_t key[];
@@ -87,10 +88,22 @@ static inline bool entry_is_live(const struct cache_entry *entry, int64_t now_ms
 /* Routes: of the name of host number i, as the table's. */
 uint32_t entry_host_hash(const struct cache *cache, const struct cache_entry *entry, unsigned i,
     const char *name, size_t name_bytes);
-/* One for whom it was asked, and who gets the answer. */
+/* The longest between two requests of what is asked for once in a life, with some to spare. */
+static inline uint32_t entry_gap_s(const struct cache_entry *entry)
+{
+	return entry->span_s + entry->span_s / 8 + 1;
+}
+/* Somebody asks for it. */
+static inline void entry_note_request(struct cache_entry *entry, uint32_t at_s)
+{
+	if (at_s > entry->last_hit_s + entry_gap_s(entry))
+		entry->often_since_s = at_s;
+	entry->last_hit_s = at_s;
+}
+/* ... and gets it. */
 static inline void entry_hit(struct cache_entry *entry, int64_t now_ms)
 {
-	entry->last_hit_s = (uint32_t)(now_ms / 1000);
+	entry_note_request(entry, (uint32_t)(now_ms / 1000));
 	entry->visited = true;
 	entry->hits += entry->hits < UINT8_MAX;
 }

@@ -10,6 +10,12 @@
 #define JITTER_PERCENT 4
 #define LEAD_MIN_MS 1000
 #define LEAD_MAX_PERCENT 25
+/* In use is what is asked for at least once in a life, for a life by now, or so many times in this
+ * one. Two requests at a whim are no use yet: to refresh for those would cost the upstream a fifth
+ * more (docs/PREFETCH.md). */
+#define BUSY_HITS 4u
+#define ROUNDING_S 3u /* of times kept in seconds, and of jobs that take some */
+#define LATE_S 5u     /* before the end it is too late to wait for the next request */
 #define RETRY_MS 1000 /* doubled with each failure */
 #define RETRY_DOUBLINGS_MAX 6u
 #define FUTILE_MAX 3u        /* then it waits for the end, and after that as often once more */
@@ -67,10 +73,21 @@ static bool is_kept(const struct cache_entry *entry, int64_t now_ms)
 	return entry->kept_until_s > seconds(now_ms);
 }
 
+static bool is_often_asked(const struct cache_entry *entry)
+{
+	return entry->last_hit_s + ROUNDING_S >= entry->often_since_s + entry->span_s;
+}
+
+static bool is_wanted(const struct cache_entry *entry)
+{
+	return is_often_asked(entry) || entry->hits + entry->demand >= BUSY_HITS;
+}
+
 static bool is_in_use(const struct cache_entry *entry, int64_t now_ms)
 {
-	int64_t quiet_s = (int64_t)seconds(now_ms) - entry->last_hit_s;
-	return entry->hits > 0 || is_kept(entry, now_ms) || quiet_s <= (int64_t)entry->span_s;
+	uint32_t end_s = seconds(entry->answer->expires_at_ms);
+	return is_kept(entry, now_ms) ||
+	       (is_wanted(entry) && entry->last_hit_s + entry->span_s + LATE_S >= end_s);
 }
 
 /* Takes the hits since the last time into account. */
@@ -146,17 +163,29 @@ static void arm(struct prefetch *prefetch, struct cache_entry *entry, int64_t no
 		set(prefetch, entry, ENTRY_FRESH, due_ms);
 }
 
+/* How long it is remembered, ended: as one that may still be asked for once in a life, and as what
+ * may be served stale. */
+static int64_t forget_at_ms(const struct prefetch *prefetch, const struct cache_entry *entry)
+{
+	int64_t asked_ms = (int64_t)(entry->last_hit_s + entry_gap_s(entry)) * 1000 + HOLD_MS;
+	int64_t stale_ms = entry->answer->expires_at_ms + prefetch->settings.stale_ms;
+	if (entry->answer->failed)
+		return 0;
+	return prefetch->settings.rule == PREFETCH_AHEAD && asked_ms > stale_ms ? asked_ms
+										: stale_ms;
+}
+
 /* Its answer has ended. */
 static void end(struct prefetch *prefetch, struct cache_entry *entry, int64_t now_ms)
 {
 	const struct answer *answer = entry->answer;
-	int64_t stale_until_ms = answer->expires_at_ms + prefetch->settings.stale_ms;
+	int64_t forget_ms = forget_at_ms(prefetch, entry);
 	if (is_kept(entry, now_ms) && entry->state != ENTRY_RUNNING)
 		start(prefetch, entry, now_ms);
 	else if (entry->state == ENTRY_RUNNING && now_ms < answer->expires_at_ms + HOLD_MS)
 		set(prefetch, entry, ENTRY_RUNNING, answer->expires_at_ms + HOLD_MS);
-	else if (!answer->failed && now_ms < stale_until_ms)
-		set(prefetch, entry, ENTRY_ENDS, stale_until_ms);
+	else if (now_ms < forget_ms)
+		set(prefetch, entry, ENTRY_ENDS, forget_ms);
 	else {
 		prefetch->ran_out += entry->state != ENTRY_RUNNING;
 		cache_drop(prefetch->cache, entry);
@@ -215,7 +244,8 @@ struct cache_entry *prefetch_look_up(
 	entry_hit(entry, now_ms);
 	if (port != 0)
 		entry->port = port;
-	if (entry->state == ENTRY_UNUSED)
+	if (entry->state == ENTRY_UNUSED &&
+	    (prefetch->settings.rule == PREFETCH_ON_HIT || is_in_use(entry, now_ms)))
 		start(prefetch, entry, now_ms);
 	return entry;
 }
@@ -259,6 +289,8 @@ static void put(struct prefetch *prefetch, const struct flight_job *job, struct 
 	entry->worker = worker;
 	entry->tries = answer->failed ? (uint8_t)(entry->tries + (entry->tries < UINT8_MAX)) : 0;
 	entry->span_s = entry->span_s / 4 * 3 > life_s ? entry->span_s / 4 * 3 : life_s;
+	if (!job->refresh)
+		entry_note_request(entry, seconds(now_ms) - 1);
 	entry->is_bogus = answer->bogus;
 	if (job->port != 0)
 		entry->port = job->port;
@@ -381,8 +413,7 @@ void prefetch_forget_all(struct prefetch *prefetch, int64_t now_ms)
 	unsigned count = 0;
 	for (struct cache_entry *entry = prefetch->cache->newest;
 	     entry != NULL && count < RESTART_MAX; entry = entry->older) {
-		/* Times of before may mean nothing now. */
-		if (!is_in_use(entry, now_ms) && entry->demand == 0)
+		if (!is_kept(entry, now_ms) && !is_wanted(entry))
 			continue;
 		struct flight_job *job;
 		entry_key(entry, &key);
@@ -390,6 +421,8 @@ void prefetch_forget_all(struct prefetch *prefetch, int64_t now_ms)
 			prefetch->flight, &key, urgency(entry), FLIGHT_NO_WORKER, &job) != 0)
 			break;
 		job->keep_until_s = entry->kept_until_s;
+		if (job->keep_until_s < seconds(now_ms) + 2 * entry->span_s)
+			job->keep_until_s = seconds(now_ms) + 2 * entry->span_s;
 		job->port = entry->port;
 		count++;
 	}

@@ -6,12 +6,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "proto/combine.h"
 #include "proto/frame.h"
 #include "proto/names.h"
 #include "resolverd/server/policy.h"
 
 #define UNCACHEABLE_LIFE_MS 5000
-#define ROUTE_HOSTS_MAX 16u
 #define ANSWERS_FIELD_TAG ((3u << 3) | 2u) /* Response.answers */
 
 struct online_key {

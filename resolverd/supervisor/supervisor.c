@@ -216,6 +216,13 @@ static int pin_fixed(struct supervisor *supervisor)
 	return 0;
 }
 
+static void unpin_fixed(struct supervisor *supervisor)
+{
+	for (char **set = supervisor->role_set; set != NULL && *set != NULL; set++)
+		free(*set);
+	free(supervisor->role_set);
+}
+
 int supervisor_main(const struct supervisor_start *start)
 {
 	struct supervisor supervisor = {.start = start,
@@ -231,6 +238,7 @@ int supervisor_main(const struct supervisor_start *start)
 	snprintf(error, sizeof error, "out of memory");
 	if (pin_fixed(&supervisor) != 0 || open_all(&supervisor, error, sizeof error) != 0) {
 		log_fatal("%s", error);
+		unpin_fixed(&supervisor);
 		return EX_OSERR;
 	}
 	supervisor.base = event_base_new();
@@ -245,9 +253,7 @@ int supervisor_main(const struct supervisor_start *start)
 	anchor_start(&supervisor);
 	event_base_dispatch(supervisor.base);
 	remove_sockets(&supervisor);
-	for (char **set = supervisor.role_set; *set != NULL; set++)
-		free(*set);
-	free(supervisor.role_set);
+	unpin_fixed(&supervisor);
 	longterm_fini(&supervisor.key);
 	event_base_free(supervisor.base);
 	close(supervisor.listen_fd);

@@ -7,12 +7,11 @@
 #include <arpa/nameser.h>
 #include <string.h>
 
+#include "proto/rrtype.h"
 #include "resolverd/worker/inquiry.h"
 #include "resolverd/worker/tlsa.h"
 
 #define V1(name) RESOLVERD__V1__##name
-#define TYPE_DNAME 39
-#define TYPE_TLSA 52
 
 enum { SLOT_A, SLOT_AAAA, SLOT_NEXT }; /* one at a time in SLOT_NEXT */
 static const size_t address_bytes[] = {[SLOT_A] = 4, [SLOT_AAAA] = 16};
@@ -63,11 +62,11 @@ void host_give_up(struct inquiry *inquiry, Resolverd__V1__Status status, const c
 static bool next_candidate(struct inquiry *inquiry)
 {
 	Resolverd__V1__Host *host = inquiry->facts.host;
-	while (inquiry->host.candidate_at < inquiry->host.candidate_count) {
-		const char *base = inquiry->host.candidates[inquiry->host.candidate_at];
+	while (inquiry->host.base_at < inquiry->host.bases.count) {
+		const char *base = inquiry->host.bases.names[inquiry->host.base_at];
 		char owner[NAME_TEXT_MAX];
 		if (name_tlsa_owner(inquiry->question.port, base, owner) != NAME_OK) {
-			inquiry->host.candidate_at++; /* over 255 octets: no such name can exist */
+			inquiry->host.base_at++; /* over 255 octets: no such name can exist */
 			continue;
 		}
 		host->tlsa_owner = arena_string(&inquiry->arena, owner);
@@ -85,12 +84,11 @@ static bool next_candidate(struct inquiry *inquiry)
 	return conclude(inquiry, V1(POLICY__OPPORTUNISTIC), V1(HOST_REASON__TLSA_DENIED), "");
 }
 
-static bool begin_tlsa(struct inquiry *inquiry, const char *first, const char *second)
+/* expanded NULL: the original name is the only candidate. */
+static bool begin_tlsa(struct inquiry *inquiry, const char *expanded)
 {
 	inquiry->host.step = HOST_TLSA;
-	inquiry->host.candidates[inquiry->host.candidate_count++] = first;
-	if (second != NULL && strcmp(first, second) != 0)
-		inquiry->host.candidates[inquiry->host.candidate_count++] = second;
+	inquiry->host.bases = base_domains_of(inquiry->question.name, expanded);
 	return next_candidate(inquiry);
 }
 
@@ -100,7 +98,7 @@ static bool decide_by_tlsa(struct inquiry *inquiry, const struct reply *reply)
 	Resolverd__V1__Host *host = inquiry->facts.host;
 	host->tlsa_status = V1(TLSA_STATUS__TLSA_SECURE);
 	host->tlsa_base =
-	    arena_string(&inquiry->arena, inquiry->host.candidates[inquiry->host.candidate_at]);
+	    arena_string(&inquiry->arena, inquiry->host.bases.names[inquiry->host.base_at]);
 	if (reply->rr_count > TLSA_MAX)
 		return conclude(inquiry, V1(POLICY__UNREACHABLE), V1(HOST_REASON__TLSA_TOO_MANY),
 		    "more TLSA records than the 32 we take");
@@ -129,7 +127,7 @@ static bool tlsa_replied(struct inquiry *inquiry)
 	if (reply->status == V1(STATUS__SECURE) && reply->rr_count > 0)
 		return decide_by_tlsa(inquiry, reply);
 	inquiry->host.any_tlsa_insecure |= reply->status == V1(STATUS__INSECURE);
-	inquiry->host.candidate_at++;
+	inquiry->host.base_at++;
 	return next_candidate(inquiry);
 }
 
@@ -233,7 +231,7 @@ static bool addresses_replied(struct inquiry *inquiry)
 	    !add_addresses(inquiry, SLOT_AAAA))
 		return fail(inquiry, V1(HOST_REASON__ADDRESS_FAILED), "out of memory", NULL);
 	if (reply->status == V1(STATUS__SECURE))
-		return begin_tlsa(inquiry, reply->final_name, inquiry->question.name);
+		return begin_tlsa(inquiry, reply->final_name);
 	if (!inquiry->replies[SLOT_A].aliased && !inquiry->replies[SLOT_AAAA].aliased)
 		return conclude(
 		    inquiry, V1(POLICY__OPPORTUNISTIC), V1(HOST_REASON__ADDRESS_NOT_SECURE), "");
@@ -251,7 +249,7 @@ static bool alias_replied(struct inquiry *inquiry)
 		return conclude(
 		    inquiry, V1(POLICY__OPPORTUNISTIC), V1(HOST_REASON__ADDRESS_NOT_SECURE), "");
 	/* Secure zone: the original name is the only candidate (RFC 7672 section 2.2.2). */
-	return begin_tlsa(inquiry, inquiry->question.name, NULL);
+	return begin_tlsa(inquiry, NULL);
 }
 
 bool host_reply(struct inquiry *inquiry, unsigned slot)

@@ -12,14 +12,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/base_domain.h"
+#include "proto/combine.h"
 #include "proto/names.h"
 #include "resolverd/base/config.h"
 #include "resolverd/worker/reply.h"
 #include "worker.pb-c.h"
 
 #define INQUIRY_SLOTS 3u /* lookups outstanding at once */
-#define ROUTE_HOSTS_MAX 16u
-#define ROUTE_HOSTS_LISTED_MAX 64u
 #define HOST_ADDRESSES_MAX 16u
 
 struct inquiry;
@@ -46,8 +46,8 @@ struct inquiry {
 	bool replied[INQUIRY_SLOTS];
 	struct { /* HOST only */
 		enum host_step step;
-		const char *candidates[2]; /* TLSA base domains still to try, in order */
-		unsigned candidate_count, candidate_at;
+		struct base_domains bases;
+		size_t base_at; /* still to try */
 		bool any_tlsa_insecure;
 	} host;
 };

@@ -6,10 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TYPE_DNAME 39
-#define TYPE_RRSIG 46
-#define TYPE_NSEC 47
-#define TYPE_NSEC3 50
+#include "proto/rrtype.h"
+
 #define RRS_MAX 4096u
 #define CHAIN_MAX 16u
 #define RRSIG_FIXED_BYTES 18u
@@ -208,7 +206,7 @@ static bool read_section(struct parser *p, ns_sect which, struct section *sectio
 			char owner[NAME_TEXT_MAX];
 			if (ns_parserr(&p->message, which, i, &rr) != 0)
 				return false;
-			bool is_signature = ns_rr_type(rr) == TYPE_RRSIG;
+			bool is_signature = (int)ns_rr_type(rr) == TYPE_RRSIG;
 			if (is_signature != (pass == 1) || ns_rr_class(rr) != ns_c_in)
 				continue;
 			const uint8_t *rdata;

@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <unbound-event.h>
 
+#include "proto/rrtype.h"
 #include "resolverd/worker/resolver.h"
 
-#define TYPE_DNSKEY 48
 #define AGAIN_GOOD_S 30
 #define AGAIN_BAD_S 2
 

@@ -10,6 +10,7 @@
 #define START_WALL_MS INT64_C(1790000000000)
 #define TICK_MS 125 /* as server.c's REFRESH_EVERY_MS */
 #define PER_WORKER_MAX 4096u
+#define AGAIN_AFTER_MS 3
 #define COPY_MS 1 /* an answer from a worker's cache takes that */
 #define UNCACHEABLE_LIFE_MS 5000
 
@@ -123,12 +124,16 @@ static void give(struct sim *sim, unsigned worker, struct flight_job *job)
 	struct sim_run run = {
 	    .job = job, .worker = (uint8_t)worker, .reply = {.latency_ms = COPY_MS}};
 	run.number = sim->world.number_of(sim->world.arg, job->question.name);
-	run.from_copy = sim->workers[worker].copies[run.number] >= wall_s(sim);
+	run.from_copy = sim->workers[worker].copies[run.number] > wall_s(sim);
+	int64_t wait_ms = 0;
 	if (!run.from_copy) {
+		/* What ends in this second is asked for in the next: job.c, ends_now. */
+		if (sim->workers[worker].copies[run.number] == wall_s(sim))
+			wait_ms = 1000 - sim->wall_ms % 1000 + AGAIN_AFTER_MS;
 		sim->upstream_queries++;
 		sim->world.ask(sim->world.arg, run.number, worker, &run.reply);
 	}
-	run.done_at_ms = sim->mono_ms + run.reply.latency_ms;
+	run.done_at_ms = sim->mono_ms + wait_ms + run.reply.latency_ms;
 	sim->workers[worker].in_flight++;
 	push_run(sim, &run);
 }
@@ -205,7 +210,7 @@ static struct answer *result_of(
 		return or_stale(sim, key, run->number, failure_of(sim, run->reply.bogus));
 	}
 	if (!run->from_copy)
-		*copy = wall_s(sim) + run->reply.ttl_s;
+		*copy = run->reply.ttl_s > 0 ? wall_s(sim) + run->reply.ttl_s : SIM_NO_COPY;
 	struct answer *answer = answer_of(sim, run->number, 0);
 	int64_t life_ms = *copy > wall_s(sim) ? (int64_t)(*copy - wall_s(sim)) * 1000 : 0;
 	answer->cacheable = life_ms > 0;
@@ -245,7 +250,8 @@ enum sim_outcome sim_ask(struct sim *sim, const struct question_key *key, uint16
 	}
 	const char *name = (const char *)key->bytes + 3;
 	char text[QUESTION_KEY_MAX];
-	snprintf(text, sizeof text, "%.*s", (int)(key->count - 3), name);
+	memcpy(text, name, key->count - 3);
+	text[key->count - 3] = '\0';
 	if (failures_hold_ms(&sim->failures, text, sim->wall_ms) > 0)
 		return SIM_HELD_BACK;
 	int r = flight_ask(&sim->flight, key, port, FLIGHT_ASKED, waiter, &job);

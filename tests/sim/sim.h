@@ -2,9 +2,10 @@
 /*
  * A server made of the real cache, wheel, prefetch, flight and failures, with a clock that is told
  * the time and workers that look nothing up. Each worker has a cache as libunbound has: whole
- * seconds, an answer from it has what is left of its TTL (0 in its last second), and only when that
- * is over the upstream is asked. Answers are made as signer.c would, without a signature; jobs are
- * handed out as pool.c does. What the upstream says, and when, is the user's.
+ * seconds, an answer from it has what is left of its TTL, and only when that is over the
+ * upstream is asked; what ends in this second is waited out. Answers are made as signer.c would,
+ * without a signature; jobs are handed out as pool.c does. What the upstream says, and when, is the
+ * user's.
  */
 #pragma once
 #include <stdbool.h>

@@ -177,8 +177,8 @@ def queries():
 
 @pytest.fixture(scope="session")
 def daemon(tmp_path_factory):
-    """One daemon for every test that does not harm it."""
-    daemon = Daemon(tmp_path_factory.mktemp("daemon")).start()
+    """One daemon for every test that does not harm it. It asks nothing by itself: other tests count what is asked."""
+    daemon = Daemon(tmp_path_factory.mktemp("daemon"), prefetch__rule="off").start()
     yield daemon
     pids = [pid for pids in daemon.roles().values() for pid in pids]
     daemon.stop()

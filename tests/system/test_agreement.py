@@ -78,7 +78,7 @@ def ask_resolverd(daemon, name, rdtype):
 def ask_unbound(name, rdtype):
     query = dns.message.make_query(name, rdtype, want_dnssec=True)
     try:
-        reply = dns.query.udp_with_fallback(query, UNBOUND, timeout=PATIENCE_S)[0]
+        reply = dns.query.udp_with_fallback(query, UNBOUND, timeout=PATIENCE_S, ignore_unexpected=True)[0]
     except dns.exception.Timeout:
         return FAILED
     if reply.rcode() not in (NOERROR, NXDOMAIN):

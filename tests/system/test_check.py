@@ -111,7 +111,7 @@ def test_one_address_of_two(daemon):
     assert {a["ip"]: a["verdict"] for a in told["addresses"]} == {ipv4: "unavailable", ipv6: "authenticated"}
 
 
-@pytest.mark.parametrize("behaviour", ["drip", "silent", "handshake-silent"])
+@pytest.mark.parametrize("behaviour", ["drip", "silent", "handshake-silent", "handshake-flood"])
 def test_time_is_bounded(daemon, behaviour):
     begun = time.monotonic()
     with server(mx(DANE), behaviour):
@@ -207,6 +207,16 @@ def test_warning_of_an_anchor_that_is_not_sent(daemon, tmp_path):
         it.directory = tmp_path
         code, plan = check(daemon, TA)
     assert (code, plan["delivery"]) == (75, "refused") and "ta-not-in-chain" in warnings(plan["hosts"][0])
+
+
+@pytest.mark.parametrize("shift", range(4))
+def test_long_names_of_a_certificate(daemon, tmp_path, shift):
+    """A name is cut to what there is room for, but not in the middle of a character."""
+    with server(mx(PLAIN), Behaviour(subject="x" * shift + "\x1b" + "漢" * 90)):
+        code, plan = check(daemon, PLAIN)
+    assert (code, plan["delivery"]) == (0, "encrypted"), plan
+    [certificate] = plan["hosts"][0]["delivery"]["chain"][:1]
+    assert "漢" * 70 in certificate["subject"] and "\x1b" not in certificate["subject"]
 
 
 # ---- for people ----

@@ -4,6 +4,7 @@
 import hashlib
 import json
 import pathlib
+import resource
 import subprocess
 import time
 
@@ -87,6 +88,26 @@ def test_D09_opportunistic_retries_in_clear_after_a_failed_handshake(daemon, beh
     assert [line for line in server.lines() if line == "STARTTLS"] == ["STARTTLS"]  # the second connection did not ask again
 
 
+@pytest.mark.parametrize("behaviour", ["tls-breaks-at-mail", "tls-breaks-at-data"])
+def test_D09_opportunistic_retries_in_clear_after_tls_broke(daemon, behaviour):
+    with Server(mx(PLAIN), behaviour) as server:
+        code, [result] = send(daemon, f"user@{PLAIN}")
+    assert (code, result["status"], result["tls"], server.connections) == (0, "delivered", None, 2), result
+    assert len(server.messages(tls=False)) == 1
+
+
+@pytest.mark.parametrize("domain, behaviour, connections", [
+    pytest.param(PLAIN, "tls-breaks-in-message", 1, id="opportunistic-in-message"),
+    pytest.param(DANE, "tls-breaks-at-mail", 1, id="dane-at-mail"),
+    pytest.param(DANE, "tls-breaks-at-data", 1, id="dane-at-data"),
+    pytest.param(NO_AUTH, "tls-breaks-at-mail", 1, id="tls-no-auth-at-mail"),
+])
+def test_D04_D09_no_cleartext_retry_once_data_was_accepted_nor_under_dane(daemon, domain, behaviour, connections):
+    with Server(mx(domain), behaviour, addresses=addresses_of(mx(domain))[:1]) as server:
+        code, [result] = send(daemon, f"user@{domain}", message=LONG_MESSAGE)
+    assert (code, result["status"], server.gave(tls=False), server.connections) == (75, "delayed", [], connections), result
+
+
 # ---- what nobody is given ----
 
 ATTACKS = [
@@ -99,6 +120,7 @@ ATTACKS = [
     ("handshake-drop", "handshake-failed", "4.7.5"),
     ("handshake-garbage", "handshake-failed", "4.7.5"),
     ("handshake-silent", "handshake-failed", "4.7.5"),
+    ("handshake-flood", "handshake-failed", "4.7.5"),
     ("silent", "timeout", "4.4.2"),
     ("drip", "timeout", "4.4.2"),
     ("long-line", "protocol-error", "4.5.0"),
@@ -140,6 +162,13 @@ def test_I02_nothing_after_a_mismatch(daemon, domain, behaviour):
     assert server.gave() == []
     assert set(server.verbs(tls=True)) == {"QUIT"}
     assert not result["tls"]["authenticated"]
+
+
+def test_a_flood_that_TLS_swallows_does_not_stop_the_clock(daemon):
+    with Server(mx(DANE), "handshake-flood"):
+        begun = time.monotonic()
+        send(daemon, f"user@{DANE}", "--timeout", WAIT_S)
+        assert time.monotonic() - begun < 5
 
 
 def test_D03_starttls_stripped_by_a_middle_box(daemon):
@@ -224,6 +253,72 @@ def test_M05_a_plan_that_expires_on_the_way_is_asked_for_again(daemon):
     assert first.connections == 1 and len(second.messages(tls=True)) == 1
 
 
+def late(connections, **more):
+    """A host whose first connections are greeted when a plan of a domain with TTL 0 has expired."""
+    def greet(connection):
+        time.sleep(5.5 if connection.number <= connections else 0)
+        connection.say("220 here I am")
+    return Behaviour(greeting=greet, **more)
+
+
+def test_M05_a_verdict_that_comes_too_late_is_taken_again(daemon):
+    """The host did nothing wrong but be slow: it is asked once more, with a new plan."""
+    with Server("mx1.ttl-zero-two-hosts.nl", late(1)) as first:
+        code, [result] = send(daemon, "user@ttl-zero-two-hosts.nl")
+    assert (code, result["host"], first.connections) == (0, "mx1.ttl-zero-two-hosts.nl", 2), result
+
+
+def test_M05_no_requiretls_mail_is_returned_because_a_plan_expired(daemon):
+    with Server("mx.ttl-zero.com", late(1, tls=("REQUIRETLS",))) as server:
+        code, [result] = send(daemon, "user@ttl-zero.com", "--require-tls")
+    assert (code, result["status"], server.connections) == (0, "delivered", 2), result
+
+
+def test_M05_a_plan_that_expires_between_two_addresses(daemon):
+    [host] = daemon.ctl("plan", "ttl-zero-two-addresses.nl")[1]["hosts"]
+    slow, good = (address["ip"] for address in host["addresses"])
+    with Server(host["name"], "silent", addresses=[slow]) as first, Server(host["name"], addresses=[good]) as second:
+        code, [result] = send(daemon, "user@ttl-zero-two-addresses.nl", "--timeout", "5.5")
+    assert (code, result["address"]) == (0, good), result
+    assert first.connections == 1 and len(second.messages(tls=True)) == 1
+
+
+# ---- time ----
+
+def take_slowly(connection):
+    """Reads the message, at 64 KiB a second."""
+    connection.say("354 go ahead")
+    while connection.socket.recv(16384):
+        time.sleep(0.25)
+
+
+def greet_slowly(connection):
+    time.sleep(1)
+    connection.say("421 4.3.2 not now")
+
+
+@pytest.mark.parametrize("behaviour", [Behaviour(data=take_slowly), Behaviour(greeting=greet_slowly), "drip", "silent-after-message"],
+                         ids=["slow-message", "slow-greetings", "drip", "after-message"])
+def test_the_total_time_is_bounded(daemon, behaviour):
+    """Each wait is a short one; all of them together are not, and with many recipients, hosts and addresses still less."""
+    to = [f"user@{TA}", f"user@{DANE}", "user@two-hosts.org"]
+    with Server(mx(TA), behaviour), Server(mx(DANE), behaviour), Server("mx1.two-hosts.org", behaviour), \
+            Server("mx2.two-hosts.org", behaviour):
+        begun = time.monotonic()
+        code, results = send(daemon, to, "--deadline", "2.5", message=LONG_MESSAGE)
+        took = time.monotonic() - begun
+    assert (code, {result["status"] for result in results}) == (75, {"delayed"}), results
+    assert all(result["reason"] and result["dsn"].startswith("4.") for result in results), results
+    assert took < 4, took
+
+
+def test_what_is_final_at_one_host_is_not_where_time_was_short(daemon):
+    """The second host might take a longer mail."""
+    with Server("mx1.two-hosts.org", "small"), Server("mx2.two-hosts.org", "silent"):
+        code, [result] = send(daemon, "user@two-hosts.org", "--deadline", "1", message=LONG_MESSAGE)
+    assert (code, result["status"]) == (75, "delayed"), result
+
+
 def test_M02_audit_lets_a_mismatch_through_and_says_so(make_daemon):
     audit = make_daemon(config='override "tlsa-mismatch.org" { requirement = audit }')
     with Server("mx.tlsa-mismatch.org") as server:
@@ -289,13 +384,49 @@ def test_some_recipients_are_refused(daemon, behaviour):
     assert len(server.messages(tls=True)) == 1
 
 
+def at_most(count, answer):
+    """So many recipients in one connection."""
+    def rcpt(connection):
+        connection.recipients = getattr(connection, "recipients", 0) + 1
+        connection.say("250 2.1.5 ok" if connection.recipients <= count else answer)
+    return Behaviour(rcpt=rcpt)
+
+
+@pytest.mark.parametrize("answer", ["452 4.5.3 too many", "452 too many", "552 5.5.3 too many", "552 too many"])
+def test_too_many_recipients_go_in_further_transactions(daemon, answer):
+    """RFC 5321 section 4.5.3.1.10; 552 was the code of RFC 821 for it."""
+    to = [f"user{number}@{TA}" for number in range(5)]
+    with Server(mx(TA), at_most(2, answer)) as server:
+        code, results = send(daemon, to)
+    assert (code, {result["status"] for result in results}) == (0, {"delivered"}), results
+    assert (server.connections, len(server.messages(tls=True))) == (3, 3)
+    sent = [line for line in server.lines() if line.startswith("RCPT")]
+    assert sent == [f"RCPT TO:<{to[number]}>" for number in (0, 1, 2, 3, 4, 2, 3, 4, 4)]
+
+
+@pytest.mark.parametrize("answer, status", [("552 5.2.2 mailbox full", "failed"), ("452 4.2.2 mailbox full", "delayed")])
+def test_a_full_mailbox_is_none_too_many(daemon, answer, status):
+    with Server(mx(TA), Behaviour(rcpt={"full": answer, "": "250 2.1.5 ok"}), addresses=addresses_of(mx(TA))[:1]) as server:
+        _, results = send(daemon, [f"user@{TA}", f"full@{TA}"])
+    assert [result["status"] for result in results] == ["delivered", status] and server.connections == 1, results
+
+
 def test_refused_in_the_middle_of_the_message(daemon):
     with Server(mx(TA), "refuse-in-message"):
         code, [result] = send(daemon, f"user@{TA}", message=LONG_MESSAGE)
     assert (code, result["status"], result["dsn"]) == (69, "failed", "5.2.2"), result
 
 
-@pytest.mark.parametrize("behaviour", ["drop-after-message", "silent-after-message"])
+@pytest.mark.parametrize("behaviour", ["data-250", "rcpt-twice"])
+def test_only_the_answer_to_the_message_says_delivered(daemon, behaviour):
+    """A 2yz to DATA, or one of an earlier command too many, is no 354: nothing was handed over."""
+    with Server("mx1.two-hosts.org", behaviour) as first, Server("mx2.two-hosts.org") as second:
+        code, [result] = send(daemon, "user@two-hosts.org")
+    assert (code, result["status"], result["host"]) == (0, "delivered", "mx2.two-hosts.org"), result
+    assert first.messages() == [] and len(second.messages(tls=True)) == 1
+
+
+@pytest.mark.parametrize("behaviour", ["drop-after-message", "silent-after-message", "garbage-after-message", "354-after-message"])
 def test_lost_after_the_final_dot_is_in_doubt(daemon, behaviour):
     """Maybe the first host has it: the second must not get it, too."""
     with Server("mx1.two-hosts.org", behaviour) as first, Server("mx2.two-hosts.org") as second:
@@ -312,6 +443,13 @@ def test_dsn_text(daemon):
     assert lines[:5] == [f"Final-Recipient: rfc822; user@{TA}", "Action: failed", "Status: 5.1.1", f"Remote-MTA: dns; {mx(TA)}",
                          "Diagnostic-Code: smtp; 550 5.1.1 no such user"]
     assert lines[5].startswith("Last-Attempt-Date: ") and lines[6:] == [""]
+
+
+def test_dsn_text_of_an_address(daemon):
+    address = addresses_of(mx(PLAIN))[0]
+    with Server(mx(PLAIN)):
+        _, [result] = send(daemon, f"user@[{address}]")
+    assert f"Remote-MTA: dns; [{address}]\r\n" in result["dsn_text"]
 
 
 def test_421_greeting_of_an_opportunistic_host(daemon):
@@ -519,6 +657,13 @@ def test_max_size(daemon):
     assert done.returncode == 65 and b"more than 50 octets" in done.stderr
 
 
+def test_a_spool_that_gets_too_large_for_this_system(daemon):
+    """Not the message's fault, and no reason to be killed by SIGXFSZ."""
+    done = subprocess.run(command(daemon, f"user@{TA}"), input=LONG_MESSAGE, capture_output=True, timeout=30,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000)))
+    assert done.returncode == 75 and b"cannot write the message" in done.stderr
+
+
 def test_a_long_message_takes_little_memory(daemon):
     """64 MiB of mail, and never more than 48 MiB of memory, program and libraries included."""
     message = b"Subject: long\n\n" + (b"x" * 990 + b"\n") * (64 * 1024 * 1024 // 991)
@@ -552,6 +697,7 @@ def test_a_long_message_takes_little_memory(daemon):
     (["--from", "a@b.org", "--to", "a@[mx.b.org]"], "a host in brackets"),
     (["--from", "a@b.org", "--to", "a@b.org", "--port", "0"], "is no number"),
     (["--from", "a@b.org", "--to", "a@b.org", "--timeout", "never"], "is no number"),
+    (["--from", "a@b.org", "--to", "a@b.org", "--deadline", "604801"], "is no number of seconds up to 604800"),
     (["--from", "a@b.org", "--to", "a@b.org", "--helo", "a b"], "--helo"),
     (["--from", "a@b.org", "--to", "a@b.org", "--next-hop", "[x"], "--next-hop"),
     (["--from", "a@b.org", "--to", "a@b.org", "more"], "recipients go behind --to"),

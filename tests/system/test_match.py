@@ -102,6 +102,7 @@ def test_what_is_no_record_is_64(chain, record):
 
 
 def test_a_bad_name_or_time_is_64(chain):
-    assert match(chain, tlsa(3, 1, 1), base="a..b")[0] == 64
+    code, out = match(chain, tlsa(3, 1, 1), base="a..b")
+    assert code == 64 and '"a..b": it has an empty label' in out["error"]
     assert match(chain, tlsa(3, 1, 1), time="noon")[0] == 64
     assert match(chain)[0] == 64

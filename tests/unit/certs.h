@@ -38,6 +38,7 @@ struct recipe {
 	bool version_1;
 	bool bad_signature;
 	bool unknown_key; /* of an algorithm that nobody knows */
+	bool garbled;     /* subjectAltName and keyUsage are no DER of theirs */
 };
 
 static inline EVP_PKEY *certs_key(const char *kind)
@@ -51,7 +52,7 @@ static inline EVP_PKEY *certs_key(const char *kind)
 }
 
 static inline void certs_extend(
-    X509 *cert, X509V3_CTX *context, int nid, const char *value, bool with_nul)
+    X509 *cert, X509V3_CTX *context, int nid, const char *value, bool with_nul, bool garbled)
 {
 	if (value == NULL)
 		return;
@@ -60,6 +61,8 @@ static inline void certs_extend(
 	ASN1_OCTET_STRING *data = X509_EXTENSION_get_data(extension);
 	for (int i = 0; with_nul && i < data->length; i++)
 		data->data[i] = data->data[i] == '^' ? '\0' : data->data[i];
+	if (garbled)
+		data->data[0] ^= 1;
 	assert_int_equal(X509_add_ext(cert, extension, -1), 1);
 	X509_EXTENSION_free(extension);
 }
@@ -133,11 +136,12 @@ static inline struct identity certs_make(
 	X509V3_CTX context;
 	X509V3_set_ctx(
 	    &context, issuer != NULL ? issuer->cert : made.cert, made.cert, NULL, NULL, 0);
-	certs_extend(made.cert, &context, NID_basic_constraints, recipe->basic, false);
-	certs_extend(made.cert, &context, NID_subject_alt_name, recipe->alternative, true);
-	certs_extend(made.cert, &context, NID_name_constraints, recipe->constraints, false);
-	certs_extend(made.cert, &context, NID_key_usage, recipe->usage, false);
-	certs_extend(made.cert, &context, NID_ext_key_usage, recipe->extended, false);
+	certs_extend(made.cert, &context, NID_basic_constraints, recipe->basic, false, false);
+	certs_extend(
+	    made.cert, &context, NID_subject_alt_name, recipe->alternative, true, recipe->garbled);
+	certs_extend(made.cert, &context, NID_name_constraints, recipe->constraints, false, false);
+	certs_extend(made.cert, &context, NID_key_usage, recipe->usage, false, recipe->garbled);
+	certs_extend(made.cert, &context, NID_ext_key_usage, recipe->extended, false, false);
 	certs_sign(made.cert, issuer != NULL ? issuer->key : made.key, recipe);
 	if (recipe->unknown_key) {
 		certs_make_key_unknown(&made.cert);

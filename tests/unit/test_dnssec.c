@@ -11,9 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <openssl/bn.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
 
 #include "client/evidence/dnssec_internal.h"
 
@@ -38,6 +42,7 @@ struct line {
 	const char *owner;  /* to appear at; NULL: as in the record */
 	int from, until;    /* of the signature, seconds from NOW; both 0: a day either way */
 	bool unsigned_too;
+	bool compressed; /* the last one's name is a pointer to the owner's second label */
 };
 
 static ldns_rr *rr_of(const char *text)
@@ -103,6 +108,10 @@ static void add(struct dnssec *dnssec, const struct line *line)
 	rrset.rdata = rdata;
 	for (size_t i = 0; i < ldns_rr_list_rr_count(rrs); i++)
 		rdata[rrset.n_rdata++] = rdata_of(ldns_rr_list_rr(rrs, i));
+	if (line->compressed) {
+		memcpy(rdata[rrset.n_rdata - 1].data + 2, "\xc0\x02", 2);
+		rdata[rrset.n_rdata - 1].len = 4;
+	}
 	ldns_rr *signature = line->unsigned_too ? NULL : signature_of(rrs, line);
 	if (signature != NULL) {
 		rrsig = rdata_of(signature);
@@ -132,16 +141,27 @@ static ldns_key *key_new(const char *owner)
 	return key;
 }
 
+/* Takes rr; freed by the caller. */
+static char *text_of(ldns_rr *rr)
+{
+	char *text = ldns_rr2str(rr);
+	text[strcspn(text, "\n;")] = '\0';
+	ldns_rr_free(rr);
+	return text;
+}
+
+static char *ds_text(enum zone zone, ldns_hash digest)
+{
+	ldns_rr *key = ldns_key2rr(zone_keys[zone]);
+	char *text = text_of(ldns_key_rr2ds(key, digest));
+	ldns_rr_free(key);
+	return text;
+}
+
 /* The DNSKEY or DS record of a zone as text; freed by the caller. */
 static char *key_text(enum zone zone, bool ds)
 {
-	ldns_rr *key = ldns_key2rr(zone_keys[zone]);
-	ldns_rr *rr = ds ? ldns_key_rr2ds(key, LDNS_SHA256) : ldns_rr_clone(key);
-	char *text = ldns_rr2str(rr);
-	text[strcspn(text, "\n;")] = '\0';
-	ldns_rr_free(key);
-	ldns_rr_free(rr);
-	return text;
+	return ds ? ds_text(zone, LDNS_SHA256) : text_of(ldns_key2rr(zone_keys[zone]));
 }
 
 static void add_zone(struct dnssec *dnssec, enum zone zone)
@@ -212,6 +232,10 @@ static const struct row {
 	{{.zone = A_ORG, .record = "mx.b.org. A 192.0.2.1"}}},
     {"moved to another name", "mx2.a.org", 1, NOTHING,
 	{{.zone = A_ORG, .record = "mx.a.org. A 192.0.2.1", .owner = "mx2.a.org"}}},
+    {"a name in it is a pointer", "a.org", 15, NOTHING,
+	{{.zone = A_ORG,
+	    .record = "a.org. MX 10 mx.a.org.\na.org. MX 20 org.",
+	    .compressed = true}}},
 
     {"alias followed", "mx.a.org", 1, EXISTS,
 	{{.zone = A_ORG, .record = "mx.a.org. CNAME other.org."},
@@ -246,6 +270,9 @@ static const struct row {
     {"NSEC over the name, the wildcard has the type", "mx.a.org", 1, NOTHING,
 	{{.zone = A_ORG, .record = "b.a.org. NSEC z.a.org. A RRSIG NSEC"},
 	    {.zone = A_ORG, .record = "*.a.org. NSEC b.a.org. A RRSIG NSEC"}}},
+    {"NSEC over the name, the wildcard is an empty non-terminal", "mx.a.org", 1, NO_TYPE,
+	{{.zone = A_ORG, .record = "b.a.org. NSEC z.a.org. A RRSIG NSEC"},
+	    {.zone = A_ORG, .record = "a.org. NSEC x.*.a.org. NS SOA RRSIG NSEC DNSKEY"}}},
     {"NSEC, the last of its zone", "mx.a.org", 1, NO_NAME,
 	{{.zone = A_ORG, .record = "b.a.org. NSEC a.org. A RRSIG NSEC"},
 	    {.zone = A_ORG, .record = "a.org. NSEC b.a.org. NS SOA RRSIG NSEC DNSKEY"}}},
@@ -331,6 +358,7 @@ struct span {
 	const char *from, *to; /* names whose hashes these are; "-": one before, "+": one after */
 	const char *types;
 	unsigned flags, iterations;
+	const char *wildcard; /* besides: a record of a wildcard, at the name asked */
 };
 
 static void hash_text(const char *name, unsigned iterations, int shift, char text[64])
@@ -403,6 +431,23 @@ static const struct nsec3_row {
 	{{.from = "a.org", .to = "+a.org", .types = "NS SOA RRSIG"},
 	    {.from = "-mx.a.org", .to = "+mx.a.org", .types = "A", .flags = 1},
 	    {.from = "-*.a.org", .to = "+*.a.org", .types = "A"}}},
+    {"wildcard, nothing closer", "mx.a.org", 1, EXISTS, A_ORG,
+	{{.from = "-mx.a.org",
+	    .to = "+mx.a.org",
+	    .types = "A",
+	    .wildcard = "*.a.org. A 192.0.2.1"}}},
+    {"wildcard, an unsigned delegation may be closer", "mx.a.org", 1, UNSIGNED, A_ORG,
+	{{.from = "-mx.a.org",
+	    .to = "+mx.a.org",
+	    .types = "A",
+	    .flags = 1,
+	    .wildcard = "*.a.org. A 192.0.2.1"}}},
+    {"wildcard with an alias, an unsigned delegation may be closer", "mx.a.org", 1, UNSIGNED, A_ORG,
+	{{.from = "-mx.a.org",
+	    .to = "+mx.a.org",
+	    .types = "A",
+	    .flags = 1,
+	    .wildcard = "*.a.org. CNAME a.org."}}},
     {"the closest encloser is a delegation", "mx.b.a.org", 1, NOTHING, A_ORG,
 	{{.from = "b.a.org", .to = "+b.a.org", .types = "NS DS RRSIG"},
 	    {.from = "-mx.b.a.org", .to = "+mx.b.a.org", .types = "DS"},
@@ -430,6 +475,10 @@ static void nsec3_row_proves_what_it_must(void **state)
 	struct dnssec *dnssec = tree();
 	for (size_t i = 0; i < COUNT(row->spans) && row->spans[i].from != NULL; i++)
 		add_span(dnssec, row->zone, &row->spans[i]);
+	if (row->spans[0].wildcard != NULL)
+		add(dnssec,
+		    &(struct line){
+			.zone = row->zone, .record = row->spans[0].wildcard, .owner = row->asked});
 	struct dnssec_answer answer = dnssec_lookup(dnssec, row->asked, row->type);
 	assert_int_equal(got(&answer), row->want);
 	dnssec_free(dnssec);
@@ -437,18 +486,16 @@ static void nsec3_row_proves_what_it_must(void **state)
 
 /* ---- keys ---- */
 
-static enum want lookup_with_keys(const char *record, enum zone signer, bool with_ds)
+/* A_ORG's keys as given, signed by signer, and the DS records that ORG has for them, if any. */
+static enum want lookup_with_keys(const char *record, enum zone signer, const char *ds)
 {
 	char detail[DNSSEC_DETAIL_MAX];
 	struct dnssec *dnssec = dnssec_new(NOW);
 	assert_true(dnssec_load_anchors(dnssec, anchor_file, detail));
 	add_zone(dnssec, ROOT);
 	add_zone(dnssec, ORG);
-	if (with_ds) {
-		char *ds = key_text(A_ORG, true);
+	if (ds != NULL)
 		add(dnssec, &(struct line){.zone = ORG, .record = ds});
-		free(ds);
-	}
 	add(dnssec, &(struct line){.zone = signer, .record = record});
 	add(dnssec, &(struct line){.zone = A_ORG, .record = "mx.a.org. A 192.0.2.1"});
 	struct dnssec_answer answer = dnssec_lookup(dnssec, "mx.a.org", 1);
@@ -460,12 +507,30 @@ static enum want lookup_with_keys(const char *record, enum zone signer, bool wit
 static void a_key_needs_a_ds_and_its_own_signature(void **state)
 {
 	(void)state;
-	char *key = key_text(A_ORG, false);
-	assert_int_equal(lookup_with_keys(key, A_ORG, true), EXISTS);
-	assert_int_equal(lookup_with_keys(key, A_ORG, false), NOTHING);
-	assert_int_equal(lookup_with_keys(key, STRANGER, true), NOTHING);
-	assert_int_equal(lookup_with_keys(key, ORG, true), NOTHING);
+	char *key = key_text(A_ORG, false), *ds = key_text(A_ORG, true);
+	assert_int_equal(lookup_with_keys(key, A_ORG, ds), EXISTS);
+	assert_int_equal(lookup_with_keys(key, A_ORG, NULL), NOTHING);
+	assert_int_equal(lookup_with_keys(key, STRANGER, ds), NOTHING);
+	assert_int_equal(lookup_with_keys(key, ORG, ds), NOTHING);
 	free(key);
+	free(ds);
+}
+
+/* RFC 4509 section 3. */
+static void a_sha1_ds_counts_only_where_none_is_better(void **state)
+{
+	(void)state;
+	static const char nothing[] = "00000000000000000000000000000000"
+				      "00000000000000000000000000000000";
+	char *key = key_text(A_ORG, false), *sha1 = ds_text(A_ORG, LDNS_SHA1), both[512];
+	unsigned tag = ldns_key_keytag(zone_keys[A_ORG]);
+	assert_int_equal(lookup_with_keys(key, A_ORG, sha1), EXISTS);
+	snprintf(both, sizeof both, "%s\na.org. DS %u 13 2 %s", sha1, tag, nothing);
+	assert_int_equal(lookup_with_keys(key, A_ORG, both), NOTHING);
+	snprintf(both, sizeof both, "%s\na.org. DS %u 200 2 %s", sha1, tag, nothing);
+	assert_int_equal(lookup_with_keys(key, A_ORG, both), EXISTS);
+	free(key);
+	free(sha1);
 }
 
 static void a_key_that_is_no_zone_key_signs_nothing(void **state)
@@ -477,9 +542,10 @@ static void a_key_that_is_no_zone_key_signs_nothing(void **state)
 		ldns_rr *rr = ldns_key2rr(zone_keys[A_ORG]);
 		ldns_key_set_keytag(zone_keys[A_ORG], ldns_calc_keytag(rr));
 		ldns_rr_free(rr);
-		char *key = key_text(A_ORG, false);
-		assert_int_equal(lookup_with_keys(key, A_ORG, true), NOTHING);
+		char *key = key_text(A_ORG, false), *ds = key_text(A_ORG, true);
+		assert_int_equal(lookup_with_keys(key, A_ORG, ds), NOTHING);
 		free(key);
+		free(ds);
 	}
 	ldns_key_set_flags(zone_keys[A_ORG], LDNS_KEY_ZONE_KEY);
 	ldns_rr *rr = ldns_key2rr(zone_keys[A_ORG]);
@@ -487,18 +553,92 @@ static void a_key_that_is_no_zone_key_signs_nothing(void **state)
 	ldns_rr_free(rr);
 }
 
+/* The public exponent in hex. */
+static ldns_key *rsa_key_new(const char *owner, const char *exponent)
+{
+	ldns_key *key = ldns_key_new();
+	BIGNUM *e = NULL;
+	EVP_PKEY *pair = NULL;
+	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_id(EVP_PKEY_RSA, NULL);
+	assert_true(BN_hex2bn(&e, exponent) > 0 && EVP_PKEY_keygen_init(context) == 1 &&
+		    EVP_PKEY_CTX_set_rsa_keygen_bits(context, 2048) == 1 &&
+		    EVP_PKEY_CTX_set1_rsa_keygen_pubexp(context, e) == 1 &&
+		    EVP_PKEY_keygen(context, &pair) == 1);
+	ldns_key_set_algorithm(key, LDNS_SIGN_RSASHA256);
+	ldns_key_set_evp_key(key, pair);
+	ldns_key_set_pubkey_owner(key, ldns_dname_new_frm_str(owner));
+	ldns_key_set_flags(key, LDNS_KEY_ZONE_KEY);
+	ldns_rr *rr = ldns_key2rr(key);
+	ldns_key_set_keytag(key, ldns_calc_keytag(rr));
+	ldns_rr_free(rr);
+	BN_free(e);
+	EVP_PKEY_CTX_free(context);
+	return key;
+}
+
+static void an_rsa_key_is_used_unless_its_exponent_takes_long(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *exponent;
+		enum want want;
+	} exponents[] = {{"10001", EXISTS}, {"100000001", EXISTS}, {"1000000000000000D", NOTHING}};
+	ldns_key *kept = zone_keys[A_ORG];
+	for (size_t i = 0; i < COUNT(exponents); i++) {
+		zone_keys[A_ORG] = rsa_key_new("a.org", exponents[i].exponent);
+		char *key = key_text(A_ORG, false), *ds = key_text(A_ORG, true);
+		assert_int_equal(lookup_with_keys(key, A_ORG, ds), exponents[i].want);
+		free(key);
+		free(ds);
+		ldns_key_deep_free(zone_keys[A_ORG]);
+	}
+	zone_keys[A_ORG] = kept;
+}
+
+/* ---- bounds ---- */
+
+#define SALTS 1000u
+
+/* A thousand ways to hash, each to be tried for each of the name's hundred labels. */
+static void nobody_can_keep_the_checks_busy(void **state)
+{
+	(void)state;
+	struct dnssec *dnssec = tree();
+	char record[256], deep[256] = "";
+	for (unsigned i = 0; i < SALTS; i++) {
+		snprintf(record, sizeof record,
+		    "%032u.a.org. NSEC3 1 0 150 %08x 10000000000000000000000000000000 A", i, i);
+		add(dnssec, &(struct line){.zone = A_ORG, .record = record});
+	}
+	for (unsigned i = 0; i < 100; i++)
+		strcat(deep, "a.");
+	strcat(deep, "a.org");
+	clock_t begun = clock();
+	for (unsigned i = 0; i < 64; i++) {
+		struct dnssec_answer answer = dnssec_lookup(dnssec, deep, 52);
+		assert_int_equal(got(&answer), NOTHING);
+	}
+	assert_true(clock() - begun < 30 * CLOCKS_PER_SEC);
+	dnssec_free(dnssec);
+}
+
+enum { KEY_TESTS = 5 };
+
 int main(void)
 {
-	static struct CMUnitTest tests[2 + COUNT(rows) + COUNT(nsec3_rows)] = {
+	static struct CMUnitTest tests[KEY_TESTS + COUNT(rows) + COUNT(nsec3_rows)] = {
 	    cmocka_unit_test(a_key_needs_a_ds_and_its_own_signature),
+	    cmocka_unit_test(a_sha1_ds_counts_only_where_none_is_better),
+	    cmocka_unit_test(an_rsa_key_is_used_unless_its_exponent_takes_long),
+	    cmocka_unit_test(nobody_can_keep_the_checks_busy),
 	    cmocka_unit_test(a_key_that_is_no_zone_key_signs_nothing),
 	};
 	for (size_t i = 0; i < COUNT(rows); i++)
-		tests[2 + i] = (struct CMUnitTest){.name = rows[i].name,
+		tests[KEY_TESTS + i] = (struct CMUnitTest){.name = rows[i].name,
 		    .test_func = row_proves_what_it_must,
 		    .initial_state = (void *)(uintptr_t)&rows[i]};
 	for (size_t i = 0; i < COUNT(nsec3_rows); i++)
-		tests[2 + COUNT(rows) + i] = (struct CMUnitTest){.name = nsec3_rows[i].name,
+		tests[KEY_TESTS + COUNT(rows) + i] = (struct CMUnitTest){.name = nsec3_rows[i].name,
 		    .test_func = nsec3_row_proves_what_it_must,
 		    .initial_state = (void *)(uintptr_t)&nsec3_rows[i]};
 	return cmocka_run_group_tests_name("dnssec", tests, setup, teardown);

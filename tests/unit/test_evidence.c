@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -134,6 +136,69 @@ static void nothing_may_be_cut_off_or_added(void **state)
 	free(bytes.at);
 }
 
+/* ---- too much ---- */
+
+/* The length of a field, as protobuf has it. */
+static size_t put_varint(uint8_t *at, size_t value)
+{
+	size_t count = 0;
+	for (; value >= 0x80; value >>= 7)
+		at[count++] = (uint8_t)(value | 0x80);
+	at[count++] = (uint8_t)value;
+	return count;
+}
+
+/* A file that is an empty seal, but for one field of the envelope with so many empty fields in it.
+ */
+static struct bytes file_of_empty_fields(bool in_seal, uint8_t inner, size_t inner_count)
+{
+	static const uint8_t seal[] = {0x12, 0x02, 0x22, 0x00}, big_seal = 0x12, record = 0x0a;
+	struct bytes bytes = {malloc(EVIDENCE_MAGIC_BYTES + 16 + 2 * inner_count), 0};
+	memcpy(bytes.at, EVIDENCE_MAGIC, EVIDENCE_MAGIC_BYTES);
+	bytes.count = EVIDENCE_MAGIC_BYTES;
+	bytes.at[bytes.count++] = in_seal ? big_seal : record;
+	bytes.count += put_varint(bytes.at + bytes.count, 2 * inner_count);
+	for (size_t i = 0; i < inner_count; i++) {
+		bytes.at[bytes.count++] = inner;
+		bytes.at[bytes.count++] = 0;
+	}
+	if (!in_seal) {
+		memcpy(bytes.at + bytes.count, seal, sizeof seal);
+		bytes.count += sizeof seal;
+	}
+	return bytes;
+}
+
+static void a_small_file_cannot_take_much_memory(void **state)
+{
+	(void)state;
+	/* the record: answers, records, delegations, attempts, unknown ones; the seal: unknown */
+	static const struct {
+		uint8_t inner;
+		bool in_seal;
+	} fields[] = {{0x32, false}, {0x3a, false}, {0x42, false}, {0x4a, false}, {0x7a, false},
+	    {0x7a, true}};
+	for (size_t i = 0; i < COUNT(fields); i++) {
+		struct bytes bytes =
+		    file_of_empty_fields(fields[i].in_seal, fields[i].inner, (2u << 20) - 32);
+		struct evidence_file file;
+		assert_true(bytes.count <= RESOLVERD_EVIDENCE_MAX_BYTES);
+		pid_t child = fork();
+		if (child == 0) {
+			struct rusage before, after;
+			getrusage(RUSAGE_SELF, &before);
+			bool refused = evidence_parse(bytes.at, bytes.count, &file) != NULL;
+			getrusage(RUSAGE_SELF, &after);
+			_exit(!refused || after.ru_maxrss - before.ru_maxrss > 100000 /* KiB */);
+		}
+		int status = -1;
+		assert_true(waitpid(child, &status, 0) == child);
+		if (status != 0)
+			fail_msg("field %zu", i);
+		free(bytes.at);
+	}
+}
+
 /* ---- resealed ---- */
 
 static struct bytes pack_delegation(uint64_t not_before, uint64_t not_after)
@@ -220,6 +285,32 @@ static struct resolverd_evidence_report *report_on(struct bytes bytes)
 	return report;
 }
 
+/* Each delegation is checked for each answer. */
+static void more_parts_than_a_delivery_has_are_refused(void **state)
+{
+	(void)state;
+	Resolverd__V1__SignedDelegation one = RESOLVERD__V1__SIGNED_DELEGATION__INIT;
+	Resolverd__V1__SignedAnswer answer = RESOLVERD__V1__SIGNED_ANSWER__INIT;
+	Resolverd__V1__SignedDelegation *delegations[] = {[0 ... EVIDENCE_DELEGATIONS_MAX] = &one};
+	Resolverd__V1__SignedAnswer *answers[] = {[0 ... EVIDENCE_ANSWERS_MAX] = &answer};
+	for (unsigned i = 0; i < 3; i++) {
+		Record record = RESOLVERD__EVIDENCE__V1__RECORD__INIT;
+		struct evidence_file file;
+		uint8_t packed[512];
+		record.delegations = delegations;
+		record.n_delegations = COUNT(delegations) - (i != 1);
+		record.answers = answers;
+		record.n_answers = COUNT(answers) - (i != 2);
+		size_t count = resolverd__evidence__v1__record__pack(&record, packed);
+		struct bytes bytes = seal(packed, count, &(struct sealing){.member = "test"});
+		const char *problem = evidence_parse(bytes.at, bytes.count, &file);
+		assert_true((problem != NULL) == (i == 1 || i == 2));
+		if (problem == NULL)
+			evidence_file_fini(&file);
+		free(bytes.at);
+	}
+}
+
 static void another_trusted_key_may_seal(void **state)
 {
 	(void)state;
@@ -288,6 +379,11 @@ static void another_port(Record *record)
 static void another_address(Record *record)
 {
 	record->attempts[0]->address.data[3] ^= 1;
+}
+
+static void no_address(Record *record)
+{
+	record->attempts[0]->address.len = 0;
 }
 
 static void a_changed_certificate(Record *record)
@@ -379,6 +475,8 @@ static const struct lie_row {
     {another_domain, "dane-ee", "answers"},
     {another_port, "dane-ee", "answers"},
     {another_address, "dane-ee", "verdict"},
+    {no_address, "dane-ee", "verdict"},
+    {no_address, "plain-nsec3", "verdict"},
     {a_changed_certificate, "dane-ee", "match"},
     {a_certificate_of_garbage, "dane-ee", "match"},
     {no_tls, "dane-ee", "verdict"},
@@ -412,10 +510,160 @@ static void a_sealed_lie_is_found(void **state)
 	}
 }
 
+/* ---- a daemon that lies ---- */
+
+static ProtobufCBinaryData copy_of(const void *bytes, size_t count)
+{
+	ProtobufCBinaryData copy = {count, malloc(count)};
+	memcpy(copy.data, bytes, count);
+	return copy;
+}
+
+static Resolverd__V1__SignedAnswer *sign_answer(const Resolverd__V1__Answer *answer)
+{
+	uint8_t bytes[512], signature[crypto_sign_BYTES], id[KEY_ID_BYTES];
+	Resolverd__V1__SignedAnswer *made = malloc(sizeof *made);
+	resolverd__v1__signed_answer__init(made);
+	size_t count = resolverd__v1__answer__pack(answer, bytes);
+	signing_sign(SIGNING_CONTEXT_ANSWER, bytes, count, keys.online, signature);
+	key_id_of(keys.online_public, id);
+	made->answer = copy_of(bytes, count);
+	made->signature = copy_of(signature, sizeof signature);
+	made->key_id = copy_of(id, sizeof id);
+	return made;
+}
+
+static Resolverd__V1__SignedDelegation *sign_delegation(void)
+{
+	uint8_t signature[crypto_sign_BYTES], id[KEY_ID_BYTES];
+	Resolverd__V1__SignedDelegation *made = malloc(sizeof *made);
+	resolverd__v1__signed_delegation__init(made);
+	struct bytes bytes = pack_delegation(0, UINT64_MAX);
+	signing_sign(SIGNING_CONTEXT_DELEGATION, bytes.at, bytes.count, keys.long_term, signature);
+	key_id_of(keys.long_term_public, id);
+	made->delegation = (ProtobufCBinaryData){bytes.count, bytes.at};
+	made->signature = copy_of(signature, sizeof signature);
+	made->key_id = copy_of(id, sizeof id);
+	return made;
+}
+
+/* Of the vector its records of the DNS stay, and of the plan a route that the test signed: no MX
+ * records, this host. */
+static void put_route(Record *record, const char *next_hop, const char *host)
+{
+	Resolverd__V1__Question question = RESOLVERD__V1__QUESTION__INIT;
+	Resolverd__V1__Answer answer = RESOLVERD__V1__ANSWER__INIT;
+	Resolverd__V1__Route route = RESOLVERD__V1__ROUTE__INIT;
+	Resolverd__V1__MxHost mx = RESOLVERD__V1__MX_HOST__INIT, *list[] = {&mx};
+	mx.name = (char *)(uintptr_t)host;
+	route.kind = next_hop[0] == '[' ? RESOLVERD__V1__ROUTE_KIND__NO_MX_STEP
+					: RESOLVERD__V1__ROUTE_KIND__IMPLICIT_MX;
+	route.mx_status = RESOLVERD__V1__STATUS__SECURE;
+	route.requirement = RESOLVERD__V1__REQUIREMENT__NORMAL;
+	route.mx = list;
+	route.n_mx = 1;
+	question.kind = RESOLVERD__V1__KIND__ROUTE;
+	question.name = (char *)(uintptr_t)next_hop;
+	answer.question = &question;
+	answer.member = (char *)(uintptr_t) "test";
+	answer.validated_at = record->made_at;
+	answer.expires_at = record->made_at + 1000;
+	answer.data_case = RESOLVERD__V1__ANSWER__DATA_ROUTE;
+	answer.route = &route;
+	set_text(&record->next_hop, next_hop);
+	while (record->n_answers > 0)
+		resolverd__v1__signed_answer__free_unpacked(
+		    record->answers[--record->n_answers], NULL);
+	while (record->n_attempts > 0)
+		resolverd__evidence__v1__attempt__free_unpacked(
+		    record->attempts[--record->n_attempts], NULL);
+	record->answers[record->n_answers++] = sign_answer(&answer);
+	record->delegations =
+	    realloc(record->delegations, (record->n_delegations + 1) * sizeof(void *));
+	record->delegations[record->n_delegations++] = sign_delegation();
+}
+
+static void its_own_host(Record *record)
+{
+	put_route(record, "mx.plain-nsec3.com", "mx.plain-nsec3.com");
+}
+
+static void a_plan_after_the_record(Record *record)
+{
+	its_own_host(record);
+	record->made_at -= 6000;
+}
+
+static void a_plan_of_another_day(Record *record)
+{
+	its_own_host(record);
+	record->made_at += 86400001;
+}
+
+static void a_record_made_when_the_plan_was_over(Record *record)
+{
+	its_own_host(record);
+	record->made_at += 2000;
+}
+
+static void a_foreign_host(Record *record)
+{
+	put_route(record, "mx.plain-nsec3.com", "evil.example");
+}
+
+static void the_host_in_brackets(Record *record)
+{
+	put_route(record, "[mx.plain-nsec3.com]", "mx.plain-nsec3.com");
+}
+
+static void another_than_in_brackets(Record *record)
+{
+	put_route(record, "[mx.plain-nsec3.com]", "evil.example");
+}
+
+static void without_mx_records_the_next_hop_is_its_own_host(void **state)
+{
+	(void)state;
+	static const struct {
+		void (*change)(Record *);
+		int want;
+	} routes[] = {{its_own_host, RESOLVERD_CHECK_PASSED}, {the_host_in_brackets, 0},
+	    {a_foreign_host, RESOLVERD_CHECK_FAILED},
+	    {another_than_in_brackets, RESOLVERD_CHECK_FAILED}};
+	for (size_t i = 0; i < COUNT(routes); i++) {
+		struct resolverd_evidence_report *report =
+		    report_on(reseal("plain-nsec3", routes[i].change, (struct sealing){0}));
+		assert_int_equal(result_of(report, "answers"), RESOLVERD_CHECK_PASSED);
+		assert_int_equal(result_of(report, "mx"), routes[i].want);
+		resolverd_evidence_report_free(report);
+	}
+}
+
+static void a_plan_alone_has_its_time_from_its_answers(void **state)
+{
+	(void)state;
+	static const struct {
+		void (*change)(Record *);
+		int want;
+		uint64_t at;
+	} times[] = {{a_record_made_when_the_plan_was_over, RESOLVERD_CHECK_PASSED, 2000},
+	    {a_plan_after_the_record, RESOLVERD_CHECK_FAILED, 0},
+	    {a_plan_of_another_day, RESOLVERD_CHECK_FAILED, 86402000}};
+	for (size_t i = 0; i < COUNT(times); i++) {
+		struct resolverd_evidence_report *report = report_on(
+		    reseal("plain-nsec3", times[i].change, (struct sealing){.at = times[i].at}));
+		assert_int_equal(result_of(report, "answers"), RESOLVERD_CHECK_PASSED);
+		assert_int_equal(result_of(report, "times"), times[i].want);
+		resolverd_evidence_report_free(report);
+	}
+}
+
+/* ---- */
+
 static void write_escapes(Record *record)
 {
 	set_text(&record->program, "\x1b[2Jevil\n\xff");
-	set_text(&record->recipient_domain, "a\tb");
+	set_text(&record->recipient_domain, "m\xc3\xbcnchen\t\xc2\x9b");
 }
 
 static void text_of_a_file_cannot_steer_a_terminal(void **state)
@@ -424,7 +672,7 @@ static void text_of_a_file_cannot_steer_a_terminal(void **state)
 	struct resolverd_evidence_report *report =
 	    report_on(reseal("dane-ee", write_escapes, (struct sealing){0}));
 	assert_string_equal(report->program, "?[2Jevil??");
-	assert_string_equal(report->recipient_domain, "a?b");
+	assert_string_equal(report->recipient_domain, "m\xc3\xbcnchen???");
 	resolverd_evidence_report_free(report);
 }
 
@@ -464,9 +712,13 @@ int main(void)
 	    cmocka_unit_test(files_of_the_past_verify_for_good),
 	    cmocka_unit_test(no_octet_can_be_changed),
 	    cmocka_unit_test(nothing_may_be_cut_off_or_added),
+	    cmocka_unit_test(a_small_file_cannot_take_much_memory),
+	    cmocka_unit_test(more_parts_than_a_delivery_has_are_refused),
 	    cmocka_unit_test(another_trusted_key_may_seal),
 	    cmocka_unit_test(a_seal_that_does_not_hold_is_found),
 	    cmocka_unit_test(a_sealed_lie_is_found),
+	    cmocka_unit_test(without_mx_records_the_next_hop_is_its_own_host),
+	    cmocka_unit_test(a_plan_alone_has_its_time_from_its_answers),
 	    cmocka_unit_test(text_of_a_file_cannot_steer_a_terminal),
 	};
 	return cmocka_run_group_tests_name("evidence", tests, setup, teardown);

@@ -111,6 +111,16 @@ static const struct recipe recipes[] = {
 	.issuer = "int",
 	.common_name = "mx.example.com",
 	.alternative = "email:a@example.com"},
+    {.name = "garbled-leaf",
+	.issuer = "root",
+	.common_name = "mx.example.com",
+	.alternative = "DNS:www.example.net",
+	.garbled = true},
+    {.name = "garbled-usage-leaf",
+	.issuer = "root",
+	.common_name = "mx.example.com",
+	.usage = "digitalSignature",
+	.garbled = true},
     {.name = "nul-leaf", .issuer = "int", .alternative = "DNS:mx.example.com^.evil.net"},
     {.name = "ip-leaf", .issuer = "int", .alternative = "IP:192.0.2.1"},
     {.name = "upper-leaf", .issuer = "int", .alternative = "DNS:MX.Example.COM"},
@@ -193,6 +203,7 @@ static const struct row {
 #define WEAK_KEY "it refuses a weak leaf key before it looks at DANE"
 #define ONE_PATH "it follows one path, to the first anchor, only"
 #define ANCHOR_DATES "it looks at an anchor's dates only when it is self-signed"
+#define UNREADABLE "it overlooks an extension it cannot read in what a bare key signed"
 #define OWN_KEY "it takes a leaf that a bare key signed, though it is the leaf's own"
     /* usage 3 */
     {"h01_i03_usage_3_checks_no_name", "leaf int", "3 1 1 leaf", "other.example.net", MATCHES(0, 0),
@@ -396,6 +407,15 @@ static const struct row {
     {"i11_cn_counts_without_any_dns_id", "cn-leaf int", "2 0 1 int", NULL, MATCHES(0, 1), NULL},
     {"i11_cn_counts_beside_other_alternative_names", "cn-mail-leaf int", "2 0 1 int", NULL,
 	MATCHES(0, 1), NULL},
+    {"i10_cn_does_not_count_beside_names_nobody_can_read", "garbled-leaf root", "2 0 1 root", NULL,
+	UNTRUSTED, NULL},
+    {"i10_nor_under_a_bare_key", "garbled-leaf", "2 1 0 root", NULL, UNTRUSTED, UNREADABLE},
+    {"h12_an_extension_nobody_can_read", "garbled-usage-leaf root", "2 0 1 root", NULL, UNTRUSTED,
+	NULL},
+    {"h12_an_extension_nobody_can_read_under_a_bare_key", "garbled-usage-leaf", "2 1 0 root", NULL,
+	UNTRUSTED, UNREADABLE},
+    {"h03_usage_3_takes_an_extension_nobody_can_read", "garbled-leaf", "3 1 1 garbled-leaf", NULL,
+	MATCHES(0, 0), NULL},
     {"i12_wildcard", "wild-leaf int", "2 0 1 int", NULL, MATCHES(0, 1), NULL},
     {"i12_wildcard_in_the_cn", "cn-wild-leaf int", "2 0 1 int", NULL, MATCHES(0, 1), NULL},
     {"i12_wildcard_needs_a_label", "wild-leaf int", "2 0 1 int", "example.com", NAMELESS, NULL},

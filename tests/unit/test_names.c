@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client/lib/idn.h"
+#include "proto/base_domain.h"
 #include "proto/frame.h"
 #include "tests/unit/test.h"
 
@@ -274,6 +275,33 @@ static const struct {
     {"[\357\274\221\357\274\222\357\274\227.0.0.1]", "[127.0.0.1]"},
 };
 
+static void labels_are_counted_from_the_root(void **state)
+{
+	(void)state;
+	assert_int_equal(name_labels("."), 0);
+	assert_int_equal(name_labels("org"), 1);
+	assert_int_equal(name_labels("a\\.b.example.org"), 3);
+	assert_string_equal(name_last_labels("a\\.b.example.org", 2), "example.org");
+	assert_string_equal(name_last_labels("org", 1), "org");
+	assert_string_equal(name_last_labels("org", 0), ".");
+	assert_null(name_last_labels("org", 2));
+}
+
+static void f09_f10_f11_the_expanded_name_comes_before_the_original(void **state)
+{
+	(void)state;
+	struct base_domains bases = base_domains_of("mx.example.com", "host.example.net");
+	assert_int_equal(bases.count, 2);
+	assert_string_equal(bases.names[0], "host.example.net");
+	assert_string_equal(bases.names[1], "mx.example.com");
+	static const char *const alone[] = {NULL, "mx.example.com"};
+	for (size_t i = 0; i < COUNT(alone); i++) {
+		bases = base_domains_of("mx.example.com", alone[i]);
+		assert_int_equal(bases.count, 1);
+		assert_string_equal(bases.names[0], "mx.example.com");
+	}
+}
+
 static void i15_internationalized_names_become_a_labels(void **state)
 {
 	(void)state;
@@ -394,6 +422,8 @@ int main(void)
 	    cmocka_unit_test(the_longest_name_fits_its_text_buffer),
 	    cmocka_unit_test(d12_f01_next_hops_are_domains_hosts_or_bracketed_addresses),
 	    cmocka_unit_test(g01_g02_tlsa_owners_carry_the_port),
+	    cmocka_unit_test(labels_are_counted_from_the_root),
+	    cmocka_unit_test(f09_f10_f11_the_expanded_name_comes_before_the_original),
 	    cmocka_unit_test(i15_internationalized_names_become_a_labels),
 	    cmocka_unit_test(what_is_refused_is_shown_as_utf8_without_control_characters),
 	    cmocka_unit_test(frames_need_more_at_every_split),

@@ -146,6 +146,7 @@ static void addresses(void **state)
 		"a@xn--bcher-kva.example", "xn--bcher-kva.example", false},
 	    {"b\xc3\xbc@example.org", "b\xc3\xbc@example.org", "example.org", true},
 	    {"a@[192.0.2.1]", "a@[192.0.2.1]", "[192.0.2.1]", false},
+	    {"a@[2001:DB8::1]", "a@[IPv6:2001:DB8::1]", "[2001:db8::1]", false},
 	    {"a@[IPv6:2001:DB8::1]", "a@[IPv6:2001:DB8::1]", "[2001:db8::1]", false},
 	    {"", NULL, NULL, false},
 	    {"<>", NULL, NULL, false},

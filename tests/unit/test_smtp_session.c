@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "client/smtp/session.h"
+#include "client/smtp/attempt.h"
 
 #define NOW_MS 1000000
 #define MINUTE_MS 60000
@@ -120,8 +120,6 @@ static void without_a_mail_it_says_quit(void **state)
 	assert_int_equal(smtp_session_failure(session), SMTP_OK);
 	assert_string_equal(smtp_session_reason(session), "");
 	assert_string_equal(smtp_session_step_name(session), "EHLO");
-	assert_int_equal(smtp_session_capabilities(session)->size_max, 1000);
-	assert_int_equal(smtp_session_reply(session)->code, 221);
 	assert_null(smtp_session_tls(session));
 	assert_string_equal(peer.heard, "EHLO me\r\nQUIT\r\n");
 	smtp_session_free(session);
@@ -144,6 +142,38 @@ static void D03_in_clear_means_nothing_under_dane(void **state)
 	}
 }
 
+/* "refused" is what the policy forbids; a mail that may go without TLS was not held to it. */
+static void an_attack_is_a_refusal_where_tls_is_needed(void **state)
+{
+	(void)state;
+	static const char *const injects[] = {
+	    "220 mx\r\n", "250-mx\r\n250 STARTTLS\r\n", "220 go\r\n250 ok\r\n", NULL};
+	static const struct {
+		enum resolverd_policy policy;
+		enum smtp_tls tls;
+		bool needs_tls;
+		enum resolverd_verdict verdict;
+	} rows[] = {
+	    {RESOLVERD_DANE, SMTP_TLS_BY_POLICY, true, RESOLVERD_REFUSED},
+	    {RESOLVERD_TLS_NO_AUTH, SMTP_TLS_BY_POLICY, true, RESOLVERD_REFUSED},
+	    {RESOLVERD_OPPORTUNISTIC, SMTP_TLS_BY_POLICY, false, RESOLVERD_UNAVAILABLE},
+	    {RESOLVERD_DANE, SMTP_TLS_REQUIRETLS, true, RESOLVERD_REFUSED},
+	    {RESOLVERD_DANE, SMTP_TLS_ANY, false, RESOLVERD_UNAVAILABLE},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct peer peer;
+		struct smtp_options options = {.tls = rows[i].tls, .host = &host};
+		struct smtp_session *session = start(&peer, injects, rows[i].policy, options);
+		assert_false(run(session, &peer, NOW_MS));
+		assert_int_equal(smtp_session_failure(session), SMTP_INJECTED);
+		assert_int_equal(smtp_needs_tls(&options), rows[i].needs_tls);
+		assert_int_equal(smtp_verdict(&options, session), rows[i].verdict);
+		assert_false(smtp_may_retry_in_clear(&options, session));
+		smtp_session_free(session);
+		peer_stop(&peer);
+	}
+}
+
 static void M04_no_session_with_an_unreachable_host(void **state)
 {
 	(void)state;
@@ -152,6 +182,22 @@ static void M04_no_session_with_an_unreachable_host(void **state)
 	struct smtp_options options = {.helo = "me", .host = &host, .address = &address};
 	assert_int_equal(smtp_session_new(&options, NOW_MS, &session), -EINVAL);
 	assert_null(session);
+}
+
+static void M05_nothing_by_an_expired_plan(void **state)
+{
+	(void)state;
+	struct smtp_mail mail = {.from = "me@example.org"};
+	struct smtp_options options = {.mail = &mail};
+	struct peer peer;
+	host.expires_at_ms = 1000;
+	struct smtp_session *session = start(&peer, plain, RESOLVERD_OPPORTUNISTIC, options);
+	assert_false(run(session, &peer, NOW_MS));
+	assert_int_equal(smtp_session_failure(session), SMTP_PLAN_EXPIRED);
+	assert_string_equal(peer.heard, "EHLO me\r\nQUIT\r\n");
+	smtp_session_free(session);
+	peer_stop(&peer);
+	host.expires_at_ms = 0;
 }
 
 static void helo_where_ehlo_is_unknown(void **state)
@@ -204,6 +250,47 @@ static void waits_are_bounded(void **state)
 	}
 }
 
+/* A peer that takes the message faster than it is written gives no reason to wait: the step comes
+ * back all the same, since the time it was given gets old. */
+static void a_step_is_short(void **state)
+{
+	(void)state;
+	static const char *const script[] = {
+	    "220 mx\r\n", "250 mx\r\n", "250 ok\r\n", "250 ok\r\n", "354 go\r\n", NULL};
+	enum { MESSAGE_BYTES = 4 << 20, STEP_BYTES = 1 << 20, ROOM_BYTES = 1 << 24 };
+	FILE *message = tmpfile();
+	assert_non_null(message);
+	for (int i = 0; i < MESSAGE_BYTES / 64; i++)
+		assert_int_equal(fprintf(message, "%-62s\r\n", "x"), 64);
+	assert_int_equal(fflush(message), 0);
+	struct smtp_recipient recipient = {.address = "you@example.org"};
+	struct smtp_recipient *recipients[] = {&recipient};
+	struct smtp_mail mail = {.from = "me@example.org",
+	    .recipients = recipients,
+	    .recipient_count = 1,
+	    .fd = fileno(message),
+	    .bytes = MESSAGE_BYTES};
+	struct peer peer;
+	struct smtp_options options = {.mail = &mail};
+	struct smtp_session *session = start(&peer, script, RESOLVERD_OPPORTUNISTIC, options);
+	setsockopt(peer.listener, SOL_SOCKET, SO_RCVBUF, &(int){ROOM_BYTES}, sizeof(int));
+	setsockopt(
+	    smtp_session_fd(session), SOL_SOCKET, SO_SNDBUF, &(int){ROOM_BYTES}, sizeof(int));
+	while (peer.answered < sizeof script / sizeof *script - 1) {
+		assert_true(smtp_session_step(session, NOW_MS));
+		peer_step(&peer);
+	}
+	static uint8_t taken[MESSAGE_BYTES];
+	assert_true(smtp_session_step(session, NOW_MS));
+	assert_string_equal(smtp_session_step_name(session), "message");
+	ssize_t count = recv(peer.fd, taken, sizeof taken, 0);
+	assert_in_range(count, 1, STEP_BYTES);
+	assert_true(smtp_session_events(session) & POLLOUT);
+	smtp_session_free(session);
+	peer_stop(&peer);
+	assert_int_equal(fclose(message), 0);
+}
+
 static void nobody_listens(void **state)
 {
 	(void)state;
@@ -226,9 +313,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(without_a_mail_it_says_quit),
 	    cmocka_unit_test(D03_in_clear_means_nothing_under_dane),
+	    cmocka_unit_test(an_attack_is_a_refusal_where_tls_is_needed),
 	    cmocka_unit_test(M04_no_session_with_an_unreachable_host),
+	    cmocka_unit_test(M05_nothing_by_an_expired_plan),
 	    cmocka_unit_test(helo_where_ehlo_is_unknown),
 	    cmocka_unit_test(waits_are_bounded),
+	    cmocka_unit_test(a_step_is_short),
 	    cmocka_unit_test(nobody_listens),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -92,9 +92,38 @@ def garbage(connection):
     silence(connection)
 
 
+def hello_requests(connection):
+    """HelloRequests without end (RFC 5246 section 7.4.1.1): a client skips them, as fast as they come."""
+    connection.socket.recv(4096)
+    records = bytes.fromhex("1603030004" "00000000") * 100000
+    with contextlib.suppress(OSError):
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            connection.send(records)
+    raise Drop
+
+
 def no_hello(connection):
     """Waits for a ClientHello and never answers it."""
     silence(connection)
+
+
+def break_tls(answer):
+    """Under TLS octets that are none, in clear an answer."""
+    def send(connection):
+        if not connection.has_tls:
+            connection.say(answer)
+            return
+        with socket.socket(fileno=os.dup(connection.socket.fileno())) as beneath:
+            beneath.sendall(b"250 this is not TLS\r\n")
+        silence(connection)
+    return send
+
+
+def break_tls_in_message(connection):
+    connection.say("354 go ahead")
+    connection.read_line()
+    break_tls("")(connection)
 
 
 def close_in_message(connection):
@@ -111,6 +140,15 @@ def refuse_in_message(connection):
     connection.say("552 5.2.2 that is enough")
     while connection.socket.recv(65536):
         pass
+
+
+def twice(answer):
+    """An answer, and a little later the same again, which nobody asked for."""
+    def say(connection):
+        connection.say(answer)
+        time.sleep(0.3)
+        connection.say(answer)
+    return say
 
 
 @dataclasses.dataclass
@@ -130,6 +168,7 @@ class Behaviour:
     clear: tuple = ("STARTTLS",)  # offered beside, in clear only
     tls: tuple = ()  # offered beside, under TLS only
     certificate: object = None  # a host whose certificate is shown, or a number of days: how long it is still good
+    subject: str = ""  # further words of it, of whatever length
     versions: tuple = ()  # (lowest, highest)
 
 
@@ -157,6 +196,7 @@ BEHAVIOURS = {
     "handshake-alert": Behaviour(handshake=alert),
     "handshake-drop": Behaviour(handshake=drop_in_handshake),
     "handshake-garbage": Behaviour(handshake=garbage),
+    "handshake-flood": Behaviour(handshake=hello_requests),
     "handshake-silent": Behaviour(handshake=no_hello),
     "tls-at-once": Behaviour(greeting=tls_at_once),
     "silent": Behaviour(greeting=silence),
@@ -173,10 +213,15 @@ BEHAVIOURS = {
     "mail-451": Behaviour(mail="451 4.3.0 later"),
     "mail-550": Behaviour(mail="550 5.7.1 sender refused"),
     "mail-421": Behaviour(mail="421 4.3.2 shutting down"),
+    "tls-breaks-at-mail": Behaviour(mail=break_tls("250 2.1.0 ok")),
+    "tls-breaks-at-data": Behaviour(data=break_tls("354 go ahead")),
+    "tls-breaks-in-message": Behaviour(data=break_tls_in_message),
     "some-refused": Behaviour(rcpt={"later": "450 4.2.1 not now", "nobody": "550 5.1.1 no such user", "": "250 2.1.5 ok"}),
     "all-refused": Behaviour(rcpt="550 5.1.1 no such user"),
     "multi-line": Behaviour(rcpt=b"550-5.1.1 no such\r\n550-5.1.1\tuser \xff\r\n550 5.1.1 here\r\n"),
     "no-enhanced": Behaviour(rcpt="550 no such user"),
+    "data-250": Behaviour(data="250 2.0.0 ok"),
+    "rcpt-twice": Behaviour(rcpt=twice("250 2.1.5 ok")),
     "data-451": Behaviour(data="451 4.3.0 no room"),
     "data-554": Behaviour(data="554 5.6.0 no"),
     "message-550": Behaviour(end="550 5.7.1 spam"),
@@ -185,6 +230,8 @@ BEHAVIOURS = {
     "refuse-in-message": Behaviour(data=refuse_in_message),
     "drop-after-message": Behaviour(end=drop),
     "silent-after-message": Behaviour(end=silence),
+    "garbage-after-message": Behaviour(end=b"250-2.0.0 ok\r\n252 ok\r\n"),
+    "354-after-message": Behaviour(end="354 go ahead"),
 }
 
 
@@ -311,7 +358,7 @@ class Connection:
 
     def data(self):
         self.answer(self.behaviour.data)
-        if self.behaviour.data != "354 go ahead":
+        if self.behaviour.data not in ("354 go ahead", BEHAVIOURS["tls-breaks-at-data"].data):
             return
         digest, octets, text = hashlib.sha256(), 0, []
         while (line := self.read_line()) != b".\r\n":
@@ -411,8 +458,10 @@ class Server(Listener):
             context.minimum_version, context.maximum_version = self.behaviour.versions
         what = self.behaviour.certificate or self.host
         with contextlib.ExitStack() as stack:
-            file = stack.enter_context(dated_certificate(self.directory, self.host, what)) if isinstance(what, int) \
-                else self.directory / "tls" / f"{what}.pem"
+            file = self.directory / "tls" / f"{what}.pem"
+            if isinstance(what, int) or self.behaviour.subject:
+                days = what if isinstance(what, int) else 30
+                file = stack.enter_context(dated_certificate(self.directory, self.host, days, self.behaviour.subject))
             context.load_cert_chain(file)
 
         def note_sni(_socket, name, _context):
@@ -449,7 +498,7 @@ def addresses_of(host):
 
 
 @contextlib.contextmanager
-def dated_certificate(directory, host, days):
+def dated_certificate(directory, host, days, words=""):
     """A file with a certificate of the world's CA for this host, with a key of its own, that is good for so many days from now."""
     authority = x509.load_pem_x509_certificate((directory / "tls" / "ca.pem").read_bytes())
     authority_key = serialization.load_pem_private_key((directory / "tls" / "ca.key").read_bytes(), None)
@@ -457,7 +506,8 @@ def dated_certificate(directory, host, days):
     now = datetime.datetime.utcnow()
     certificate = (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host[:64])]))
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host[:64])]
+                                + ([x509.NameAttribute(NameOID.TITLE, words)] if words else [])))
         .issuer_name(authority.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
