@@ -73,9 +73,7 @@ unit: $(UNIT_TESTS) $(SCRIPTS)
 	@r=0; for t in $(UNIT_TESTS); do $$t 2>&1 | tee $(RESULTS)/unit-$${t##*/}.log || r=1; done; \
 		$(SCRIPTS) 2>&1 | tee $(RESULTS)/unit-sim.log || r=1; exit $$r
 system: all $(EXAMPLES) $(BUILD)/gen/resolverd_pb2.py $(BUILD)/gen/evidence_pb2.py $(BUILD)/tests/record-delivery
-	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/system.xml
-	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py -- $(PYTHON) -m pytest -q -p no:cacheprovider \
-		--junitxml=$(RESULTS)/system.xml tests/system tests/world tests/conformance
+	@BUILD_DIR=$(CURDIR)/$(BUILD) $(PYTHON) tests/run_files.py $(RESULTS) tests/system tests/world tests/conformance
 	@$(MAKE) --no-print-directory fuzz-world SEED=2 COUNT=150
 
 # The cases of docs/CONFORMANCE.md, each with what its tests said; WRITE=1 writes that file anew.

@@ -4,7 +4,7 @@
 
 Usage: conformance.py [--brief] [--write] RESULTS
 
-RESULTS is where `make unit` and `make system` leave what they ran: unit-*.log of cmocka, system.xml of pytest. A test belongs to the
+RESULTS is where `make unit` and `make system` leave what they ran: unit-*.log of cmocka, system-*.xml of pytest. A test belongs to the
 cases that its name begins with (test_f05_f06_…, "K01, K02: …") or that end its parameters (test_scenario[insecure-host-F05-F06]).
 
 Fails when a wanted case has no test that passed or one that failed, when a test names a case that is not in cases.py, and when
@@ -55,8 +55,7 @@ def system_tests(report):
 
 def all_tests(results):
     tests = [test for log in sorted(results.glob("unit-*.log")) for test in unit_tests(log)]
-    report = results / "system.xml"
-    return tests + (list(system_tests(report)) if report.exists() else [])
+    return tests + [test for report in sorted(results.glob("system-*.xml")) for test in system_tests(report)]
 
 
 # ---- which cases they are about ----

@@ -28,7 +28,7 @@ def outcome(tmp_path, monkeypatch, capsys):
         good = [(f"{case_id.lower()}_good", "      OK") for case_id in WANTED_IDS if case_id not in without]
         (tmp_path / "unit-test_x.log").write_text(log_of([*good, *unit.items()]))
         if report:
-            (tmp_path / "system.xml").write_text(REPORT.format(name=report[0], inner=report[1]))
+            (tmp_path / "system-x.xml").write_text(REPORT.format(name=report[0], inner=report[1]))
         monkeypatch.setattr(conformance, "DOCUMENT", tmp_path / "CONFORMANCE.md")
         monkeypatch.setattr(sys, "argv", ["conformance.py", "--write", str(tmp_path)])
         conformance.main()

@@ -209,7 +209,7 @@ def test_a_deadline_is_kept_and_its_answer_is_signed(client):
 
 def test_a_route_that_expires_before_its_hosts_are_known_is_asked_for_again(make_daemon):
     """TTL 1 s at the route, a host whose TLSA lookup takes until the deadline: what is sent has not expired."""
-    daemon = make_daemon(cache__max_ttl="1s", resolver__deadline="3s")
+    daemon = make_daemon(cache__max_ttl="1s", resolver__deadline="6s")
     with Client(daemon.socket, trusted_keys(daemon)) as client:
         client.learn_delegations()
         route, hosts = client.plan("tlsa-timeout.org")
