@@ -48,6 +48,12 @@ static uint32_t seconds(int64_t ms)
 	return (uint32_t)(ms / 1000);
 }
 
+/* None when it has ended, as one may while its job is run: its signatures expired. */
+static int64_t life_left_ms(const struct answer *answer, int64_t now_ms)
+{
+	return answer->expires_at_ms > now_ms ? answer->expires_at_ms - now_ms : 0;
+}
+
 static void entry_key(const struct cache_entry *entry, struct question_key *ret_key)
 {
 	ret_key->count = entry->node.key_bytes;
@@ -138,7 +144,7 @@ static void arm(struct prefetch *prefetch, struct cache_entry *entry, int64_t no
 {
 	const struct answer *answer = entry->answer;
 	const struct prefetch_settings *settings = &prefetch->settings;
-	int64_t end_ms = answer->expires_at_ms, life_ms = end_ms - now_ms;
+	int64_t end_ms = answer->expires_at_ms, life_ms = life_left_ms(answer, now_ms);
 	bool kept = is_kept(entry, now_ms);
 	if (answer->failed || answer->stale) {
 		set(prefetch, entry, kept ? ENTRY_RETRY : ENTRY_ENDS,
@@ -285,7 +291,7 @@ static void put(struct prefetch *prefetch, const struct flight_job *job, struct 
 	struct cache_entry *entry = cache_put(prefetch->cache, &key, answer);
 	if (entry == NULL)
 		return;
-	uint32_t life_s = seconds(answer->expires_at_ms - now_ms + 999);
+	uint32_t life_s = seconds(life_left_ms(answer, now_ms) + 999);
 	entry->worker = worker;
 	entry->tries = answer->failed ? (uint8_t)(entry->tries + (entry->tries < UINT8_MAX)) : 0;
 	entry->span_s = entry->span_s / 4 * 3 > life_s ? entry->span_s / 4 * 3 : life_s;

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Prefetch (prefetch.c) where a script of tests/sim does not reach: answers that have ended. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "resolverd/server/prefetch.h"
+#include "tests/unit/test.h"
+
+#define NOW_MS INT64_C(1790000000000)
+#define FAR_MS (NOW_MS + 3600000)
+#define LATE_MAX_MS 200
+
+struct scene {
+	struct cache cache;
+	struct flight flight;
+	struct prefetch prefetch;
+};
+
+static struct scene *scene_new(void)
+{
+	static const struct prefetch_settings settings = {
+	    .rule = PREFETCH_AHEAD, .workers = 2, .failure_ttl_ms = 15000};
+	struct scene *scene = calloc(1, sizeof *scene);
+	assert_non_null(scene);
+	assert_int_equal(cache_init(&scene->cache, 64u << 20), 0);
+	assert_int_equal(flight_init(&scene->flight), 0);
+	prefetch_init(&scene->prefetch, &scene->cache, &scene->flight, &settings, 1, NOW_MS);
+	return scene;
+}
+
+static void scene_free(struct scene *scene)
+{
+	cache_fini(&scene->cache);
+	flight_fini(&scene->flight);
+	free(scene);
+}
+
+static struct question_key key_of(int kind, const char *name)
+{
+	struct question_key key;
+	question_key_make(&key, kind, kind == V1(KIND__HOST) ? 25 : 0, name);
+	return key;
+}
+
+/* A route names one host. */
+static struct answer *answer_make(int kind, int64_t expires_at_ms)
+{
+	static const char host[] = "mx.example";
+	bool is_route = kind == V1(KIND__ROUTE);
+	struct answer *answer = answer_new(100, is_route ? sizeof host : 0, 0);
+	assert_non_null(answer);
+	answer->cacheable = true;
+	answer->host_count = is_route;
+	answer->expires_at_ms = expires_at_ms;
+	memset(answer->data, 0, answer->blob_bytes);
+	if (is_route)
+		memcpy(answer->data + answer->blob_bytes, host, sizeof host);
+	return answer;
+}
+
+/* The job for it is run and brings this answer. */
+static struct cache_entry *find(
+    struct scene *scene, int kind, const char *name, int64_t expires_at_ms, int64_t now_ms)
+{
+	struct question_key key = key_of(kind, name);
+	struct answer *answer = answer_make(kind, expires_at_ms);
+	struct flight_job *job;
+	assert_int_equal(flight_refresh(&scene->flight, &key, 0, FLIGHT_NO_WORKER, &job), 0);
+	job = flight_take(&scene->flight);
+	assert_non_null(job);
+	answer_unref(prefetch_take(&scene->prefetch, job, answer, 0, now_ms));
+	flight_end(&scene->flight, job, answer);
+	answer_unref(answer);
+	return cache_find(&scene->cache, &key);
+}
+
+/* Its RRSIG may have expired while the job was run. */
+static void m05_what_ended_on_the_way_is_no_trouble(void **state)
+{
+	(void)state;
+	for (int64_t late_ms = 0; late_ms < LATE_MAX_MS; late_ms++) {
+		struct scene *scene = scene_new();
+		const struct cache_entry *entry =
+		    find(scene, V1(KIND__ROUTE), "example", NOW_MS - late_ms, NOW_MS);
+		struct question_key key = key_of(V1(KIND__ROUTE), "example");
+		assert_true(entry == NULL || entry->timer.link != NULL);
+		assert_null(prefetch_look_up(&scene->prefetch, &key, 25, NOW_MS));
+		scene_free(scene);
+	}
+}
+
+static void m05_what_ended_long_before_is_not_in_use_for_ever(void **state)
+{
+	struct scene *scene = scene_new();
+	(void)state;
+	const struct cache_entry *entry =
+	    find(scene, V1(KIND__ROUTE), "example", NOW_MS - 60000, NOW_MS);
+	assert_true(entry == NULL || entry->span_s <= 1);
+	scene_free(scene);
+}
+
+static void m05_host_that_ended_is_kept_with_its_route(void **state)
+{
+	(void)state;
+	for (int64_t late_ms = 0; late_ms < LATE_MAX_MS; late_ms++) {
+		struct scene *scene = scene_new();
+		struct question_key key = key_of(V1(KIND__ROUTE), "example");
+		struct cache_entry *host =
+		    find(scene, V1(KIND__HOST), "mx.example", NOW_MS + 10000, NOW_MS);
+		assert_non_null(host);
+		assert_non_null(find(scene, V1(KIND__ROUTE), "example", FAR_MS, NOW_MS));
+		host->state = ENTRY_ENDS;
+		assert_int_equal(prefetch_keep(&scene->prefetch, &key, 25, PREFETCH_FOREVER,
+				     NOW_MS + 10000 + late_ms),
+		    0);
+		assert_int_equal(host->kept_until_s, PREFETCH_FOREVER);
+		assert_int_equal(scene->flight.jobs.count, 1); /* it is looked up */
+		scene_free(scene);
+	}
+}
+
+int main(void)
+{
+	struct test_list list = {0};
+	ADD_TEST(&list, m05_what_ended_on_the_way_is_no_trouble);
+	ADD_TEST(&list, m05_what_ended_long_before_is_not_in_use_for_ever);
+	ADD_TEST(&list, m05_host_that_ended_is_kept_with_its_route);
+	return test_run("prefetch", &list, NULL, NULL);
+}
