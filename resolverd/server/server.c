@@ -204,9 +204,10 @@ static void say_configuration(struct server *server)
 	say_overrides(server, now_ms);
 }
 
-/* Of the cache, and what requests wait with. */
+/* Of the cache, of its file, and what requests wait with. */
 static void forget_all(struct server *server)
 {
+	saver_forget(&server->saver);
 	prefetch_forget_all(&server->prefetch, clock_wall_ms());
 	signer_forget_facts(&server->signer);
 	watches_note_all(&server->watches, clock_wall_ms());
