@@ -452,6 +452,8 @@ enum prefetch_restored prefetch_restore(struct prefetch *prefetch, const struct 
 			return PREFETCH_LEFT;
 		entry->span_s = memory->span_s;
 		entry->last_hit_s = memory->last_hit_s;
+		entry->often_since_s = memory->often_since_s;
+		entry->is_bogus = memory->is_bogus;
 		entry->port = memory->port;
 		entry->demand = memory->demand;
 		entry->worker = FLIGHT_NO_WORKER;

@@ -69,9 +69,10 @@ void prefetch_advance(struct prefetch *prefetch, int64_t now_ms);
 /* ---- a snapshot that was read ---- */
 
 struct prefetch_memory { /* of an entry, as in struct cache_entry */
-	uint32_t kept_until_s, span_s, last_hit_s;
+	uint32_t kept_until_s, span_s, last_hit_s, often_since_s;
 	uint16_t port;
 	uint8_t demand;
+	bool is_bogus;
 };
 enum prefetch_restored {
 	PREFETCH_RESTORED, /* live: it is in the cache again */

@@ -109,7 +109,7 @@ SPOILED = {
     "tag": (spoil_last, "torn"),
     "a bit": (spoil_middle, "torn"),
     "text": (lambda data: b"hello\n" * 1000, "torn"),
-    "version": (lambda data: data[:20] + b"\x02" + data[21:], "another version"),
+    "version": (lambda data: data[:20] + b"\x7f" + data[21:], "another version"),
 }
 
 

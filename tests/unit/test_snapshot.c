@@ -102,10 +102,13 @@ static void fill(struct scene *scene)
 		entry->demand = (uint8_t)i;
 		entry->port = (uint16_t)(25 + i % 2);
 		entry->span_s = 3600 + i;
+		entry->last_hit_s = 1000 + i;
+		entry->often_since_s = i;
+		entry->is_bogus = i % 3 == 0;
 	}
 }
 
-static void all_that_counts_comes_back(void **state)
+static void m06_all_that_counts_comes_back(void **state)
 {
 	struct scene *from = scene_new(), *to = scene_new();
 	struct snapshot_counts counts;
@@ -131,6 +134,10 @@ static void all_that_counts_comes_back(void **state)
 		assert_int_equal(a->demand, b->demand);
 		assert_int_equal(a->port, b->port);
 		assert_int_equal(a->span_s, b->span_s);
+		/* Or what was asked for once would be looked up again, for once. */
+		assert_int_equal(a->last_hit_s, b->last_hit_s);
+		assert_int_equal(a->often_since_s, b->often_since_s);
+		assert_int_equal(a->is_bogus, b->is_bogus); /* M06: so it is never served stale */
 		assert_int_equal(a->kept_until_s, b->kept_until_s);
 		assert_non_null(a->timer.link);
 	}
@@ -379,7 +386,7 @@ static void m08_what_no_longer_counts_is_not_brought_back(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(all_that_counts_comes_back),
+	    cmocka_unit_test(m06_all_that_counts_comes_back),
 	    cmocka_unit_test(m08_what_has_ended_is_not_restored_and_what_was_in_use_is_looked_up),
 	    cmocka_unit_test(m08_every_changed_byte_is_found),
 	    cmocka_unit_test(m08_every_torn_file_is_refused),
