@@ -403,6 +403,22 @@ int prefetch_keep(struct prefetch *prefetch, const struct question_key *key, uin
 	return 0;
 }
 
+static void end_forever_of_job(struct table_node *node, void *arg)
+{
+	struct flight_job *job = (struct flight_job *)node; /* its first member */
+	if (job->keep_until_s == PREFETCH_FOREVER)
+		job->keep_until_s = *(const uint32_t *)arg;
+}
+
+void prefetch_end_forever(struct prefetch *prefetch, uint32_t until_s)
+{
+	for (struct cache_entry *entry = prefetch->cache->newest; entry != NULL;
+	     entry = entry->older)
+		if (entry->kept_until_s == PREFETCH_FOREVER)
+			cache_keep_until(prefetch->cache, entry, until_s);
+	table_visit(&prefetch->flight->jobs, end_forever_of_job, &until_s);
+}
+
 struct answer *prefetch_stale(
     struct prefetch *prefetch, const struct question_key *key, int64_t now_ms)
 {

@@ -58,6 +58,9 @@ void prefetch_replace(
 [[gnu::warn_unused_result]] int prefetch_keep(struct prefetch *prefetch,
     const struct question_key *key, uint16_t port, uint32_t until_s, int64_t now_ms);
 
+/* What was kept for ever is kept until then, also what is being looked up. */
+void prefetch_end_forever(struct prefetch *prefetch, uint32_t until_s);
+
 /* What has ended and may be served nevertheless, borrowed; NULL: nothing. Its signatures are for
  * the caller to look at. */
 struct answer *prefetch_stale(

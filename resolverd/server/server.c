@@ -240,9 +240,7 @@ static void take_domains(struct server *server, int fd)
 			  (uint32_t)(next.count / DOMAINS_PER_S);
 	domains_fini(&server->domains);
 	server->domains = next;
-	for (struct cache_entry *entry = server->cache.newest; entry != NULL; entry = entry->older)
-		if (entry->kept_until_s == PREFETCH_FOREVER)
-			cache_keep_until(&server->cache, entry, soon_s);
+	prefetch_end_forever(&server->prefetch, soon_s);
 }
 
 static void keep_domains(struct server *server, int64_t now_ms)

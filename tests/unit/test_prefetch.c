@@ -120,11 +120,40 @@ static void m05_host_that_ended_is_kept_with_its_route(void **state)
 	}
 }
 
+static void what_is_taken_off_the_list_while_it_is_looked_up_is_not_kept(void **state)
+{
+	struct scene *scene = scene_new();
+	uint32_t soon_s = (uint32_t)(NOW_MS / 1000) + 10;
+	char name[32];
+	(void)state;
+	for (unsigned i = 0; i < 1000;
+	     i++) { /* so many that the table is in the middle of growing */
+		snprintf(name, sizeof name, "n%u.example", i);
+		struct question_key key = key_of(V1(KIND__ROUTE), name);
+		assert_int_equal(
+		    prefetch_keep(&scene->prefetch, &key, 25, PREFETCH_FOREVER, NOW_MS), 0);
+	}
+	prefetch_end_forever(&scene->prefetch, soon_s);
+	for (unsigned i = 0; i < 1000; i++) {
+		struct flight_job *job = flight_take(&scene->flight);
+		struct answer *answer = answer_make(V1(KIND__ROUTE), FAR_MS);
+		answer_unref(prefetch_take(&scene->prefetch, job, answer, 0, NOW_MS));
+		flight_end(&scene->flight, job, answer);
+		answer_unref(answer);
+	}
+	assert_int_equal(scene->cache.table.count, 1000);
+	for (const struct cache_entry *entry = scene->cache.newest; entry != NULL;
+	     entry = entry->older)
+		assert_int_equal(entry->kept_until_s, soon_s);
+	scene_free(scene);
+}
+
 int main(void)
 {
 	struct test_list list = {0};
 	ADD_TEST(&list, m05_what_ended_on_the_way_is_no_trouble);
 	ADD_TEST(&list, m05_what_ended_long_before_is_not_in_use_for_ever);
 	ADD_TEST(&list, m05_host_that_ended_is_kept_with_its_route);
+	ADD_TEST(&list, what_is_taken_off_the_list_while_it_is_looked_up_is_not_kept);
 	return test_run("prefetch", &list, NULL, NULL);
 }
