@@ -366,13 +366,18 @@ struct answer *prefetch_take(struct prefetch *prefetch, const struct flight_job 
 	return answer_ref(answer);
 }
 
-void prefetch_replace(
+bool prefetch_replace(
     struct prefetch *prefetch, struct cache_entry *entry, struct answer *answer, int64_t now_ms)
 {
 	struct question_key key;
 	entry_key(entry, &key);
-	if (cache_put(prefetch->cache, &key, answer) == entry && entry->state != ENTRY_RUNNING)
+	if (cache_put(prefetch->cache, &key, answer) != entry) {
+		cache_drop(prefetch->cache, entry);
+		return false;
+	}
+	if (entry->state != ENTRY_RUNNING)
 		arm(prefetch, entry, now_ms);
+	return true;
 }
 
 int prefetch_keep(struct prefetch *prefetch, const struct question_key *key, uint16_t port,

@@ -49,8 +49,9 @@ struct cache_entry *prefetch_look_up(
 struct answer *prefetch_take(struct prefetch *prefetch, const struct flight_job *job,
     struct answer *answer, uint8_t worker, int64_t now_ms);
 
-/* The same facts under another local policy. */
-void prefetch_replace(
+/* The same facts under another local policy. False: there is no room for it, so the entry is gone
+ * with the policy of before. */
+[[gnu::warn_unused_result]] bool prefetch_replace(
     struct prefetch *prefetch, struct cache_entry *entry, struct answer *answer, int64_t now_ms);
 
 /* Keeps key fresh until then, from now on: looks it up unless a live answer is there. A route's

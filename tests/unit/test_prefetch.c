@@ -148,6 +148,24 @@ static void what_is_taken_off_the_list_while_it_is_looked_up_is_not_kept(void **
 	scene_free(scene);
 }
 
+static void an_answer_that_cannot_be_replaced_is_not_served_on(void **state)
+{
+	struct scene *scene = scene_new();
+	struct question_key key = key_of(V1(KIND__ROUTE), "example");
+	struct cache_entry *entry = find(scene, V1(KIND__ROUTE), "example", FAR_MS, NOW_MS);
+	struct answer *derived = answer_make(V1(KIND__ROUTE), FAR_MS);
+	(void)state;
+	assert_true(prefetch_replace(&scene->prefetch, entry, derived, NOW_MS));
+	assert_ptr_equal(entry->answer, derived);
+	scene->cache.max_bytes = 512; /* of which an answer may have an eighth */
+	struct answer *too_large = answer_make(V1(KIND__ROUTE), FAR_MS);
+	assert_false(prefetch_replace(&scene->prefetch, entry, too_large, NOW_MS));
+	assert_null(cache_find(&scene->cache, &key));
+	answer_unref(too_large);
+	answer_unref(derived);
+	scene_free(scene);
+}
+
 int main(void)
 {
 	struct test_list list = {0};
@@ -155,5 +173,6 @@ int main(void)
 	ADD_TEST(&list, m05_what_ended_long_before_is_not_in_use_for_ever);
 	ADD_TEST(&list, m05_host_that_ended_is_kept_with_its_route);
 	ADD_TEST(&list, what_is_taken_off_the_list_while_it_is_looked_up_is_not_kept);
+	ADD_TEST(&list, an_answer_that_cannot_be_replaced_is_not_served_on);
 	return test_run("prefetch", &list, NULL, NULL);
 }
