@@ -128,6 +128,9 @@ static void start(struct prefetch *prefetch, struct cache_entry *entry, int64_t 
 	entry_key(entry, &key);
 	if (flight_refresh(prefetch->flight, &key, urgency(entry), entry->worker, &job) != 0) {
 		set(prefetch, entry, ENTRY_RETRY, now_ms + retry_ms(prefetch, entry));
+		/* The live ones come first, and often: after a long sleep the others are many. */
+		if (!entry_is_live(entry, now_ms))
+			entry->tries += entry->tries < UINT8_MAX;
 		return;
 	}
 	if (job->keep_until_s < entry->kept_until_s)

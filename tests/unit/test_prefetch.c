@@ -166,6 +166,34 @@ static void an_answer_that_cannot_be_replaced_is_not_served_on(void **state)
 	scene_free(scene);
 }
 
+/* The machine slept, all that was in use has ended, and there is room for few jobs. */
+static void what_has_ended_tries_less_and_less_often_while_there_is_no_room(void **state)
+{
+	struct scene *scene = scene_new();
+	struct question_key key = key_of(V1(KIND__ROUTE), "example");
+	struct flight_job *job;
+	char name[32];
+	unsigned tries = 0;
+	(void)state;
+	struct cache_entry *entry = find(scene, V1(KIND__ROUTE), "example", NOW_MS + 60000, NOW_MS);
+	entry->hits = UINT8_MAX;
+	entry->last_hit_s = (uint32_t)(NOW_MS / 1000) + 50;
+	for (unsigned i = 0; i < FLIGHT_UNASKED_MAX; i++) {
+		snprintf(name, sizeof name, "n%u.example", i);
+		struct question_key other = key_of(V1(KIND__ROUTE), name);
+		assert_int_equal(flight_refresh(&scene->flight, &other, 0, 0, &job), 0);
+	}
+	int64_t at_ms = 0, woken_ms = NOW_MS + 3600000;
+	for (int64_t now_ms = woken_ms; now_ms < woken_ms + 600000; now_ms += 125) {
+		prefetch_advance(&scene->prefetch, now_ms);
+		assert_ptr_equal(cache_find(&scene->cache, &key), entry);
+		tries += entry->timer.at_ms != at_ms;
+		at_ms = entry->timer.at_ms;
+	}
+	assert_in_range(tries, 5, 30);
+	scene_free(scene);
+}
+
 int main(void)
 {
 	struct test_list list = {0};
@@ -174,5 +202,6 @@ int main(void)
 	ADD_TEST(&list, m05_host_that_ended_is_kept_with_its_route);
 	ADD_TEST(&list, what_is_taken_off_the_list_while_it_is_looked_up_is_not_kept);
 	ADD_TEST(&list, an_answer_that_cannot_be_replaced_is_not_served_on);
+	ADD_TEST(&list, what_has_ended_tries_less_and_less_often_while_there_is_no_room);
 	return test_run("prefetch", &list, NULL, NULL);
 }
