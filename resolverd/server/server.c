@@ -388,15 +388,8 @@ static void watch_clock(struct server *server, int64_t wall_minus_boot_ms)
 static void watch_memory(struct server *server)
 {
 	struct mallinfo2 info = mallinfo2();
-	uint64_t budget = server->config->cache.max_memory_bytes / 2;
 	server->memory_bytes = info.arena + info.hblkhd;
-	uint64_t overhead = server->memory_bytes > server->cache.used_bytes
-				? server->memory_bytes - server->cache.used_bytes
-				: 0;
-	/* A large overhead for a moment (requests that wait) must not empty the cache. */
-	uint64_t most = overhead < budget / 2 ? budget - overhead : budget / 2;
-	server->cache.max_bytes = most;
-	cache_shrink(&server->cache);
+	cache_fit(&server->cache, server->memory_bytes, server->config->cache.max_memory_bytes / 2);
 }
 
 static void on_refresh(evutil_socket_t fd, short what, void *arg)
