@@ -36,6 +36,7 @@ int resolverd_client_new(
 	client->fd = -1;
 	client->next_id = 1;
 	client->now_ms = clock_wall_ms;
+	client->boot_ms = clock_boot_ms;
 	client->attest = options->attest;
 	client->address.sun_family = AF_UNIX;
 	int r = RESOLVERD_ERROR_ARGUMENT;
@@ -76,7 +77,12 @@ const char *resolverd_last_error(const struct resolverd_client *client)
 
 void client_set_clock(struct resolverd_client *client, uint64_t (*now_ms)(void))
 {
-	client->now_ms = now_ms;
+	client->now_ms = client->boot_ms = now_ms;
+}
+
+void client_set_boot_clock(struct resolverd_client *client, uint64_t (*boot_ms)(void))
+{
+	client->boot_ms = boot_ms;
 }
 
 int client_fail(struct resolverd_client *client, int error, const char *format, ...)

@@ -52,7 +52,8 @@ struct request_list {
 struct resolverd_client {
 	struct sockaddr_un address;
 	char *public_key_file;
-	uint64_t (*now_ms)(void);
+	uint64_t (*now_ms)(void), (*boot_ms)(void);
+	int64_t wall_minus_boot_ms; /* when the cache of plans was used last */
 	int fd;
 	struct buffer in, out;
 	struct trusted_keys trusted;
@@ -72,7 +73,9 @@ struct resolverd_client {
 	char detail[DETAIL_MAX];
 };
 
+/* Both clocks: one that is never stepped. */
 void client_set_clock(struct resolverd_client *client, uint64_t (*now_ms)(void));
+void client_set_boot_clock(struct resolverd_client *client, uint64_t (*boot_ms)(void));
 /* Records the detail of an error and passes the error on. */
 [[gnu::format(printf, 3, 4)]] int client_fail(
     struct resolverd_client *client, int error, const char *format, ...);

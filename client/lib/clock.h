@@ -18,6 +18,13 @@ static inline uint64_t clock_wall_ms(void)
 	return now_ms > 0 ? (uint64_t)now_ms : 0;
 }
 
+/* Goes on while the machine is suspended: the first minus this changes when the clock is stepped.
+ */
+static inline uint64_t clock_boot_ms(void)
+{
+	return (uint64_t)clock_ms(CLOCK_BOOTTIME);
+}
+
 static inline int64_t clock_mono_ms(void)
 {
 	return clock_ms(CLOCK_MONOTONIC);

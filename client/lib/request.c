@@ -292,6 +292,18 @@ static int view(struct resolverd_client *client, struct request *request)
 
 /* ---- plans that are live still ---- */
 
+#define CLOCK_STEP_MS 2000
+
+/* Ends are told in wall time: after a step of the clock they mean something else. */
+static void watch_clock(struct resolverd_client *client)
+{
+	int64_t before_ms = client->wall_minus_boot_ms;
+	client->wall_minus_boot_ms = (int64_t)(client->now_ms() - client->boot_ms());
+	int64_t step_ms = client->wall_minus_boot_ms - before_ms;
+	if (step_ms > CLOCK_STEP_MS || step_ms < -CLOCK_STEP_MS)
+		plan_cache_forget(&client->plans);
+}
+
 /* The daemon has not gone, with its keys, since the connection was last looked at. */
 static bool is_connected(const struct resolverd_client *client)
 {
@@ -314,6 +326,7 @@ static bool view_cached(
 
 struct request *request_from_cache(struct resolverd_client *client, const struct asked *asked)
 {
+	watch_clock(client);
 	if (client->attest || !is_connected(client))
 		return NULL;
 	struct cached_plan *cached =

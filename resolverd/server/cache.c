@@ -116,8 +116,24 @@ static void make_room(struct cache *cache, const struct cache_entry *spare)
 		evict_one(cache, spare);
 }
 
-void cache_shrink(struct cache *cache)
+static size_t less(size_t a, size_t b)
 {
+	return a > b ? a - b : 0;
+}
+
+void cache_fit(struct cache *cache, size_t memory_bytes, size_t budget_bytes)
+{
+	size_t over_bytes = less(memory_bytes, budget_bytes), most = cache->max_bytes;
+	if (over_bytes == 0) {
+		most = cache->used_bytes + less(budget_bytes, memory_bytes);
+		cache->over_bytes = 0;
+	} else if (over_bytes > cache->over_bytes) {
+		most = cache->used_bytes < most ? cache->used_bytes : most;
+		most = less(most, over_bytes - cache->over_bytes);
+		cache->over_bytes = over_bytes;
+	}
+	most = most < budget_bytes ? most : budget_bytes;
+	cache->max_bytes = most > budget_bytes / 2 ? most : budget_bytes / 2;
 	make_room(cache, NULL);
 }
 

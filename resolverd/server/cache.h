@@ -72,6 +72,7 @@ struct cache {
 	struct table table;
 	struct cache_entry *newest, *oldest, *hand;
 	size_t used_bytes, max_bytes, kept_bytes;
+	size_t over_bytes; /* what cache_fit has made up for */
 	uint64_t evicted;
 };
 
@@ -114,7 +115,10 @@ static inline void entry_hit(struct cache_entry *entry, int64_t now_ms)
 struct cache_entry *cache_put(
     struct cache *cache, const struct question_key *key, struct answer *answer);
 void cache_drop(struct cache *cache, struct cache_entry *entry);
-/* Evicts until what is used is below max_bytes, which may have changed. */
-void cache_shrink(struct cache *cache);
+/* The process has memory_bytes of the system and is to have budget_bytes at most: sets max_bytes,
+ * never below half of the budget, and evicts what is beyond. An allocator rarely gives back what is
+ * freed: what was evicted is room for others, and memory_bytes stays. So each byte beyond the
+ * budget is made up for once, or the cache would shrink with each call. */
+void cache_fit(struct cache *cache, size_t memory_bytes, size_t budget_bytes);
 /* Kept entries are not evicted while they are less than half of all. */
 void cache_keep_until(struct cache *cache, struct cache_entry *entry, uint32_t until_s);

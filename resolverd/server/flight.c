@@ -20,27 +20,36 @@ int flight_init(struct flight *flight)
 	return table_init(&flight->jobs);
 }
 
-static void free_queue(struct flight *flight, struct flight_jobs *queue)
+static void drop_queue(struct flight *flight, struct flight_jobs *queue, bool waited_for)
 {
-	struct flight_job *job;
-	while ((job = TAILQ_FIRST(queue)) != NULL) {
+	struct flight_job *job, *next;
+	for (job = TAILQ_FIRST(queue); job != NULL; job = next) {
+		next = TAILQ_NEXT(job, link);
+		if (!waited_for && !LIST_EMPTY(&job->waiters))
+			continue;
 		TAILQ_REMOVE(queue, job, link);
+		flight->names[job->bucket]--;
 		table_remove(&flight->jobs, &job->node);
 		free(job);
 	}
 }
 
+static void drop_queues(struct flight *flight, bool waited_for)
+{
+	drop_queue(flight, &flight->asked, waited_for);
+	drop_queue(flight, &flight->traces, waited_for);
+	for (unsigned i = 0; i < FLIGHT_URGENCIES; i++)
+		drop_queue(flight, &flight->refreshes[i], waited_for);
+}
+
 void flight_clear(struct flight *flight)
 {
-	free_queue(flight, &flight->asked);
-	free_queue(flight, &flight->traces);
-	for (unsigned i = 0; i < FLIGHT_URGENCIES; i++)
-		free_queue(flight, &flight->refreshes[i]);
+	drop_queues(flight, false);
 }
 
 void flight_fini(struct flight *flight)
 {
-	flight_clear(flight);
+	drop_queues(flight, true);
 	table_fini(&flight->jobs);
 }
 

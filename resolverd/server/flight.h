@@ -71,7 +71,7 @@ struct flight {
 [[gnu::warn_unused_result]] int flight_init(struct flight *flight);
 /* Frees the jobs in its queues; those taken are their holder's. */
 void flight_fini(struct flight *flight);
-/* Drops all that is queued; nobody waits for it. */
+/* Drops what is queued and nobody waits for. */
 void flight_clear(struct flight *flight);
 
 /* Joins the job for this question, or queues one; a refresh that is asked for goes with what is.

@@ -224,9 +224,9 @@ static struct answer *look_up(
 	struct answer *derived = signer_derive(&server->signer, entry->answer, now_ms);
 	if (derived == NULL)
 		return NULL;
-	prefetch_replace(&server->prefetch, entry, derived, now_ms);
+	bool is_kept = prefetch_replace(&server->prefetch, entry, derived, now_ms);
 	answer_unref(derived);
-	return entry_is_live(entry, now_ms) ? entry->answer : NULL;
+	return is_kept && entry_is_live(entry, now_ms) ? entry->answer : NULL;
 }
 
 /* What look_up would give, as a reference, and without a trace of it in the cache. */

@@ -48,6 +48,12 @@ static uint32_t seconds(int64_t ms)
 	return (uint32_t)(ms / 1000);
 }
 
+/* None when it has ended, as one may while its job is run: its signatures expired. */
+static int64_t life_left_ms(const struct answer *answer, int64_t now_ms)
+{
+	return answer->expires_at_ms > now_ms ? answer->expires_at_ms - now_ms : 0;
+}
+
 static void entry_key(const struct cache_entry *entry, struct question_key *ret_key)
 {
 	ret_key->count = entry->node.key_bytes;
@@ -122,6 +128,9 @@ static void start(struct prefetch *prefetch, struct cache_entry *entry, int64_t 
 	entry_key(entry, &key);
 	if (flight_refresh(prefetch->flight, &key, urgency(entry), entry->worker, &job) != 0) {
 		set(prefetch, entry, ENTRY_RETRY, now_ms + retry_ms(prefetch, entry));
+		/* The live ones come first, and often: after a long sleep the others are many. */
+		if (!entry_is_live(entry, now_ms))
+			entry->tries += entry->tries < UINT8_MAX;
 		return;
 	}
 	if (job->keep_until_s < entry->kept_until_s)
@@ -138,7 +147,7 @@ static void arm(struct prefetch *prefetch, struct cache_entry *entry, int64_t no
 {
 	const struct answer *answer = entry->answer;
 	const struct prefetch_settings *settings = &prefetch->settings;
-	int64_t end_ms = answer->expires_at_ms, life_ms = end_ms - now_ms;
+	int64_t end_ms = answer->expires_at_ms, life_ms = life_left_ms(answer, now_ms);
 	bool kept = is_kept(entry, now_ms);
 	if (answer->failed || answer->stale) {
 		set(prefetch, entry, kept ? ENTRY_RETRY : ENTRY_ENDS,
@@ -285,7 +294,7 @@ static void put(struct prefetch *prefetch, const struct flight_job *job, struct 
 	struct cache_entry *entry = cache_put(prefetch->cache, &key, answer);
 	if (entry == NULL)
 		return;
-	uint32_t life_s = seconds(answer->expires_at_ms - now_ms + 999);
+	uint32_t life_s = seconds(life_left_ms(answer, now_ms) + 999);
 	entry->worker = worker;
 	entry->tries = answer->failed ? (uint8_t)(entry->tries + (entry->tries < UINT8_MAX)) : 0;
 	entry->span_s = entry->span_s / 4 * 3 > life_s ? entry->span_s / 4 * 3 : life_s;
@@ -360,13 +369,18 @@ struct answer *prefetch_take(struct prefetch *prefetch, const struct flight_job 
 	return answer_ref(answer);
 }
 
-void prefetch_replace(
+bool prefetch_replace(
     struct prefetch *prefetch, struct cache_entry *entry, struct answer *answer, int64_t now_ms)
 {
 	struct question_key key;
 	entry_key(entry, &key);
-	if (cache_put(prefetch->cache, &key, answer) == entry && entry->state != ENTRY_RUNNING)
+	if (cache_put(prefetch->cache, &key, answer) != entry) {
+		cache_drop(prefetch->cache, entry);
+		return false;
+	}
+	if (entry->state != ENTRY_RUNNING)
 		arm(prefetch, entry, now_ms);
+	return true;
 }
 
 int prefetch_keep(struct prefetch *prefetch, const struct question_key *key, uint16_t port,
@@ -395,6 +409,22 @@ int prefetch_keep(struct prefetch *prefetch, const struct question_key *key, uin
 	if (port != 0)
 		job->port = port;
 	return 0;
+}
+
+static void end_forever_of_job(struct table_node *node, void *arg)
+{
+	struct flight_job *job = (struct flight_job *)node; /* its first member */
+	if (job->keep_until_s == PREFETCH_FOREVER)
+		job->keep_until_s = *(const uint32_t *)arg;
+}
+
+void prefetch_end_forever(struct prefetch *prefetch, uint32_t until_s)
+{
+	for (struct cache_entry *entry = prefetch->cache->newest; entry != NULL;
+	     entry = entry->older)
+		if (entry->kept_until_s == PREFETCH_FOREVER)
+			cache_keep_until(prefetch->cache, entry, until_s);
+	table_visit(&prefetch->flight->jobs, end_forever_of_job, &until_s);
 }
 
 struct answer *prefetch_stale(
@@ -446,6 +476,8 @@ enum prefetch_restored prefetch_restore(struct prefetch *prefetch, const struct 
 			return PREFETCH_LEFT;
 		entry->span_s = memory->span_s;
 		entry->last_hit_s = memory->last_hit_s;
+		entry->often_since_s = memory->often_since_s;
+		entry->is_bogus = memory->is_bogus;
 		entry->port = memory->port;
 		entry->demand = memory->demand;
 		entry->worker = FLIGHT_NO_WORKER;

@@ -49,14 +49,18 @@ struct cache_entry *prefetch_look_up(
 struct answer *prefetch_take(struct prefetch *prefetch, const struct flight_job *job,
     struct answer *answer, uint8_t worker, int64_t now_ms);
 
-/* The same facts under another local policy. */
-void prefetch_replace(
+/* The same facts under another local policy. False: there is no room for it, so the entry is gone
+ * with the policy of before. */
+[[gnu::warn_unused_result]] bool prefetch_replace(
     struct prefetch *prefetch, struct cache_entry *entry, struct answer *answer, int64_t now_ms);
 
 /* Keeps key fresh until then, from now on: looks it up unless a live answer is there. A route's
  * hosts on that port are kept with it. Returns 0, -EBUSY or -ENOMEM. */
 [[gnu::warn_unused_result]] int prefetch_keep(struct prefetch *prefetch,
     const struct question_key *key, uint16_t port, uint32_t until_s, int64_t now_ms);
+
+/* What was kept for ever is kept until then, also what is being looked up. */
+void prefetch_end_forever(struct prefetch *prefetch, uint32_t until_s);
 
 /* What has ended and may be served nevertheless, borrowed; NULL: nothing. Its signatures are for
  * the caller to look at. */
@@ -69,9 +73,10 @@ void prefetch_advance(struct prefetch *prefetch, int64_t now_ms);
 /* ---- a snapshot that was read ---- */
 
 struct prefetch_memory { /* of an entry, as in struct cache_entry */
-	uint32_t kept_until_s, span_s, last_hit_s;
+	uint32_t kept_until_s, span_s, last_hit_s, often_since_s;
 	uint16_t port;
 	uint8_t demand;
+	bool is_bogus;
 };
 enum prefetch_restored {
 	PREFETCH_RESTORED, /* live: it is in the cache again */

@@ -86,6 +86,12 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		say(saver, -errno);
 }
 
+static void unlink_files(const struct saver *saver)
+{
+	(void)unlinkat(saver->dir_fd, FILE_NAME, 0);
+	(void)unlinkat(saver->dir_fd, NEW_NAME, 0);
+}
+
 static void on_child_ended(evutil_socket_t fd, short what, void *arg)
 {
 	struct saver *saver = arg;
@@ -94,7 +100,24 @@ static void on_child_ended(evutil_socket_t fd, short what, void *arg)
 	if (saver->child <= 0 || waitpid(saver->child, &status, WNOHANG) != saver->child)
 		return;
 	saver->child = 0;
-	say(saver, WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO);
+	if (saver->child_is_void)
+		unlink_files(saver);
+	else
+		say(saver, WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO);
+	saver->child_is_void = false;
+}
+
+/* Nobody waits for the child, which may wait for a disk: its file goes when it has ended. */
+void saver_forget(struct saver *saver)
+{
+	if (saver->dir_fd < 0)
+		return;
+	if (saver->child > 0) {
+		kill(saver->child, SIGKILL);
+		saver->child_is_void = true;
+	}
+	unlink_files(saver);
+	saver->written_at_ms = 0;
 }
 
 /* ---- reading ---- */

@@ -18,6 +18,7 @@ struct saver {
 	int dir_fd; /* -1: nothing is kept */
 	uint8_t key[SNAPSHOT_KEY_BYTES];
 	pid_t child;           /* 0: none */
+	bool child_is_void;    /* it writes what no longer counts */
 	bool has_failed;       /* said already */
 	int64_t written_at_ms; /* wall; of the file there is; 0: none */
 	struct event timer, ended;
@@ -28,5 +29,8 @@ struct saver {
     struct prefetch *prefetch, const struct config *config);
 /* dir_fd: where the file is, taken; key: copied. Reads the file, if there is one. */
 void saver_open(struct saver *saver, int dir_fd, const uint8_t key[SNAPSHOT_KEY_BYTES]);
+/* What was found until now no longer counts: nor does the file, so that no restart brings it back.
+ */
+void saver_forget(struct saver *saver);
 /* Writes once more, here and now. */
 void saver_fini(struct saver *saver);

@@ -204,9 +204,10 @@ static void say_configuration(struct server *server)
 	say_overrides(server, now_ms);
 }
 
-/* Of the cache, and what requests wait with. */
+/* Of the cache, of its file, and what requests wait with. */
 static void forget_all(struct server *server)
 {
+	saver_forget(&server->saver);
 	prefetch_forget_all(&server->prefetch, clock_wall_ms());
 	signer_forget_facts(&server->signer);
 	watches_note_all(&server->watches, clock_wall_ms());
@@ -239,9 +240,7 @@ static void take_domains(struct server *server, int fd)
 			  (uint32_t)(next.count / DOMAINS_PER_S);
 	domains_fini(&server->domains);
 	server->domains = next;
-	for (struct cache_entry *entry = server->cache.newest; entry != NULL; entry = entry->older)
-		if (entry->kept_until_s == PREFETCH_FOREVER)
-			cache_keep_until(&server->cache, entry, soon_s);
+	prefetch_end_forever(&server->prefetch, soon_s);
 }
 
 static void keep_domains(struct server *server, int64_t now_ms)
@@ -389,15 +388,8 @@ static void watch_clock(struct server *server, int64_t wall_minus_boot_ms)
 static void watch_memory(struct server *server)
 {
 	struct mallinfo2 info = mallinfo2();
-	uint64_t budget = server->config->cache.max_memory_bytes / 2;
 	server->memory_bytes = info.arena + info.hblkhd;
-	uint64_t overhead = server->memory_bytes > server->cache.used_bytes
-				? server->memory_bytes - server->cache.used_bytes
-				: 0;
-	/* A large overhead for a moment (requests that wait) must not empty the cache. */
-	uint64_t most = overhead < budget / 2 ? budget - overhead : budget / 2;
-	server->cache.max_bytes = most;
-	cache_shrink(&server->cache);
+	cache_fit(&server->cache, server->memory_bytes, server->config->cache.max_memory_bytes / 2);
 }
 
 static void on_refresh(evutil_socket_t fd, short what, void *arg)

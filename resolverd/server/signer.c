@@ -91,7 +91,8 @@ static void set_times(const struct signer *signer, const Resolverd__Worker__Fact
 	if (facts->rrsig_expires_at != 0 && facts->rrsig_expires_at < (uint64_t)expires_at_ms)
 		expires_at_ms = (int64_t)facts->rrsig_expires_at;
 	for (size_t i = 0; i < facts->n_insecure_zones; i++)
-		expires_at_ms = min_ms(expires_at_ms, (int64_t)facts->insecure_zones[i]->until);
+		if (facts->insecure_zones[i]->until < (uint64_t)expires_at_ms)
+			expires_at_ms = (int64_t)facts->insecure_zones[i]->until;
 	envelope->validated_at = (uint64_t)now_ms;
 	envelope->expires_at = (uint64_t)expires_at_ms;
 	envelope->rrsig_expires_at = facts->rrsig_expires_at;

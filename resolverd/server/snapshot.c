@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #define MAGIC "resolverd snapshot\n"
-#define VERSION 1u
+#define VERSION 2u
 #define CHUNK_BYTES (1u << 20) /* a record is smaller: an answer has to fit a response */
 #define TAG_BYTES 32u
 
@@ -25,11 +25,12 @@ struct header {
 
 struct record { /* then key, blob, hosts */
 	int64_t expires_at_ms;
-	uint32_t kept_until_s, span_s, last_hit_s;
+	uint32_t kept_until_s, span_s, last_hit_s, often_since_s;
 	uint32_t blob_bytes;
 	uint16_t key_bytes, hosts_bytes;
 	uint16_t port;
 	uint8_t host_count, demand;
+	uint8_t is_bogus, zeros[3];
 };
 
 /* ---- writing ---- */
@@ -83,12 +84,14 @@ static int put_entry(struct writer *writer, const struct cache_entry *entry)
 	    .kept_until_s = entry->kept_until_s,
 	    .span_s = entry->span_s,
 	    .last_hit_s = entry->last_hit_s,
+	    .often_since_s = entry->often_since_s,
 	    .blob_bytes = answer->blob_bytes,
 	    .key_bytes = (uint16_t)entry->node.key_bytes,
 	    .hosts_bytes = answer->hosts_bytes,
 	    .port = entry->port,
 	    .host_count = answer->host_count,
-	    .demand = entry->demand > entry->hits ? entry->demand : entry->hits};
+	    .demand = entry->demand > entry->hits ? entry->demand : entry->hits,
+	    .is_bogus = entry->is_bogus};
 	size_t bytes = sizeof record + record.key_bytes + record.blob_bytes + record.hosts_bytes;
 	int r = writer->used + bytes > CHUNK_BYTES ? put_chunk(writer) : 0;
 	if (r != 0 || bytes > CHUNK_BYTES)
@@ -172,8 +175,10 @@ static bool take_record(struct prefetch *prefetch, const struct record *record,
 	const struct prefetch_memory memory = {.kept_until_s = record->kept_until_s,
 	    .span_s = record->span_s,
 	    .last_hit_s = record->last_hit_s,
+	    .often_since_s = record->often_since_s,
 	    .port = record->port,
-	    .demand = record->demand};
+	    .demand = record->demand,
+	    .is_bogus = record->is_bogus != 0};
 	switch (prefetch_restore(prefetch, &key, answer, &memory, now_ms)) {
 	case PREFETCH_RESTORED:
 		counts->restored++;

@@ -159,6 +159,22 @@ void table_remove(struct table *table, struct table_node *node)
 	move_some(table);
 }
 
+static void visit_buckets(struct table_node **buckets, size_t count,
+    void (*visit)(struct table_node *node, void *arg), void *arg)
+{
+	for (size_t i = 0; i < count; i++)
+		for (struct table_node *node = buckets[i]; node != NULL; node = node->next)
+			visit(node, arg);
+}
+
+void table_visit(
+    const struct table *table, void (*visit)(struct table_node *node, void *arg), void *arg)
+{
+	visit_buckets(table->buckets, (size_t)table->mask + 1, visit, arg);
+	if (table->old_buckets != NULL)
+		visit_buckets(table->old_buckets, (size_t)table->old_mask + 1, visit, arg);
+}
+
 void question_key_make(struct question_key *key, int kind, uint16_t number, const char *name)
 {
 	size_t length = strlen(name);

@@ -44,6 +44,9 @@ struct table_node *table_find_question(struct table *table, uint32_t hash, int k
 /* The key must not be in the table yet; node->key and key_bytes are set by the caller. */
 void table_insert(struct table *table, struct table_node *node);
 void table_remove(struct table *table, struct table_node *node);
+/* All of them, in no order; visit changes nothing of the table. */
+void table_visit(
+    const struct table *table, void (*visit)(struct table_node *node, void *arg), void *arg);
 
 /* ---- the keys of answers and jobs ---- */
 

@@ -109,7 +109,7 @@ SPOILED = {
     "tag": (spoil_last, "torn"),
     "a bit": (spoil_middle, "torn"),
     "text": (lambda data: b"hello\n" * 1000, "torn"),
-    "version": (lambda data: data[:20] + b"\x02" + data[21:], "another version"),
+    "version": (lambda data: data[:20] + b"\x7f" + data[21:], "another version"),
 }
 
 
@@ -140,6 +140,24 @@ def test_m08_a_snapshot_of_another_key_or_configuration_is_refused(make, tmp_pat
     daemon.start()
     assert "the configuration, or this program, has changed since" in daemon.log()
     assert daemon.status()["cache_entries"] == 0
+
+
+def test_m08_facts_that_no_longer_count_do_not_come_back_with_a_crash(make, tmp_path):
+    """Between the step of the clock and the next snapshot the old one is all there is."""
+    clock = Clock(tmp_path, BUILD / "resolverd")
+    daemon = make()
+    daemon.prefix = clock.prefix
+    daemon.start()
+    ask(daemon, *HOPS[:3])
+    daemon.stop()
+    assert snapshot(daemon).exists()
+    daemon.start()
+    wait_for(lambda: "answers restored" in daemon.log(), 10)
+    clock.move_to(60)
+    wait_for(lambda: "the clock was stepped" in daemon.log(), 10)
+    wait_for(lambda: not snapshot(daemon).exists(), 2)
+    daemon.process.kill()
+    daemon.process.wait()
 
 
 def test_m08_what_ended_meanwhile_is_not_served_and_what_was_in_use_is_looked_up_first(make):

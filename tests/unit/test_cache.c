@@ -243,10 +243,33 @@ static void a_smaller_bound_holds_at_once(void **state)
 	struct cache *cache = *state;
 	for (unsigned i = 0; i < 1000; i++)
 		put(cache, "n", i);
-	cache->max_bytes = BOUND_BYTES / 4;
-	cache_shrink(cache);
+	cache_fit(cache, BOUND_BYTES, BOUND_BYTES / 4);
 	assert_true(cache->used_bytes <= BOUND_BYTES / 4);
 	assert_true(cache->table.count > 0);
+}
+
+/* Requests had a part of the memory for a moment; freed, it stays the process's. */
+static void memory_beyond_the_bound_is_made_up_for_once(void **state)
+{
+	struct cache *cache = *state;
+	const size_t over = BOUND_BYTES / 8;
+	for (unsigned i = 0; i < 1000; i++)
+		put(cache, "n", i);
+	for (unsigned i = 0; i < 100; i++) {
+		cache_fit(cache, BOUND_BYTES + over, BOUND_BYTES);
+		put(cache, "more", i);
+		assert_in_range(cache->used_bytes, BOUND_BYTES * 3 / 4, BOUND_BYTES - over);
+	}
+	/* More of it is made up for, too; never more than half of all. */
+	cache_fit(cache, BOUND_BYTES + over + 4096, BOUND_BYTES);
+	assert_in_range(cache->max_bytes, BOUND_BYTES / 2, BOUND_BYTES - over - 4096);
+	cache_fit(cache, 3 * BOUND_BYTES, BOUND_BYTES);
+	assert_int_equal(cache->max_bytes, BOUND_BYTES / 2);
+	/* It went back to the system. */
+	cache_fit(cache, cache->used_bytes + 1000, BOUND_BYTES);
+	assert_int_equal(cache->max_bytes, BOUND_BYTES - 1000);
+	cache_fit(cache, cache->used_bytes - 1000, BOUND_BYTES); /* used is an estimate */
+	assert_int_equal(cache->max_bytes, BOUND_BYTES);
 }
 
 /* Everything is in use and a large answer needs several places: never its own. */
@@ -440,6 +463,7 @@ int main(void)
 	    CACHE_TEST(what_is_kept_outlasts_a_flood),
 	    CACHE_TEST(keeping_everything_does_not_break_the_bound),
 	    CACHE_TEST(a_smaller_bound_holds_at_once),
+	    CACHE_TEST(memory_beyond_the_bound_is_made_up_for_once),
 	    CACHE_TEST(the_entry_just_put_is_never_the_one_evicted),
 	    CACHE_TEST(expired_lookup_is_no_use),
 	    CACHE_TEST(answer_larger_than_the_bound_does_not_stay),

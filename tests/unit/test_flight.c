@@ -333,6 +333,40 @@ static void b13_jobs_of_one_name_are_bounded_whatever_is_asked_of_it(void **stat
 	assert_int_equal(flight_refresh(flight, &key, 0, 1, &job), 0);
 }
 
+static void what_is_dropped_leaves_the_limits_as_they_were(void **state)
+{
+	struct flight *flight = *state;
+	struct question_key key;
+	struct flight_job *job;
+	for (unsigned turn = 0; turn < 3; turn++) {
+		for (unsigned i = 0; i < FLIGHT_PER_NAME_MAX; i++) {
+			key = key_of(HOST, (uint16_t)(i + 1), "many.example");
+			assert_int_equal(flight_refresh(flight, &key, i % 9, 1, &job), 0);
+		}
+		flight_clear(flight);
+		assert_int_equal(flight->jobs.count, 0);
+		assert_null(flight_take(flight));
+	}
+}
+
+static void what_somebody_waits_for_is_not_dropped(void **state)
+{
+	struct flight *flight = *state;
+	struct asker askers[3] = {0};
+	ask(flight, &askers[0], "asked.example");
+	ask_as(flight, &askers[1], "background.example", FLIGHT_BACKGROUND);
+	ask_as(flight, &askers[2], "traced.example", FLIGHT_TRACED);
+	refresh(flight, "refresh.example", 0);
+	flight_clear(flight);
+	assert_int_equal(flight->jobs.count, 3);
+	take_is(flight, "asked.example");
+	take_is(flight, "background.example");
+	assert_null(flight_take(flight));
+	flight_end(flight, flight_take_trace(flight), NULL);
+	for (size_t i = 0; i < COUNT(askers); i++)
+		assert_int_equal(askers[i].answers, 1);
+}
+
 #define FLIGHT_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -350,6 +384,8 @@ int main(void)
 	    FLIGHT_TEST(only_so_many_refreshes_run_at_once_and_the_asked_pass_by),
 	    FLIGHT_TEST(beyond_the_limit_new_work_is_busy_and_old_jobs_are_still_joined),
 	    FLIGHT_TEST(b13_jobs_of_one_name_are_bounded_whatever_is_asked_of_it),
+	    FLIGHT_TEST(what_is_dropped_leaves_the_limits_as_they_were),
+	    FLIGHT_TEST(what_somebody_waits_for_is_not_dropped),
 	};
 	return sodium_init() < 0 ? 1 : cmocka_run_group_tests_name("flight", tests, NULL, NULL);
 }

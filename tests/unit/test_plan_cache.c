@@ -10,11 +10,16 @@
 
 #include "tests/unit/scene.h"
 
-static uint64_t now_ms;
+static uint64_t now_ms, boot_ms;
 
 static uint64_t moving_clock(void)
 {
 	return now_ms;
+}
+
+static uint64_t boot_clock(void)
+{
+	return boot_ms;
 }
 
 static void begin(struct scene *scene, unsigned plan_cache, bool attest)
@@ -86,6 +91,32 @@ static void m05_a_plan_that_expired_is_never_returned(void **state)
 	now_ms = scene.host->expires_at;
 	assert_int_equal(asks(&scene, "example.org", 25, RESOLVERD_ERROR_VERIFY), 2);
 	scene_fini(&scene);
+}
+
+/* What it was kept with has ended, and is no answer of the time that the clock shows now. */
+static void m07_a_step_of_the_clock_ends_it(void **state)
+{
+	(void)state;
+	static const int64_t steps_ms[] = {-3000000, -100000, 10000};
+	for (size_t i = 0; i < sizeof steps_ms / sizeof *steps_ms; i++) {
+		struct scene scene;
+		begin(&scene, 100, false);
+		client_set_boot_clock(scene.client, boot_clock);
+		boot_ms = 1000000;
+		asks(&scene, "example.org", 25, 0);
+		boot_ms += 1000;
+		now_ms += 2500; /* no step yet, as when the clock is disciplined */
+		assert_int_equal(asks(&scene, "example.org", 25, 0), 0);
+		boot_ms += 3000000;
+		now_ms += 3000000 + (uint64_t)steps_ms[i];
+		scene.route->expires_at = scene.host->expires_at = now_ms + 60000;
+		scene_sign(&scene);
+		assert_int_equal(asks(&scene, "example.org", 25, 0), 1);
+		boot_ms += 1000;
+		now_ms += 1000;
+		assert_int_equal(asks(&scene, "example.org", 25, 0), 0);
+		scene_fini(&scene);
+	}
 }
 
 static void m05_what_is_to_be_used_once_is_not_kept(void **state)
@@ -316,6 +347,7 @@ int main(void)
 	    cmocka_unit_test(it_is_off_by_default),
 	    cmocka_unit_test(a_live_plan_is_asked_for_once),
 	    cmocka_unit_test(m05_a_plan_that_expired_is_never_returned),
+	    cmocka_unit_test(m07_a_step_of_the_clock_ends_it),
 	    cmocka_unit_test(m05_what_is_to_be_used_once_is_not_kept),
 	    cmocka_unit_test(another_port_is_another_plan),
 	    cmocka_unit_test(it_is_not_used_with_attestation),

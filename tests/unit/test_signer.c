@@ -382,6 +382,27 @@ static void a_new_policy_is_derived_with_facts_and_times_as_they_were(void **sta
 	answer_unref(back);
 }
 
+/* A worker decides no life beyond max-ttl, whatever it says. */
+static void no_end_of_an_insecure_zone_makes_a_life_longer(void **state)
+{
+	static const uint64_t untils[] = {UINT64_MAX, (uint64_t)INT64_MAX + 1, INT64_MAX};
+	for (size_t i = 0; i < COUNT(untils); i++) {
+		struct scene scene;
+		Resolverd__V1__InsecureZone zone = RESOLVERD__V1__INSECURE_ZONE__INIT,
+					    *zones[] = {&zone};
+		scene_init(&scene, V1(KIND__ROUTE));
+		zone.zone = NAME("example.org");
+		zone.until = untils[i];
+		scene.facts.insecure_zones = zones;
+		scene.facts.n_insecure_zones = 1;
+		struct answer *answer = signer_answer(*state, &scene.facts, NOW);
+		Resolverd__V1__Answer *inner = open_answer(*state, answer);
+		assert_int_equal(inner->expires_at, NOW + MAX_TTL_MS);
+		resolverd__v1__answer__free_unpacked(inner, NULL);
+		answer_unref(answer);
+	}
+}
+
 static void an_answer_ends_with_the_insecure_zones_it_touches(void **state)
 {
 	struct scene scene;
@@ -634,6 +655,7 @@ int main(void)
 	    SIGNER_TEST(a_stale_route_has_the_policy_of_now),
 	    SIGNER_TEST(b13_m06_failed_and_bogus_are_told_to_the_cache),
 	    SIGNER_TEST(a_new_policy_is_derived_with_facts_and_times_as_they_were),
+	    SIGNER_TEST(no_end_of_an_insecure_zone_makes_a_life_longer),
 	    SIGNER_TEST(an_answer_ends_with_the_insecure_zones_it_touches),
 	    SIGNER_TEST(lookups_stand_behind_the_answer_and_are_not_signed),
 	    SIGNER_TEST(local_policy_is_ours_not_the_workers),

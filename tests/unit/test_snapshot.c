@@ -102,10 +102,13 @@ static void fill(struct scene *scene)
 		entry->demand = (uint8_t)i;
 		entry->port = (uint16_t)(25 + i % 2);
 		entry->span_s = 3600 + i;
+		entry->last_hit_s = 1000 + i;
+		entry->often_since_s = i;
+		entry->is_bogus = i % 3 == 0;
 	}
 }
 
-static void all_that_counts_comes_back(void **state)
+static void m06_all_that_counts_comes_back(void **state)
 {
 	struct scene *from = scene_new(), *to = scene_new();
 	struct snapshot_counts counts;
@@ -131,6 +134,10 @@ static void all_that_counts_comes_back(void **state)
 		assert_int_equal(a->demand, b->demand);
 		assert_int_equal(a->port, b->port);
 		assert_int_equal(a->span_s, b->span_s);
+		/* Or what was asked for once would be looked up again, for once. */
+		assert_int_equal(a->last_hit_s, b->last_hit_s);
+		assert_int_equal(a->often_since_s, b->often_since_s);
+		assert_int_equal(a->is_bogus, b->is_bogus); /* M06: so it is never served stale */
 		assert_int_equal(a->kept_until_s, b->kept_until_s);
 		assert_non_null(a->timer.link);
 	}
@@ -325,10 +332,61 @@ static void a_death_at_any_instant_leaves_a_whole_file(void **state)
 	scene_free(scene);
 }
 
+/* ---- facts that no longer count ---- */
+
+/* Until the file is there, or a child that would write it. */
+static void run_until(struct saver *saver, const char *path, bool is_child_wanted)
+{
+	for (unsigned i = 0; i < 5000; i++) {
+		if (is_child_wanted ? saver->child > 0 : access(path, F_OK) == 0)
+			return;
+		event_base_loop(saver->timer.ev_base, EVLOOP_ONCE);
+	}
+	fail();
+}
+
+static void m08_what_no_longer_counts_is_not_brought_back(void **state)
+{
+	char directory[] = "/tmp/resolverd-snapshot-XXXXXX", path[64];
+	static char worker_text[] = "the same";
+	static struct config config;
+	struct saver saver;
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, sizeof path, "%s/snapshot", directory);
+	config.worker_text = worker_text;
+	config.cache.snapshot_interval_ms = 5;
+	for (unsigned turn = 0; turn < 20; turn++) {
+		struct event_base *base = event_base_new();
+		struct scene *scene = scene_new();
+		fill(scene);
+		assert_int_equal(saver_init(&saver, base, &scene->prefetch, &config), 0);
+		saver_open(&saver, open(directory, O_RDONLY | O_DIRECTORY), key);
+		run_until(&saver, path, false);
+		/* Now, or while the next one is written, or when it is and nobody has looked. */
+		if (turn % 3 > 0)
+			run_until(&saver, path, true);
+		if (turn % 3 > 1)
+			usleep(20000);
+		event_del(&saver.timer);
+		saver_forget(&saver);
+		assert_true(access(path, F_OK) != 0);
+		while (saver.child > 0)
+			event_base_loop(base, EVLOOP_ONCE);
+		assert_true(access(path, F_OK) != 0);
+		config.cache.snapshot_interval_ms = 0;
+		saver_fini(&saver);
+		config.cache.snapshot_interval_ms = 5;
+		scene_free(scene);
+		event_base_free(base);
+	}
+	assert_int_equal(rmdir(directory), 0); /* nothing else is left, either */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(all_that_counts_comes_back),
+	    cmocka_unit_test(m06_all_that_counts_comes_back),
 	    cmocka_unit_test(m08_what_has_ended_is_not_restored_and_what_was_in_use_is_looked_up),
 	    cmocka_unit_test(m08_every_changed_byte_is_found),
 	    cmocka_unit_test(m08_every_torn_file_is_refused),
@@ -336,6 +394,7 @@ int main(void)
 	    cmocka_unit_test(more_than_a_chunk_comes_back),
 	    cmocka_unit_test(a_full_disk_is_an_error),
 	    cmocka_unit_test(a_death_at_any_instant_leaves_a_whole_file),
+	    cmocka_unit_test(m08_what_no_longer_counts_is_not_brought_back),
 	};
 	return sodium_init() < 0 ? 1 : cmocka_run_group_tests_name("snapshot", tests, NULL, NULL);
 }
