@@ -83,7 +83,7 @@ int warm_list_read(const char *path, struct warm_list *ret_list)
 		return -errno;
 	int r = read_all(file, &list.bytes, &count);
 	fclose(file);
-	if (r == 0 && memchr(list.bytes, '\0', count) != NULL)
+	if (r == 0 && list.bytes != NULL && memchr(list.bytes, '\0', count) != NULL)
 		r = -EINVAL;
 	if (r == 0) {
 		crypto_generichash(

@@ -273,11 +273,11 @@ int watch_command(struct ctl *ctl, int argc, char **argv)
 	while (r == 0 && (c = getopt_long(argc, argv, ":", options, NULL)) != -1)
 		r = c == 'p' ? ctl_port(ctl, optarg, &watching.port)
 			     : ctl_usage(ctl, "%s: wrong option (see --help)", argv[0]);
-	if (r == 0 && optind == argc)
+	if (r == 0 && optind >= argc)
 		r = ctl_usage(ctl, "%s wants at least one name", argv[0]);
 	if (r == 0)
 		r = ctl_open(ctl);
-	if (r != 0)
+	if (r != 0 || optind >= argc)
 		return r;
 	watching.count = watching.first_missing = (size_t)(argc - optind);
 	watching.list = calloc(watching.count, sizeof *watching.list);

@@ -250,7 +250,7 @@ static struct answer *held_back(struct server *server, struct slot *slot, int64_
 		return NULL;
 	snprintf(text, sizeof text,
 	    "lookups of this name keep failing: it is not looked up for another %lld s",
-	    (long long)(hold_ms / 1000 + 1));
+	    (long long)hold_ms / 1000 + 1);
 	return server_failure(server, &slot->question, text, false, now_ms);
 }
 

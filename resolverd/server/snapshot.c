@@ -36,10 +36,10 @@ struct record { /* then key, blob, hosts */
 /* ---- writing ---- */
 
 struct writer {
-	int fd;
 	crypto_generichash_state state;
 	uint8_t *chunk;
 	uint32_t used; /* of the chunk */
+	int fd;
 };
 
 static int write_all(int fd, const void *bytes, size_t count)
