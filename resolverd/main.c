@@ -158,7 +158,8 @@ int main(int argc, char **argv)
 			    .config_file = arguments.config_file,
 			    .config_optional = arguments.config_is_default,
 			    .config_text = text,
-			    .set = arguments.set});
+			    .set = arguments.set,
+			    .argv = argv});
 		config_fini(&config);
 	}
 	free(text);

@@ -26,11 +26,14 @@ enum link_type {
 	LINK_DOMAINS,    /* prefetch.domains-file, opened */
 	LINK_RENEW,      /* all workers: index 1 at once, 0 one by one */
 	LINK_ANCHOR,     /* bytes: struct link_anchor */
+	LINK_PING,       /* is answered with LINK_PONG from the loop */
 	/* server to supervisor */
 	LINK_DELEGATE,       /* bytes: the online public key */
 	LINK_WORKER_STUCK,   /* index, pid: kill and replace it */
 	LINK_WORKER_RETIRED, /* index, pid: as planned; replace it */
-	LINK_TRACER,         /* one worker more, behind the others, until it is retired */
+	LINK_READY,          /* clients are accepted */
+	LINK_PONG,
+	LINK_TRACER, /* one worker more, behind the others, until it is retired */
 };
 
 /* What the supervisor knows of the root's trust anchor and of times that can't be in the future. */

@@ -27,6 +27,13 @@
 #define OVERRIDE_WARN_MS (INT64_C(86400) * 1000)
 #define OVERRIDES_SAID_MAX 100u
 
+static void tell_supervisor(enum link_type type)
+{
+	struct link_message message = {.type = type};
+	if (link_send(ROLE_FD_CHANNEL, &message, -1) != 0)
+		log_error("cannot tell the supervisor how we are");
+}
+
 /* ---- clients ---- */
 
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
@@ -60,6 +67,7 @@ void server_resume_accepting(struct server *server)
 		return;
 	server->accepting = true;
 	evconnlistener_enable(server->listener);
+	tell_supervisor(LINK_READY);
 }
 
 /* ---- workers' facts become answers ---- */
@@ -292,10 +300,8 @@ static void reload(struct server *server, int fd)
 
 static void on_tracer_wanted(void *arg)
 {
-	struct link_message message = {.type = LINK_TRACER};
 	(void)arg;
-	if (link_send(ROLE_FD_CHANNEL, &message, -1) != 0)
-		log_error("cannot ask the supervisor for a worker that explains");
+	tell_supervisor(LINK_TRACER);
 }
 
 static void take_message(struct server *server, const struct link_message *message, int fd)
@@ -317,6 +323,8 @@ static void take_message(struct server *server, const struct link_message *messa
 		take_domains(server, fd);
 		return;
 	}
+	if (message->type == LINK_PING)
+		tell_supervisor(LINK_PONG);
 	if (message->type == LINK_RENEW && message->index != 0)
 		forget_all(server); /* of all that was found until now nothing counts */
 	if (message->type == LINK_RENEW)

@@ -95,6 +95,7 @@ void start_server(struct supervisor *supervisor)
 		return;
 	}
 	supervisor->channel = pair[0];
+	heartbeat_server_started(supervisor);
 	event_assign(&supervisor->from_server, supervisor->base, pair[0], EV_READ | EV_PERSIST,
 	    on_from_server, supervisor);
 	event_add(&supervisor->from_server, NULL);
@@ -152,6 +153,7 @@ static void on_from_server(evutil_socket_t link, short what, void *arg)
 	while ((r = link_receive(link, &message, &fd)) == 1) {
 		if (fd >= 0)
 			close(fd);
+		heartbeat_take(supervisor, &message);
 		if (message.type == LINK_DELEGATE)
 			delegate(supervisor, &message);
 		struct child *tracer = &supervisor->children[supervisor->child_count - 1];

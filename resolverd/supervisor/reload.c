@@ -118,22 +118,29 @@ static bool works(struct supervisor *supervisor, int config_fd)
 	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-void reload(struct supervisor *supervisor)
+static void tell_manager(struct supervisor *supervisor)
+{
+	char state[80];
+	snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%lld",
+	    (long long)clock_mono_ms() * 1000);
+	manager_tell(&supervisor->manager, state);
+}
+
+/* Whether it took. */
+static bool take_over(struct supervisor *supervisor)
 {
 	struct config *current = supervisor->start->config, next;
 	char text[700];
 	int config_fd;
-	if (supervisor->stopping)
-		return;
 	if (parse_again(supervisor, &next, &config_fd, text, sizeof text) != 0) {
 		log_error("reload: %s; the configuration in force stays", text);
-		return;
+		return false;
 	}
 	if (!works(supervisor, config_fd)) {
 		log_error("reload: no worker can start with it; the configuration in force stays");
 		config_fini(&next);
 		close(config_fd);
-		return;
+		return false;
 	}
 	config_keep_fixed(&next, current, text, sizeof text);
 	if (text[0] != '\0')
@@ -153,6 +160,18 @@ void reload(struct supervisor *supervisor)
 	anchor_start(supervisor);
 	log_notice("reload: %s is in force%s", supervisor->start->config_file,
 	    for_workers ? "; the workers are replaced" : "");
+	return true;
+}
+
+void reload(struct supervisor *supervisor)
+{
+	if (supervisor->stopping)
+		return;
+	tell_manager(supervisor);
+	bool taken = take_over(supervisor);
+	manager_tell(&supervisor->manager,
+	    taken ? "READY=1\nSTATUS=Serving clients"
+		  : "READY=1\nSTATUS=Serving clients; the last reload failed, see the log");
 }
 
 void reload_init(struct supervisor *supervisor)

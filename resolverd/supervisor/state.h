@@ -7,11 +7,14 @@
 #pragma once
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "resolverd/base/role.h"
 #include "resolverd/supervisor/longterm.h"
+#include "resolverd/supervisor/manager.h"
 #include "resolverd/supervisor/spawn.h"
 #include "resolverd/supervisor/supervisor.h"
 
@@ -38,8 +41,18 @@ struct anchor_check {
 	struct event again;
 };
 
+/* Whether the server's loop runs. */
+struct heartbeat {
+	int64_t alive_at_ms; /* mono; its start, or its last pong */
+	bool asked;          /* a pong is due */
+	bool ready;          /* it accepts clients; said to the manager */
+	struct event timer;
+};
+
 struct supervisor {
 	const struct supervisor_start *start;
+	struct manager manager;
+	struct heartbeat heartbeat;
 	struct event_base *base;
 	struct longterm_key key;
 	int state_fd, snapshot_fd, config_fd, listen_fd, control_fd;
@@ -48,7 +61,10 @@ struct supervisor {
 	unsigned child_count; /* the last place is the tracer's, whom the server asks for */
 	struct child children[CHILDREN_MAX];
 	struct anchor_check anchor;
-	struct event on_child, on_term, on_int, on_hup, from_server, patience, zone_lapses;
+	char program[PATH_MAX]; /* where it was when it started; there may be a newer one by now */
+	bool sockets_stay;      /* the files: the manager, or our successor, listens on */
+	bool become_successor;
+	struct event on_child, on_term, on_int, on_hup, on_usr2, from_server, patience, zone_lapses;
 	int64_t
 	    zones_seen_at_ms; /* wall; when it was looked whether an insecure-until has passed */
 	bool stopping;
@@ -67,6 +83,18 @@ void start_server(struct supervisor *supervisor);
 void child_ended(struct supervisor *supervisor, struct child *child, int status);
 /* One by one, or at once: then nothing of what they are finding counts. */
 void renew_workers(struct supervisor *supervisor, bool at_once);
+
+/* ---- heartbeat.c ---- */
+void heartbeat_init(struct supervisor *supervisor);
+void heartbeat_server_started(struct supervisor *supervisor);
+void heartbeat_take(struct supervisor *supervisor, const struct link_message *message);
+
+/* ---- successor.c ---- */
+/* The program, as it is on the disk now, takes the place of this one: its configuration is checked
+ * first, then the roles end, and the clients wait in the sockets' queues until its server is up. */
+void successor_prepare(struct supervisor *supervisor);
+/* Becomes it; returns only if that fails. */
+void successor_become(struct supervisor *supervisor);
 
 /* ---- anchor_check.c ---- */
 void anchor_init(struct supervisor *supervisor);

@@ -57,6 +57,8 @@ void stop(struct supervisor *supervisor, int exit_code)
 	if (supervisor->stopping)
 		return;
 	supervisor->stopping = true;
+	manager_tell(&supervisor->manager,
+	    supervisor->become_successor ? "STATUS=Restarting in place" : "STOPPING=1");
 	supervisor->exit_code = exit_code;
 	signal_all(supervisor, SIGTERM);
 	struct timeval after = {.tv_sec = STOP_PATIENCE_S};
@@ -94,6 +96,12 @@ static void on_hangup(evutil_socket_t fd, short what, void *arg)
 	reload(arg);
 }
 
+static void on_restart_signal(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	successor_prepare(arg);
+}
+
 static void on_stop_signal(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
@@ -127,23 +135,36 @@ static int open_state(struct supervisor *supervisor, char *error, size_t error_b
 	return 0;
 }
 
-/* Two sockets, and both or none of the files. */
+/* What was handed over is used as it is; what is not is made, both or none of the files. */
 static int open_sockets(struct supervisor *supervisor, char *error, size_t error_bytes)
 {
 	const struct config *config = supervisor->start->config;
-	int r = listen_unix(config->server.socket, config->server.socket_mode,
-	    config->server.socket_group, error, error_bytes, &supervisor->listen_fd);
-	if (r != 0)
-		return r;
-	r = listen_unix(config->server.control_socket, CONTROL_MODE, NULL, error, error_bytes,
-	    &supervisor->control_fd);
-	if (r != 0)
+	int r = 0;
+	supervisor->listen_fd = manager_take_socket(&supervisor->manager, config->server.socket);
+	supervisor->control_fd =
+	    manager_take_socket(&supervisor->manager, config->server.control_socket);
+	bool is_handed = supervisor->listen_fd >= 0,
+	     control_is_handed = supervisor->control_fd >= 0;
+	manager_close_rest(&supervisor->manager);
+	if (!is_handed)
+		r = listen_unix(config->server.socket, config->server.socket_mode,
+		    config->server.socket_group, error, error_bytes, &supervisor->listen_fd);
+	if (r == 0 && !control_is_handed)
+		r = listen_unix(config->server.control_socket, CONTROL_MODE, NULL, error,
+		    error_bytes, &supervisor->control_fd);
+	if (r != 0 && !is_handed && supervisor->listen_fd >= 0)
 		(void)unlink(config->server.socket);
+	supervisor->sockets_stay = is_handed || (r == 0 && manager_keep(&supervisor->manager,
+							       "clients", supervisor->listen_fd));
+	if (r == 0 && !control_is_handed)
+		(void)manager_keep(&supervisor->manager, "control", supervisor->control_fd);
 	return r;
 }
 
 static void remove_sockets(const struct supervisor *supervisor)
 {
+	if (supervisor->sockets_stay)
+		return;
 	(void)unlink(supervisor->start->config->server.socket);
 	(void)unlink(supervisor->start->config->server.control_socket);
 }
@@ -179,11 +200,15 @@ static void watch(struct supervisor *supervisor)
 	    &supervisor->on_int, base, SIGINT, EV_SIGNAL | EV_PERSIST, on_stop_signal, supervisor);
 	event_assign(
 	    &supervisor->on_hup, base, SIGHUP, EV_SIGNAL | EV_PERSIST, on_hangup, supervisor);
+	event_assign(&supervisor->on_usr2, base, SIGUSR2, EV_SIGNAL | EV_PERSIST, on_restart_signal,
+	    supervisor);
 	evtimer_assign(&supervisor->patience, base, on_patience, supervisor);
 	event_add(&supervisor->on_child, NULL);
 	event_add(&supervisor->on_term, NULL);
 	event_add(&supervisor->on_int, NULL);
 	event_add(&supervisor->on_hup, NULL);
+	event_add(&supervisor->on_usr2, NULL);
+	heartbeat_init(supervisor);
 	children_init(supervisor);
 	anchor_init(supervisor);
 	reload_init(supervisor);
@@ -235,6 +260,9 @@ int supervisor_main(const struct supervisor_start *start)
 	    .exit_code = EX_OK};
 	char error[700];
 	log_open("supervisor");
+	manager_init(&supervisor.manager);
+	ssize_t n = readlink("/proc/self/exe", supervisor.program, sizeof supervisor.program - 1);
+	supervisor.program[n > 0 ? n : 0] = '\0';
 	snprintf(error, sizeof error, "out of memory");
 	if (pin_fixed(&supervisor) != 0 || open_all(&supervisor, error, sizeof error) != 0) {
 		log_fatal("%s", error);
@@ -252,6 +280,11 @@ int supervisor_main(const struct supervisor_start *start)
 	watch_zones(&supervisor);
 	anchor_start(&supervisor);
 	event_base_dispatch(supervisor.base);
+	if (supervisor.become_successor) {
+		event_base_free(supervisor.base); /* gives the signals back */
+		successor_become(&supervisor);
+		return EX_OSERR;
+	}
 	remove_sockets(&supervisor);
 	unpin_fixed(&supervisor);
 	longterm_fini(&supervisor.key);

@@ -15,6 +15,7 @@ struct supervisor_start {
 	bool config_optional; /* the file need not exist */
 	const char *config_text;
 	const char *const *set; /* NULL-terminated */
+	char **argv;            /* of this process, for its successor */
 };
 
 /* Runs until SIGTERM or SIGINT. Returns a sysexits code. */
