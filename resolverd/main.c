@@ -14,6 +14,7 @@
 #include "resolverd/base/domains.h"
 #include "resolverd/base/log.h"
 #include "resolverd/base/role.h"
+#include "resolverd/base/sandbox.h"
 #include "resolverd/server/server.h"
 #include "resolverd/supervisor/supervisor.h"
 #include "resolverd/worker/worker.h"
@@ -105,6 +106,17 @@ static int check_for_workers(const struct config *config, bool files_may_lack)
 	return r == 0 || (r == -ENOENT && files_may_lack) ? EX_OK : EX_CONFIG;
 }
 
+/* On trial, with files to read and, but for the network, nothing else. */
+static int check_role(const struct config *config)
+{
+	const struct sandbox_path paths[] = {{config->server.state_directory, false},
+	    {config->resolver.trust_anchor_file, false}, {config->resolver.root_hints, false}};
+	if (sandbox_enter(
+		&(struct sandbox){SANDBOX_TRIAL, paths, sizeof paths / sizeof *paths}, config) != 0)
+		return EX_OSERR;
+	return check_for_workers(config, false);
+}
+
 static int run_role(const char *role, struct config *config, const struct config_source *source)
 {
 	unsigned index;
@@ -113,7 +125,7 @@ static int run_role(const char *role, struct config *config, const struct config
 	if (strcmp(role, ANCHOR_ROLE) == 0)
 		return anchor_main(config);
 	if (strcmp(role, "check") == 0)
-		return check_for_workers(config, false);
+		return check_role(config);
 	if (sscanf(role, "worker:%u", &index) == 1)
 		return worker_main(config, index);
 	log_error("there is no role '%s'", role);
@@ -124,6 +136,7 @@ int main(int argc, char **argv)
 {
 	struct arguments arguments = {.set = calloc((size_t)argc + 1, sizeof(char *))};
 	log_open("start");
+	sandbox_forbid_dumps();
 	signal(SIGPIPE, SIG_IGN); /* for all roles: not even a closed stderr ends the daemon */
 	int exit_code = arguments.set != NULL ? read_arguments(argc, argv, &arguments) : EX_OSERR;
 	if (exit_code != -1) {

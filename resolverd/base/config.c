@@ -20,6 +20,7 @@ static const struct key keys[] = {
     {"server", "max-clients", "10000", COUNT, 1, 1000000, false},
     {"server", "max-jobs-per-client", "4096", COUNT, 1, 1000000, false},
     {"server", "max-jobs-per-user", "16384", COUNT, 1, 1000000, false},
+    {"server", "sandbox", "auto", SANDBOX, 0, 0, true},
     {"signing", "key-file", "", TEXT, 0, 0, true},
     {"signing", "public-key-file", "/run/resolverd/resolverd.pub", TEXT, 0, 0, true},
     {"signing", "member", "", TEXT, 0, 0, true},

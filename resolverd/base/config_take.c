@@ -324,6 +324,10 @@ static int take_server(struct taker *taker)
 	    (uint32_t)strtol(cfg_getstr(server, "max-jobs-per-client"), NULL, 10);
 	config->server.max_jobs_per_user =
 	    (uint32_t)strtol(cfg_getstr(server, "max-jobs-per-user"), NULL, 10);
+	const char *sandbox = cfg_getstr(server, "sandbox");
+	config->server.sandbox = sandbox[0] == 'a'   ? SANDBOX_AUTO
+				 : sandbox[0] == 'r' ? SANDBOX_REQUIRED
+						     : SANDBOX_OFF;
 	config->signing.public_key_file = strdup(cfg_getstr(signing, "public-key-file"));
 	config->signing.member = strdup(cfg_getstr(signing, "member"));
 	take_member(config);
@@ -475,6 +479,7 @@ void config_keep_fixed(
 	swap(&next->server.state_directory, &current->server.state_directory);
 	swap(&next->server.socket_group, &current->server.socket_group);
 	next->server.socket_mode = current->server.socket_mode;
+	next->server.sandbox = current->server.sandbox;
 	swap(&next->signing.key_file, &current->signing.key_file);
 	swap(&next->signing.public_key_file, &current->signing.public_key_file);
 	swap(&next->signing.member, &current->signing.member);

@@ -2,9 +2,11 @@
 #include "resolverd/server/server.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -14,6 +16,7 @@
 #include "resolverd/base/clock.h"
 #include "resolverd/base/log.h"
 #include "resolverd/base/role.h"
+#include "resolverd/base/sandbox.h"
 #include "resolverd/server/session.h"
 
 #define DELEGATE_RETRY_MS 5000
@@ -342,6 +345,7 @@ static void on_supervisor(evutil_socket_t link, short what, void *arg)
 	(void)what;
 	while ((r = link_receive(link, &message, &fd)) == 1)
 		take_message(server, &message, fd);
+	sodium_memzero(&message, sizeof message); /* the snapshot's key came so */
 	if (r != -EAGAIN)
 		event_base_loopbreak(server->base); /* the supervisor is gone: so are we */
 }
@@ -493,6 +497,16 @@ static int server_start(struct server *server)
 	return 0;
 }
 
+/* Before the first client. What is open stays so; of files only the snapshot's folder is left. */
+static int confine(const struct config *config)
+{
+	char folder[PATH_MAX];
+	const struct sandbox_path own = {folder, true};
+	int n = snprintf(folder, sizeof folder, "%s/cache", config->server.state_directory);
+	return sandbox_enter(
+	    &(struct sandbox){SANDBOX_SERVER, &own, n < (int)sizeof folder}, config);
+}
+
 int server_main(struct config *config, const struct config_source *source)
 {
 	struct server server = {.config = config, .source = source};
@@ -501,12 +515,15 @@ int server_main(struct config *config, const struct config_source *source)
 	log_open("server");
 	LIST_INIT(&server.sessions);
 	signal(SIGINT, SIG_IGN); /* the supervisor's to handle */
+	sandbox_raise_limits();
 	server.base = event_base_new();
 	int r = server.base != NULL ? server_start(&server) : -ENOMEM;
 	if (r != 0) {
 		log_fatal("cannot start: %s", strerror(-r));
 		return EX_OSERR;
 	}
+	if (confine(config) != 0)
+		return EX_OSERR;
 	event_base_dispatch(server.base);
 	while (!LIST_EMPTY(&server.sessions))
 		session_close(LIST_FIRST(&server.sessions));

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +17,7 @@
 
 #include "resolverd/base/clock.h"
 #include "resolverd/base/log.h"
+#include "resolverd/base/sandbox.h"
 #include "resolverd/supervisor/listen.h"
 #include "resolverd/supervisor/state.h"
 
@@ -189,6 +192,21 @@ static void watch(struct supervisor *supervisor)
 	reload_init(supervisor);
 }
 
+/* It starts this program only, and writes beside its sockets, its keys and in its state. */
+static int confine(const struct config *config)
+{
+	const char *const files[] = {config->server.socket, config->server.control_socket,
+	    config->signing.key_file, config->signing.public_key_file};
+	enum { COUNT = sizeof files / sizeof *files };
+	char folders[COUNT][PATH_MAX];
+	struct sandbox_path paths[COUNT + 1] = {{config->server.state_directory, true}};
+	for (size_t i = 0; i < COUNT; i++) {
+		snprintf(folders[i], sizeof folders[i], "%s", files[i]);
+		paths[i + 1] = (struct sandbox_path){dirname(folders[i]), true};
+	}
+	return sandbox_enter(&(struct sandbox){SANDBOX_SUPERVISOR, paths, COUNT + 1}, config);
+}
+
 /* Roles that start after a reload read its text: pinned, what it can't change stays as it is. */
 static int pin_fixed(struct supervisor *supervisor)
 {
@@ -223,6 +241,15 @@ static void unpin_fixed(struct supervisor *supervisor)
 	free(supervisor->role_set);
 }
 
+static void run(struct supervisor *supervisor)
+{
+	log_info("listening on %s", supervisor->start->config->server.socket);
+	start_server(supervisor);
+	watch_zones(supervisor);
+	anchor_start(supervisor);
+	event_base_dispatch(supervisor->base);
+}
+
 int supervisor_main(const struct supervisor_start *start)
 {
 	struct supervisor supervisor = {.start = start,
@@ -247,11 +274,10 @@ int supervisor_main(const struct supervisor_start *start)
 		return EX_OSERR;
 	}
 	watch(&supervisor);
-	log_info("listening on %s", start->config->server.socket);
-	start_server(&supervisor);
-	watch_zones(&supervisor);
-	anchor_start(&supervisor);
-	event_base_dispatch(supervisor.base);
+	if (confine(start->config) == 0)
+		run(&supervisor);
+	else
+		supervisor.exit_code = EX_OSERR;
 	remove_sockets(&supervisor);
 	unpin_fixed(&supervisor);
 	longterm_fini(&supervisor.key);
