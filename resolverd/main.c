@@ -111,6 +111,11 @@ static int check_role(const struct config *config)
 {
 	const struct sandbox_path paths[] = {{config->server.state_directory, false},
 	    {config->resolver.trust_anchor_file, false}, {config->resolver.root_hints, false}};
+	char error[700];
+	if (domains_check(config->prefetch.domains_file, error, sizeof error) != 0) {
+		log_error("%s", error);
+		return EX_CONFIG;
+	}
 	if (sandbox_enter(
 		&(struct sandbox){SANDBOX_TRIAL, paths, sizeof paths / sizeof *paths}, config) != 0)
 		return EX_OSERR;
@@ -130,6 +135,23 @@ static int run_role(const char *role, struct config *config, const struct config
 		return worker_main(config, index);
 	log_error("there is no role '%s'", role);
 	return EX_USAGE;
+}
+
+/* What was started by hand, or by the service manager. */
+static int run_first(const struct arguments *arguments, struct config *config, const char *text)
+{
+	struct supervisor_start start = {.config = config,
+	    .config_file = arguments->config_file,
+	    .config_optional = arguments->config_is_default,
+	    .config_text = text,
+	    .set = arguments->set};
+	char error[700];
+	if (domains_check(config->prefetch.domains_file, error, sizeof error) != 0 ||
+	    access_resolve(config, &start.access, error, sizeof error) != 0) {
+		log_error("%s", error);
+		return EX_CONFIG;
+	}
+	return arguments->check_only ? check_for_workers(config, true) : supervisor_main(&start);
 }
 
 int main(int argc, char **argv)
@@ -156,22 +178,11 @@ int main(int argc, char **argv)
 	else if (config_parse(&source, error, sizeof error, &config) != 0) {
 		log_error("%s", error);
 		exit_code = EX_CONFIG;
-	} else if ((arguments.role == NULL || strcmp(arguments.role, "check") == 0) &&
-		   domains_check(config.prefetch.domains_file, error, sizeof error) != 0) {
-		log_error("%s", error);
-		exit_code = EX_CONFIG;
-		config_fini(&config);
 	} else {
 		if (arguments.role != NULL)
 			exit_code = run_role(arguments.role, &config, &source);
-		else if (arguments.check_only)
-			exit_code = check_for_workers(&config, true);
 		else
-			exit_code = supervisor_main(&(struct supervisor_start){.config = &config,
-			    .config_file = arguments.config_file,
-			    .config_optional = arguments.config_is_default,
-			    .config_text = text,
-			    .set = arguments.set});
+			exit_code = run_first(&arguments, &config, text);
 		config_fini(&config);
 	}
 	free(text);

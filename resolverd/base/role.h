@@ -26,6 +26,7 @@ enum link_type {
 	LINK_DOMAINS,    /* prefetch.domains-file, opened */
 	LINK_RENEW,      /* all workers: index 1 at once, 0 one by one */
 	LINK_ANCHOR,     /* bytes: struct link_anchor */
+	LINK_ACCESS,     /* bytes: struct access_list */
 	/* server to supervisor */
 	LINK_DELEGATE,       /* bytes: the online public key */
 	LINK_WORKER_STUCK,   /* index, pid: kill and replace it */

@@ -19,8 +19,8 @@ static size_t whole_pages(size_t bytes)
 void *secret_new(size_t bytes)
 {
 	size_t guard = page_bytes(), inside = whole_pages(bytes);
-	uint8_t *all = mmap(
-	    NULL, inside + 2 * guard, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *all = mmap(NULL, inside + 2 * guard, PROT_NONE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (all == MAP_FAILED)
 		return NULL;
 	uint8_t *secret = all + guard;

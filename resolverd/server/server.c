@@ -58,7 +58,8 @@ static void on_accept_error(struct evconnlistener *listener, void *arg)
 
 void server_resume_accepting(struct server *server)
 {
-	if (server->listener == NULL || server->accepting || server->signer.delegation == NULL ||
+	if (server->listener == NULL || server->accepting || !server->peers.access_known ||
+	    server->signer.delegation == NULL ||
 	    server->session_count >= server->config->server.max_clients)
 		return;
 	server->accepting = true;
@@ -287,10 +288,24 @@ static void reload(struct server *server, int fd)
 	config_fini(server->config);
 	*server->config = next;
 	server->pool.deadline_ms = next.resolver.deadline_ms;
+	peers_take_config(&server->peers);
 	server->prefetch.settings = prefetch_settings(server->config);
 	signer_set_config(&server->signer, server->config);
 	watches_note_all(&server->watches, clock_wall_ms());
 	say_configuration(server);
+	server_resume_accepting(server);
+}
+
+/* Those whom the new rules do not let in end, too. */
+static void take_access(struct server *server, const struct link_message *message)
+{
+	struct access_list access;
+	struct session *session;
+	memcpy(&access, message->bytes, sizeof access);
+	peers_take_access(&server->peers, &access);
+	LIST_FOREACH(session, &server->sessions, link)
+	if (!session->is_control && !peers_are_welcome(&server->peers, session->conn.fd))
+		session_dismiss(session);
 	server_resume_accepting(server);
 }
 
@@ -325,6 +340,8 @@ static void take_message(struct server *server, const struct link_message *messa
 		forget_all(server); /* of all that was found until now nothing counts */
 	if (message->type == LINK_RENEW)
 		pool_renew(&server->pool, message->index != 0);
+	if (message->type == LINK_ACCESS && message->bytes_count == sizeof server->peers.access)
+		take_access(server, message);
 	if (message->type == LINK_ANCHOR && message->bytes_count == sizeof server->health.anchor)
 		memcpy(&server->health.anchor, message->bytes, sizeof server->health.anchor);
 	if (message->type == LINK_DELEGATION) {
@@ -423,6 +440,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	health_look_at_clock(&server->health, wall_ms);
 	pool_tick(&server->pool, mono_ms);
 	sessions_tick(server, mono_ms);
+	peers_tick(&server->peers);
 	watch_memory(server);
 	server_resume_accepting(server);
 	say_readiness(server, wall_ms);
@@ -514,6 +532,7 @@ int server_main(struct config *config, const struct config_source *source)
 	server.wall_minus_boot_ms = server.health.started_at_ms - clock_boot_ms();
 	log_open("server");
 	LIST_INIT(&server.sessions);
+	peers_init(&server.peers, config);
 	signal(SIGINT, SIG_IGN); /* the supervisor's to handle */
 	sandbox_raise_limits();
 	server.base = event_base_new();

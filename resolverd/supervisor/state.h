@@ -48,6 +48,7 @@ struct supervisor {
 	unsigned child_count; /* the last place is the tracer's, whom the server asks for */
 	struct child children[CHILDREN_MAX];
 	struct anchor_check anchor;
+	struct access_list access; /* as the configuration in force says */
 	struct event on_child, on_term, on_int, on_hup, from_server, patience, zone_lapses;
 	int64_t
 	    zones_seen_at_ms; /* wall; when it was looked whether an insecure-until has passed */
@@ -83,5 +84,7 @@ void reload_init(struct supervisor *supervisor);
 void reload(struct supervisor *supervisor);
 /* Hands prefetch.domains-file to the server, opened; an empty one when there is none any more. */
 void domains_tell(struct supervisor *supervisor);
+/* Tells the server who may ask. */
+void access_tell(struct supervisor *supervisor);
 /* Sets the timer for the next zone that is to be validated again. */
 void watch_zones(struct supervisor *supervisor);

@@ -258,6 +258,7 @@ int supervisor_main(const struct supervisor_start *start)
 	    .listen_fd = -1,
 	    .control_fd = -1,
 	    .channel = -1,
+	    .access = start->access,
 	    .started_at_ms = clock_mono_ms(),
 	    .exit_code = EX_OK};
 	char error[700];

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "resolverd/base/access.h"
 #include "resolverd/base/config.h"
 
 struct supervisor_start {
@@ -14,7 +15,8 @@ struct supervisor_start {
 	const char *config_file;
 	bool config_optional; /* the file need not exist */
 	const char *config_text;
-	const char *const *set; /* NULL-terminated */
+	const char *const *set;    /* NULL-terminated */
+	struct access_list access; /* of config */
 };
 
 /* Runs until SIGTERM or SIGINT. Returns a sysexits code. */

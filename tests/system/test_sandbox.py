@@ -69,15 +69,13 @@ def test_without_the_sandbox_it_works_as_well(make_daemon):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_a_user_without_rights_can_run_it(make_daemon, tmp_path):
-    daemon = make_daemon(start=False)
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o755)
+def test_a_user_without_rights_can_run_it(public_path, make_daemon):
+    daemon = make_daemon(start=False, below=public_path)
     for name in ("root.hints", "root.key"):
-        shutil.copy(WORLD / name, tmp_path / name)
-        (tmp_path / name).chmod(0o644)
-    daemon.keys |= {"resolver.root-hints": str(tmp_path / "root.hints"),
-                    "resolver.trust-anchor-file": str(tmp_path / "root.key")}
+        shutil.copy(WORLD / name, public_path / name)
+        (public_path / name).chmod(0o644)
+    daemon.keys |= {"resolver.root-hints": str(public_path / "root.hints"),
+                    "resolver.trust-anchor-file": str(public_path / "root.key")}
     daemon.directory.chmod(0o777)
     program = daemon.directory / "resolverd"  # where that user can reach it
     shutil.copy(BUILD / "resolverd", program)
