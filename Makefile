@@ -12,9 +12,10 @@ CC ?= cc
 PYTHON := /usr/bin/python3
 CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2
 CFLAGS_debug := -O0 -g
-CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined
-CFLAGS_cov := -O0 -g --coverage
-CFLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined
+CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -DSANDBOX_INSTRUMENTED=1
+CFLAGS_cov := -O0 -g --coverage -DSANDBOX_INSTRUMENTED=1
+CFLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined \
+	-DSANDBOX_INSTRUMENTED=1
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wvla \
 	-Wformat=2 -Wundef $(if $(CI),-Werror)
 CFLAGS += -std=gnu2x $(CFLAGS_$(MODE)) $(WARNINGS) -fvisibility=hidden -fPIC -fstack-protector-strong
@@ -23,7 +24,7 @@ CPPFLAGS += -D_GNU_SOURCE -DRESOLVERD_VERSION='"$(VERSION)"' -DRESOLVERD_BUILD_T
 
 pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
 WIRE_LIBS = $(call pkg,--libs,libprotobuf-c libsodium)
-DAEMON_LIBS = $(call pkg,--libs,libunbound libevent_core libconfuse) $(WIRE_LIBS) -lresolv
+DAEMON_LIBS = $(call pkg,--libs,libunbound libevent_core libconfuse libseccomp) $(WIRE_LIBS) -lresolv
 CLIENT_LIBS = $(call pkg,--libs,libidn2) $(WIRE_LIBS)
 TLS_LIBS = $(call pkg,--libs,libssl libcrypto)
 TOOL_LIBS = $(call pkg,--libs,jansson ldns) $(TLS_LIBS) $(CLIENT_LIBS)

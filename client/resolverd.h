@@ -410,6 +410,7 @@ struct resolverd_daemon_status {
 	uint32_t watches;
 	uint64_t attested;            /* responses with an attestation */
 	uint64_t attestations_signed; /* signatures made for them */
+	uint64_t refused_clients;     /* connections not taken, or ended at a limit of their user */
 };
 
 RESOLVERD_API void resolverd_plan_free(struct resolverd_plan *plan);

@@ -14,6 +14,7 @@
 #include "resolverd/base/domains.h"
 #include "resolverd/base/log.h"
 #include "resolverd/base/role.h"
+#include "resolverd/base/sandbox.h"
 #include "resolverd/server/server.h"
 #include "resolverd/supervisor/supervisor.h"
 #include "resolverd/worker/worker.h"
@@ -105,6 +106,22 @@ static int check_for_workers(const struct config *config, bool files_may_lack)
 	return r == 0 || (r == -ENOENT && files_may_lack) ? EX_OK : EX_CONFIG;
 }
 
+/* On trial, with files to read and, but for the network, nothing else. */
+static int check_role(const struct config *config)
+{
+	const struct sandbox_path paths[] = {{config->server.state_directory, false},
+	    {config->resolver.trust_anchor_file, false}, {config->resolver.root_hints, false}};
+	char error[700];
+	if (domains_check(config->prefetch.domains_file, error, sizeof error) != 0) {
+		log_error("%s", error);
+		return EX_CONFIG;
+	}
+	if (sandbox_enter(
+		&(struct sandbox){SANDBOX_TRIAL, paths, sizeof paths / sizeof *paths}, config) != 0)
+		return EX_OSERR;
+	return check_for_workers(config, false);
+}
+
 static int run_role(const char *role, struct config *config, const struct config_source *source)
 {
 	unsigned index;
@@ -113,17 +130,35 @@ static int run_role(const char *role, struct config *config, const struct config
 	if (strcmp(role, ANCHOR_ROLE) == 0)
 		return anchor_main(config);
 	if (strcmp(role, "check") == 0)
-		return check_for_workers(config, false);
+		return check_role(config);
 	if (sscanf(role, "worker:%u", &index) == 1)
 		return worker_main(config, index);
 	log_error("there is no role '%s'", role);
 	return EX_USAGE;
 }
 
+/* What was started by hand, or by the service manager. */
+static int run_first(const struct arguments *arguments, struct config *config, const char *text)
+{
+	struct supervisor_start start = {.config = config,
+	    .config_file = arguments->config_file,
+	    .config_optional = arguments->config_is_default,
+	    .config_text = text,
+	    .set = arguments->set};
+	char error[700];
+	if (domains_check(config->prefetch.domains_file, error, sizeof error) != 0 ||
+	    access_resolve(config, &start.access, error, sizeof error) != 0) {
+		log_error("%s", error);
+		return EX_CONFIG;
+	}
+	return arguments->check_only ? check_for_workers(config, true) : supervisor_main(&start);
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments arguments = {.set = calloc((size_t)argc + 1, sizeof(char *))};
 	log_open("start");
+	sandbox_forbid_dumps();
 	signal(SIGPIPE, SIG_IGN); /* for all roles: not even a closed stderr ends the daemon */
 	int exit_code = arguments.set != NULL ? read_arguments(argc, argv, &arguments) : EX_OSERR;
 	if (exit_code != -1) {
@@ -143,23 +178,11 @@ int main(int argc, char **argv)
 	else if (config_parse(&source, error, sizeof error, &config) != 0) {
 		log_error("%s", error);
 		exit_code = EX_CONFIG;
-	} else if ((arguments.role == NULL || strcmp(arguments.role, "check") == 0) &&
-		   domains_check(config.prefetch.domains_file, error, sizeof error) != 0) {
-		log_error("%s", error);
-		exit_code = EX_CONFIG;
-		config_fini(&config);
 	} else {
 		if (arguments.role != NULL)
 			exit_code = run_role(arguments.role, &config, &source);
-		else if (arguments.check_only)
-			exit_code = check_for_workers(&config, true);
 		else
-			exit_code = supervisor_main(&(struct supervisor_start){.config = &config,
-			    .config_file = arguments.config_file,
-			    .config_optional = arguments.config_is_default,
-			    .config_text = text,
-			    .set = arguments.set,
-			    .argv = argv});
+			exit_code = run_first(&arguments, &config, text);
 		config_fini(&config);
 	}
 	free(text);

@@ -4,7 +4,7 @@
 set -eu
 
 build="gcc make pkg-config protobuf-c-compiler protobuf-compiler libunbound-dev libevent-dev
-libsodium-dev libprotobuf-c-dev libconfuse-dev libssl-dev libidn2-dev libjansson-dev libldns-dev dns-root-data"
+libsodium-dev libprotobuf-c-dev libconfuse-dev libseccomp-dev libssl-dev libidn2-dev libjansson-dev libldns-dev dns-root-data"
 tests="libcmocka-dev python3-pytest python3-dnspython python3-protobuf python3-nacl
 python3-cryptography nsd ldnsutils unbound bind9-dnsutils dnsperf faketime iproute2 util-linux
 postfix"

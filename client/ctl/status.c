@@ -12,7 +12,7 @@
 	X(answers_signed) X(requests) X(refreshes) X(refreshes_renewed) X(refreshes_futile) \
 	X(refreshes_failed) X(ran_out) X(evicted) X(refused_busy) X(refused_failing) X(stale_served) \
 	X(memory_bytes) X(kept_domains) X(watches) X(attested) \
-	X(attestations_signed)
+	X(attestations_signed) X(refused_clients)
 /* clang-format on */
 
 static json_t *delegations_of(const struct resolverd_daemon_status *status)

@@ -105,6 +105,7 @@ int view_status(const struct verifier *verifier, const struct trusted_keys *trus
 	    .watches = from->watches,
 	    .attested = from->attested,
 	    .attestations_signed = from->attestations_signed,
+	    .refused_clients = from->refused_clients,
 	    .memory = arena};
 	view_checks(arena, from, status);
 	view_overrides(arena, from, status);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "resolverd/anchor/probe.h"
@@ -14,6 +15,7 @@
 #include "resolverd/base/anchor.h"
 #include "resolverd/base/file.h"
 #include "resolverd/base/log.h"
+#include "resolverd/base/sandbox.h"
 
 #define FILE_MAX_BYTES (1u << 20)
 #define HASH_BYTES 32u
@@ -24,7 +26,7 @@
 
 struct anchor {
 	const struct config *config;
-	char *state_path, *anchor_path, *work_path;
+	char *folder, *state_path, *anchor_path, *work_path;
 	char *configured; /* text of resolver.trust-anchor-file */
 	char origin[sizeof ORIGIN_MARK + 2 * HASH_BYTES + 1];
 	bool silent;            /* the root gave no answer */
@@ -37,14 +39,15 @@ struct anchor {
 /* What a run that was ended midway left: libunbound's temporary files have names of their own. */
 static void remove_leftovers(const struct anchor *anchor)
 {
-	static const char prefix[] = ANCHOR_STATE_FILE ".";
-	const char *path = anchor->config->server.state_directory;
-	DIR *directory = opendir(path);
+	const char *name = strrchr(anchor->state_path, '/') + 1;
+	size_t name_bytes = strlen(name);
+	DIR *directory = opendir(anchor->folder);
 	struct dirent *entry;
 	if (directory == NULL)
 		return; /* the next step says why */
 	while ((entry = readdir(directory)) != NULL)
-		if (strncmp(entry->d_name, prefix, sizeof prefix - 1) == 0)
+		if (strncmp(entry->d_name, name, name_bytes) == 0 &&
+		    entry->d_name[name_bytes] == '.')
 			(void)unlinkat(dirfd(directory), entry->d_name, 0);
 	closedir(directory);
 }
@@ -244,11 +247,24 @@ static int track(struct anchor *anchor)
 static int make_paths(struct anchor *anchor)
 {
 	const char *state = anchor->config->server.state_directory;
-	return asprintf(&anchor->state_path, "%s/" ANCHOR_STATE_FILE, state) < 0 ||
+	return asprintf(&anchor->folder, "%s/" ANCHOR_FOLDER, state) < 0 ||
+		       asprintf(&anchor->state_path, "%s/" ANCHOR_STATE_FILE, state) < 0 ||
 		       asprintf(&anchor->anchor_path, "%s/" ANCHOR_FILE, state) < 0 ||
 		       asprintf(&anchor->work_path, "%s.work", anchor->state_path) < 0
 		   ? -ENOMEM
 		   : 0;
+}
+
+/* Its folder and two files to read: not the long-term key, which lies in the folder above. */
+static int confine(const struct anchor *anchor)
+{
+	const struct config *config = anchor->config;
+	const struct sandbox_path paths[] = {{anchor->folder, true},
+	    {config->resolver.trust_anchor_file, false}, {config->resolver.root_hints, false},
+	    {"/etc/localtime", false}};
+	(void)mkdir(anchor->folder, 0700);
+	return sandbox_enter(
+	    &(struct sandbox){SANDBOX_ANCHOR, paths, sizeof paths / sizeof *paths}, config);
 }
 
 int anchor_main(const struct config *config)
@@ -256,13 +272,14 @@ int anchor_main(const struct config *config)
 	struct anchor anchor = {.config = config};
 	log_open(ANCHOR_ROLE);
 	int code = ANCHOR_FAILED;
-	if (make_paths(&anchor) == 0) {
+	if (make_paths(&anchor) == 0 && confine(&anchor) == 0) {
 		remove_leftovers(&anchor);
 		code = track(&anchor);
 		remove_leftovers(&anchor);
 	}
 	tracked_fini(&anchor.tracked);
 	free(anchor.configured);
+	free(anchor.folder);
 	free(anchor.state_path);
 	free(anchor.anchor_path);
 	free(anchor.work_path);

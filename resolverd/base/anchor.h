@@ -11,9 +11,10 @@
 #include <sysexits.h>
 
 #define ANCHOR_ROLE "anchor"
-/* In server.state-directory. */
-#define ANCHOR_FILE "trust-anchor.key"
-#define ANCHOR_STATE_FILE "root.key.5011"
+/* In server.state-directory: a folder of their own, since the role may write beside them. */
+#define ANCHOR_FOLDER "anchor"
+#define ANCHOR_FILE ANCHOR_FOLDER "/trust-anchor.key"
+#define ANCHOR_STATE_FILE ANCHOR_FOLDER "/root.key.5011"
 
 /* Any other code (a signal, libunbound's own exit) means what ANCHOR_FAILED means. */
 enum anchor_exit {

@@ -20,6 +20,9 @@ static const struct key keys[] = {
     {"server", "max-clients", "10000", COUNT, 1, 1000000, false},
     {"server", "max-jobs-per-client", "4096", COUNT, 1, 1000000, false},
     {"server", "max-jobs-per-user", "16384", COUNT, 1, 1000000, false},
+    {"server", "max-clients-per-user", "0", COUNT, 0, 1000000, false},
+    {"server", "max-buffered-per-user", "64M", SIZE, 0, 0, false},
+    {"server", "sandbox", "auto", SANDBOX, 0, 0, true},
     {"signing", "key-file", "", TEXT, 0, 0, true},
     {"signing", "public-key-file", "/run/resolverd/resolverd.pub", TEXT, 0, 0, true},
     {"signing", "member", "", TEXT, 0, 0, true},
@@ -47,6 +50,8 @@ static const struct {
 	const char *section, *name;
 	char *initial;
 } lists[] = {
+    {"server", "allow-users", NULL},
+    {"server", "allow-groups", NULL},
     {"resolver", "forward", NULL},
     {"resolver", "digests", "{sha512, sha256}"},
     {"resolver", "canary-secure", NULL},

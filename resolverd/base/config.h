@@ -43,12 +43,21 @@ enum prefetch_rule {
 	PREFETCH_OFF,    /* only what is kept, at its end */
 };
 
+enum sandbox_wish {
+	SANDBOX_AUTO, /* as far as the kernel goes */
+	SANDBOX_REQUIRED,
+	SANDBOX_OFF,
+};
+
 struct config {
 	struct {
 		char *socket, *control_socket, *state_directory;
 		mode_t socket_mode;
 		char *socket_group; /* NULL: leave as created */
-		uint32_t max_clients, max_jobs_per_client, max_jobs_per_user;
+		uint32_t max_clients, max_jobs_per_client, max_jobs_per_user, max_clients_per_user;
+		uint64_t max_buffered_per_user_bytes;
+		char **allow_users, **allow_groups; /* NULL-terminated; both empty: everyone */
+		enum sandbox_wish sandbox;
 	} server;
 	struct {
 		char *key_file, *public_key_file, *member;

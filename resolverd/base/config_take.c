@@ -306,6 +306,34 @@ static int take_control_socket(struct taker *taker, const char *path)
 	return 0;
 }
 
+#define BUFFERED_LEAST_BYTES (UINT64_C(4) << 20)
+
+static uint32_t take_count(cfg_t *section, const char *name)
+{
+	return (uint32_t)strtol(cfg_getstr(section, name), NULL, 10);
+}
+
+static int take_clients(struct taker *taker, cfg_t *server)
+{
+	struct config *config = taker->config;
+	config->server.max_clients = take_count(server, "max-clients");
+	config->server.max_jobs_per_client = take_count(server, "max-jobs-per-client");
+	config->server.max_jobs_per_user = take_count(server, "max-jobs-per-user");
+	config->server.max_clients_per_user = take_count(server, "max-clients-per-user");
+	if (config->server.max_clients_per_user == 0) /* a tenth is left to the others */
+		config->server.max_clients_per_user =
+		    config->server.max_clients - config->server.max_clients / 10;
+	config->server.max_buffered_per_user_bytes =
+	    (uint64_t)config_size_bytes(cfg_getstr(server, "max-buffered-per-user"));
+	if (config->server.max_buffered_per_user_bytes < BUFFERED_LEAST_BYTES)
+		return refuse(taker, NULL,
+		    "server.max-buffered-per-user is less than 4M: one response may be of 1M");
+	config->server.allow_users = take_list(server, "allow-users");
+	config->server.allow_groups = take_list(server, "allow-groups");
+	return config->server.allow_users != NULL && config->server.allow_groups != NULL ? 0
+											 : -ENOMEM;
+}
+
 static int take_server(struct taker *taker)
 {
 	struct config *config = taker->config;
@@ -319,11 +347,13 @@ static int take_server(struct taker *taker)
 	config->server.socket_mode = (mode_t)strtol(cfg_getstr(server, "socket-mode"), NULL, 8);
 	const char *group = cfg_getstr(server, "socket-group");
 	config->server.socket_group = group[0] != '\0' ? strdup(group) : NULL;
-	config->server.max_clients = (uint32_t)strtol(cfg_getstr(server, "max-clients"), NULL, 10);
-	config->server.max_jobs_per_client =
-	    (uint32_t)strtol(cfg_getstr(server, "max-jobs-per-client"), NULL, 10);
-	config->server.max_jobs_per_user =
-	    (uint32_t)strtol(cfg_getstr(server, "max-jobs-per-user"), NULL, 10);
+	r = take_clients(taker, server);
+	if (r != 0)
+		return r;
+	const char *sandbox = cfg_getstr(server, "sandbox");
+	config->server.sandbox = sandbox[0] == 'a'   ? SANDBOX_AUTO
+				 : sandbox[0] == 'r' ? SANDBOX_REQUIRED
+						     : SANDBOX_OFF;
 	config->signing.public_key_file = strdup(cfg_getstr(signing, "public-key-file"));
 	config->signing.member = strdup(cfg_getstr(signing, "member"));
 	take_member(config);
@@ -409,6 +439,8 @@ void config_fini(struct config *config)
 	free(config->server.control_socket);
 	free(config->server.state_directory);
 	free(config->server.socket_group);
+	free_list(config->server.allow_users);
+	free_list(config->server.allow_groups);
 	free(config->signing.key_file);
 	free(config->signing.public_key_file);
 	free(config->signing.member);
@@ -475,6 +507,7 @@ void config_keep_fixed(
 	swap(&next->server.state_directory, &current->server.state_directory);
 	swap(&next->server.socket_group, &current->server.socket_group);
 	next->server.socket_mode = current->server.socket_mode;
+	next->server.sandbox = current->server.sandbox;
 	swap(&next->signing.key_file, &current->signing.key_file);
 	swap(&next->signing.public_key_file, &current->signing.public_key_file);
 	swap(&next->signing.member, &current->signing.member);

@@ -171,6 +171,11 @@ const char *value_problem(const struct key *key, const char *value)
 		return end == value || *end != '\0' || number < 0 || number > 0777
 			   ? "is no octal mode such as 0660"
 			   : NULL;
+	case SANDBOX:
+		return strcmp(value, "auto") != 0 && strcmp(value, "required") != 0 &&
+			       strcmp(value, "off") != 0
+			   ? "must be auto, required or off"
+			   : NULL;
 	case INSECURE_MX:
 		return strcmp(value, "dane") != 0 && strcmp(value, "opportunistic") != 0 &&
 			       strcmp(value, "unreachable") != 0

@@ -52,20 +52,7 @@ int conn_init(struct conn *conn, struct event_base *base, struct conn_buffers *b
 	return 0;
 }
 
-void conn_fini(struct conn *conn)
-{
-	if (conn->fd < 0)
-		return;
-	event_del(&conn->read_event);
-	event_del(&conn->write_event);
-	close(conn->fd);
-	free(conn->in);
-	free(conn->out);
-	conn->in = conn->out = NULL;
-	conn->fd = -1;
-}
-
-/* ---- output ---- */
+/* ---- memory ---- */
 
 /* Unsent output, wherever it stands. */
 static size_t unsent(const struct conn *conn)
@@ -75,8 +62,66 @@ static size_t unsent(const struct conn *conn)
 
 bool conn_is_full(const struct conn *conn)
 {
-	return unsent(conn) + conn->promised >= conn->max_out_bytes;
+	size_t bytes = unsent(conn) + conn->promised;
+	return bytes >= conn->max_out_bytes ||
+	       (bytes > 0 && conn->quota != NULL &&
+		   conn->quota->used_bytes > conn->quota->max_bytes / 2);
 }
+
+/* A buffer of this connection gets another size. */
+static bool change_quota(struct conn *conn, size_t before, size_t after)
+{
+	struct conn_quota *quota = conn->quota;
+	if (quota == NULL)
+		return true;
+	if (after > before && quota->used_bytes + (after - before) > quota->max_bytes) {
+		quota->refused_count++;
+		return false;
+	}
+	quota->used_bytes = quota->used_bytes - before + after;
+	return true;
+}
+
+/* NULL: no memory, or more than the quota; then it stays as it was. */
+static uint8_t *resize(struct conn *conn, uint8_t *buffer, size_t before, size_t after)
+{
+	if (!change_quota(conn, before, after))
+		return NULL;
+	uint8_t *changed = realloc(buffer, after);
+	if (changed == NULL)
+		(void)change_quota(conn, after, before);
+	return changed;
+}
+
+static void release_in(struct conn *conn)
+{
+	(void)change_quota(conn, conn->in_size, 0);
+	free(conn->in);
+	conn->in = NULL;
+	conn->in_size = conn->in_used = 0;
+}
+
+static void release_out(struct conn *conn)
+{
+	(void)change_quota(conn, conn->out_size, 0);
+	free(conn->out);
+	conn->out = NULL;
+	conn->out_size = conn->out_used = conn->out_sent = 0;
+}
+
+void conn_fini(struct conn *conn)
+{
+	if (conn->fd < 0)
+		return;
+	event_del(&conn->read_event);
+	event_del(&conn->write_event);
+	close(conn->fd);
+	release_in(conn);
+	release_out(conn);
+	conn->fd = -1;
+}
+
+/* ---- output ---- */
 
 void conn_promise(struct conn *conn, size_t bytes)
 {
@@ -100,7 +145,7 @@ static uint8_t *reserve_own(struct conn *conn, size_t bytes)
 		size_t size = conn->out_size > 0 ? conn->out_size : 2048;
 		while (size - conn->out_used < bytes)
 			size *= 2;
-		uint8_t *larger = realloc(conn->out, size);
+		uint8_t *larger = resize(conn, conn->out, conn->out_size, size);
 		if (larger == NULL) {
 			conn_close(conn);
 			return NULL;
@@ -177,9 +222,7 @@ static void flush(struct conn *conn)
 	conn->out_sent +=
 	    send_some(conn, conn->out + conn->out_sent, conn->out_used - conn->out_sent);
 	if (conn->out_sent == conn->out_used) {
-		free(conn->out);
-		conn->out = NULL;
-		conn->out_size = conn->out_used = conn->out_sent = 0;
+		release_out(conn);
 	} else if (!conn->dead) {
 		if (conn->write_stalled_since_ms == 0)
 			conn->write_stalled_since_ms = clock_mono_ms();
@@ -300,7 +343,7 @@ static void keep_rest(struct conn *conn, const uint8_t *bytes, size_t count)
 	if (frame_parse(bytes, count, conn->max_frame_bytes, &frame) == FRAME_NEED_MORE &&
 	    frame.whole_bytes > size)
 		size = frame.whole_bytes;
-	conn->in = malloc(size);
+	conn->in = resize(conn, NULL, 0, size);
 	if (conn->in == NULL) {
 		conn->dead = true;
 		return;
@@ -323,9 +366,7 @@ static void process(struct conn *conn, const uint8_t *bytes, size_t count)
 	if (!is_own) {
 		keep_rest(conn, bytes + done, count - done);
 	} else if (done == count) {
-		free(conn->in);
-		conn->in = NULL;
-		conn->in_size = conn->in_used = 0;
+		release_in(conn);
 	} else {
 		memmove(conn->in, conn->in + done, count - done);
 		conn->in_used = count - done;
@@ -346,7 +387,7 @@ static bool make_room(struct conn *conn)
 		wanted = frame.whole_bytes > conn->in_used ? frame.whole_bytes : conn->in_used + 1;
 	if (conn->in_used < conn->in_size && conn->in_size >= wanted)
 		return true;
-	uint8_t *larger = realloc(conn->in, wanted);
+	uint8_t *larger = resize(conn, conn->in, conn->in_size, wanted);
 	if (larger == NULL)
 		return false;
 	conn->in = larger;

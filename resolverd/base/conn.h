@@ -23,6 +23,13 @@ struct conn_buffers {
 [[gnu::warn_unused_result]] int conn_buffers_init(struct conn_buffers *buffers);
 void conn_buffers_fini(struct conn_buffers *buffers);
 
+/* What connections of one owner keep in memory together. Above half of it each is done with its
+ * output before it is read on; one that would go above it closes. All zero but max_bytes. */
+struct conn_quota {
+	size_t used_bytes, max_bytes;
+	uint32_t refused_count;
+};
+
 struct conn_handler {
 	/* May be NULL. Some whole frames that came together, before they come one by one: returns
 	 * how many of the first are done with. Bodies are borrowed until the return. */
@@ -43,6 +50,7 @@ struct conn {
 	const struct conn_handler *handler;
 	void *owner;
 	struct conn_buffers *buffers;
+	struct conn_quota *quota; /* NULL: none; the owner's to set before anything is read */
 	int fd;
 	size_t max_frame_bytes;
 	size_t max_out_bytes; /* above it reading pauses; not a hard limit for conn_write */

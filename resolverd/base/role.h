@@ -27,6 +27,7 @@ enum link_type {
 	LINK_RENEW,      /* all workers: index 1 at once, 0 one by one */
 	LINK_ANCHOR,     /* bytes: struct link_anchor */
 	LINK_PING,       /* is answered with LINK_PONG from the loop */
+	LINK_ACCESS,     /* bytes: struct access_list */
 	/* server to supervisor */
 	LINK_DELEGATE,       /* bytes: the online public key */
 	LINK_WORKER_STUCK,   /* index, pid: kill and replace it */

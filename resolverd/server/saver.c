@@ -11,6 +11,7 @@
 
 #include "resolverd/base/clock.h"
 #include "resolverd/base/log.h"
+#include "resolverd/base/secret.h"
 
 #define FILE_NAME "snapshot"
 #define NEW_NAME "snapshot.new"
@@ -29,14 +30,14 @@ static void worker_hash(const struct config *config, uint8_t ret_hash[32])
 
 /* ---- writing ---- */
 
-static int write_file(const struct saver *saver)
+static int write_file(const struct saver *saver, const uint8_t key[SNAPSHOT_KEY_BYTES])
 {
 	struct snapshot_stamp stamp = {.written_at_ms = clock_wall_ms()};
 	worker_hash(saver->config, stamp.worker_hash);
 	int fd = openat(saver->dir_fd, NEW_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	int r = snapshot_write(fd, saver->prefetch->cache, &stamp, saver->key);
+	int r = snapshot_write(fd, saver->prefetch->cache, &stamp, key);
 	if (r == 0 && fsync(fd) != 0)
 		r = -errno;
 	if (close(fd) != 0 && r == 0)
@@ -63,25 +64,29 @@ static void say(struct saver *saver, int r)
 	saver->has_failed = r != 0;
 }
 
-/* The child shares nothing with us but the memory as it was: not one socket. */
-static void run_child(const struct saver *saver)
+/* The child shares nothing with us but the memory as it was: not one socket, and of the keys, which
+ * are wiped in it, this one. */
+static void run_child(const struct saver *saver, const uint8_t key[SNAPSHOT_KEY_BYTES])
 {
 	int dir_fd = saver->dir_fd;
 	if (dir_fd > 3)
 		(void)close_range(3, (unsigned)dir_fd - 1, 0);
 	(void)close_range((unsigned)dir_fd + 1, ~0u, 0);
-	_exit(-write_file(saver));
+	_exit(-write_file(saver, key));
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct saver *saver = arg;
+	uint8_t key[SNAPSHOT_KEY_BYTES];
 	(void)fd, (void)what;
 	if (saver->dir_fd < 0 || saver->child > 0)
 		return;
+	memcpy(key, saver->key, sizeof key);
 	saver->child = fork();
 	if (saver->child == 0)
-		run_child(saver);
+		run_child(saver, key);
+	sodium_memzero(key, sizeof key);
 	if (saver->child < 0)
 		say(saver, -errno);
 }
@@ -164,6 +169,9 @@ int saver_init(struct saver *saver, struct event_base *base, struct prefetch *pr
     const struct config *config)
 {
 	*saver = (struct saver){.prefetch = prefetch, .config = config, .dir_fd = -1};
+	saver->key = secret_new(SNAPSHOT_KEY_BYTES);
+	if (saver->key == NULL)
+		return -ENOMEM;
 	event_assign(&saver->timer, base, -1, EV_PERSIST, on_timer, saver);
 	event_assign(&saver->ended, base, SIGCHLD, EV_SIGNAL | EV_PERSIST, on_child_ended, saver);
 	return event_add(&saver->ended, NULL) == 0 ? 0 : -ENOMEM;
@@ -176,7 +184,7 @@ void saver_open(struct saver *saver, int dir_fd, const uint8_t key[SNAPSHOT_KEY_
 	if (saver->dir_fd >= 0)
 		close(saver->dir_fd);
 	saver->dir_fd = dir_fd;
-	memcpy(saver->key, key, sizeof saver->key);
+	memcpy(saver->key, key, SNAPSHOT_KEY_BYTES);
 	read_file(saver);
 	if (ms > 0 && event_add(&saver->timer, &interval) != 0)
 		log_error("no timer for the snapshot: it is written at the end only");
@@ -191,9 +199,10 @@ void saver_fini(struct saver *saver)
 		(void)waitpid(saver->child, NULL, 0);
 	}
 	if (saver->dir_fd >= 0 && saver->config->cache.snapshot_interval_ms > 0)
-		say(saver, write_file(saver));
+		say(saver, write_file(saver, saver->key));
 	if (saver->dir_fd >= 0)
 		close(saver->dir_fd);
 	saver->dir_fd = -1;
-	sodium_memzero(saver->key, sizeof saver->key);
+	secret_free(saver->key, SNAPSHOT_KEY_BYTES);
+	saver->key = NULL;
 }

@@ -15,8 +15,8 @@
 struct saver {
 	struct prefetch *prefetch;
 	const struct config *config;
-	int dir_fd; /* -1: nothing is kept */
-	uint8_t key[SNAPSHOT_KEY_BYTES];
+	int dir_fd;            /* -1: nothing is kept */
+	uint8_t *key;          /* base/secret.h */
 	pid_t child;           /* 0: none */
 	bool child_is_void;    /* it writes what no longer counts */
 	bool has_failed;       /* said already */

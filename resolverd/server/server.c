@@ -2,9 +2,11 @@
 #include "resolverd/server/server.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -14,6 +16,7 @@
 #include "resolverd/base/clock.h"
 #include "resolverd/base/log.h"
 #include "resolverd/base/role.h"
+#include "resolverd/base/sandbox.h"
 #include "resolverd/server/session.h"
 
 #define DELEGATE_RETRY_MS 5000
@@ -62,7 +65,8 @@ static void on_accept_error(struct evconnlistener *listener, void *arg)
 
 void server_resume_accepting(struct server *server)
 {
-	if (server->listener == NULL || server->accepting || server->signer.delegation == NULL ||
+	if (server->listener == NULL || server->accepting || !server->peers.access_known ||
+	    server->signer.delegation == NULL ||
 	    server->session_count >= server->config->server.max_clients)
 		return;
 	server->accepting = true;
@@ -291,10 +295,24 @@ static void reload(struct server *server, int fd)
 	config_fini(server->config);
 	*server->config = next;
 	server->pool.deadline_ms = next.resolver.deadline_ms;
+	peers_take_config(&server->peers);
 	server->prefetch.settings = prefetch_settings(server->config);
 	signer_set_config(&server->signer, server->config);
 	watches_note_all(&server->watches, clock_wall_ms());
 	say_configuration(server);
+	server_resume_accepting(server);
+}
+
+/* Those whom the new rules do not let in end, too. */
+static void take_access(struct server *server, const struct link_message *message)
+{
+	struct access_list access;
+	struct session *session;
+	memcpy(&access, message->bytes, sizeof access);
+	peers_take_access(&server->peers, &access);
+	LIST_FOREACH(session, &server->sessions, link)
+	if (!session->is_control && !peers_are_welcome(&server->peers, session->conn.fd))
+		session_dismiss(session);
 	server_resume_accepting(server);
 }
 
@@ -329,6 +347,8 @@ static void take_message(struct server *server, const struct link_message *messa
 		forget_all(server); /* of all that was found until now nothing counts */
 	if (message->type == LINK_RENEW)
 		pool_renew(&server->pool, message->index != 0);
+	if (message->type == LINK_ACCESS && message->bytes_count == sizeof server->peers.access)
+		take_access(server, message);
 	if (message->type == LINK_ANCHOR && message->bytes_count == sizeof server->health.anchor)
 		memcpy(&server->health.anchor, message->bytes, sizeof server->health.anchor);
 	if (message->type == LINK_DELEGATION) {
@@ -349,6 +369,7 @@ static void on_supervisor(evutil_socket_t link, short what, void *arg)
 	(void)what;
 	while ((r = link_receive(link, &message, &fd)) == 1)
 		take_message(server, &message, fd);
+	sodium_memzero(&message, sizeof message); /* the snapshot's key came so */
 	if (r != -EAGAIN)
 		event_base_loopbreak(server->base); /* the supervisor is gone: so are we */
 }
@@ -419,6 +440,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	health_look_at_clock(&server->health, wall_ms);
 	pool_tick(&server->pool, mono_ms);
 	sessions_tick(server, mono_ms);
+	peers_tick(&server->peers);
 	watch_memory(server);
 	server_resume_accepting(server);
 	say_readiness(server, wall_ms);
@@ -493,6 +515,16 @@ static int server_start(struct server *server)
 	return 0;
 }
 
+/* Before the first client. What is open stays so; of files only the snapshot's folder is left. */
+static int confine(const struct config *config)
+{
+	char folder[PATH_MAX];
+	const struct sandbox_path own = {folder, true};
+	int n = snprintf(folder, sizeof folder, "%s/cache", config->server.state_directory);
+	return sandbox_enter(
+	    &(struct sandbox){SANDBOX_SERVER, &own, n < (int)sizeof folder}, config);
+}
+
 int server_main(struct config *config, const struct config_source *source)
 {
 	struct server server = {.config = config, .source = source};
@@ -500,13 +532,17 @@ int server_main(struct config *config, const struct config_source *source)
 	server.wall_minus_boot_ms = server.health.started_at_ms - clock_boot_ms();
 	log_open("server");
 	LIST_INIT(&server.sessions);
+	peers_init(&server.peers, config);
 	signal(SIGINT, SIG_IGN); /* the supervisor's to handle */
+	sandbox_raise_limits();
 	server.base = event_base_new();
 	int r = server.base != NULL ? server_start(&server) : -ENOMEM;
 	if (r != 0) {
 		log_fatal("cannot start: %s", strerror(-r));
 		return EX_OSERR;
 	}
+	if (confine(config) != 0)
+		return EX_OSERR;
 	event_base_dispatch(server.base);
 	while (!LIST_EMPTY(&server.sessions))
 		session_close(LIST_FIRST(&server.sessions));

@@ -16,6 +16,7 @@
 #include "resolverd/server/attest.h"
 #include "resolverd/server/failures.h"
 #include "resolverd/server/health.h"
+#include "resolverd/server/peers.h"
 #include "resolverd/server/pool.h"
 #include "resolverd/server/prefetch.h"
 #include "resolverd/server/saver.h"
@@ -27,14 +28,6 @@ LIST_HEAD(sessions, session);
 
 #define WATCHES_PER_CLIENT_MAX 1000u
 #define WATCHES_PER_USER_MAX 10000u
-
-/* The clients of one user: their lookups in flight and their watches are limited together. */
-struct user {
-	LIST_ENTRY(user) link;
-	uid_t uid;
-	uint32_t sessions, waiting, watches;
-};
-LIST_HEAD(users, user);
 
 struct server {
 	struct config *config; /* a reload replaces its contents */
@@ -53,7 +46,7 @@ struct server {
 	struct attest attest;
 	struct pool pool;
 	struct sessions sessions;
-	struct users users;
+	struct peers peers;
 	uint32_t session_count;
 	bool accepting, ready, readiness_said;
 	struct health health;

@@ -18,6 +18,7 @@
 #define V1(name) RESOLVERD__V1__##name
 #define OUT_MAX_BYTES (256u * 1024u) /* unread output; then it is not read */
 #define NOT_READING_MAX_MS 30000
+#define REFUSAL_MAX_BYTES 200u
 #define BUSY_RETRY_MS 1000u
 #define KEEP_MAX_S (366u * 86400u)
 #define HOLD_DOWN_DEFAULT_MS 1000u
@@ -360,35 +361,6 @@ static void on_malformed(struct conn *conn, const char *what)
 
 /* ---- sessions ---- */
 
-/* Of whoever connected; counted until user_leave. NULL: no memory. */
-static struct user *user_join(struct server *server, int fd)
-{
-	struct ucred peer = {.uid = (uid_t)-1};
-	socklen_t bytes = sizeof peer;
-	struct user *user;
-	(void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes);
-	LIST_FOREACH(user, &server->users, link)
-	if (user->uid == peer.uid)
-		break;
-	if (user == NULL) {
-		user = calloc(1, sizeof *user);
-		if (user == NULL)
-			return NULL;
-		user->uid = peer.uid;
-		LIST_INSERT_HEAD(&server->users, user, link);
-	}
-	user->sessions++;
-	return user;
-}
-
-static void user_leave(struct user *user)
-{
-	if (user == NULL || --user->sessions > 0)
-		return;
-	LIST_REMOVE(user, link);
-	free(user);
-}
-
 void session_close(struct session *session)
 {
 	struct server *server = session->server;
@@ -397,7 +369,7 @@ void session_close(struct session *session)
 	end_watches(session);
 	conn_fini(&session->conn);
 	LIST_REMOVE(session, link);
-	user_leave(session->user);
+	peers_leave(&server->peers, session->user);
 	server->session_count--;
 	free(session);
 	server_resume_accepting(server);
@@ -413,25 +385,66 @@ static const struct conn_handler client_handler = {.on_frames = on_frames,
     .on_malformed = on_malformed,
     .on_close = on_close};
 
+/* Before there is a session; as far as the socket takes it. */
+static void send_refusal(int fd, Resolverd__V1__ErrorCode code, const char *text)
+{
+	uint8_t frame[FRAME_HEADER_BYTES + REFUSAL_MAX_BYTES];
+	Resolverd__V1__Error error = RESOLVERD__V1__ERROR__INIT;
+	Resolverd__V1__Response response = RESOLVERD__V1__RESPONSE__INIT;
+	error.code = code;
+	error.text = (char *)(uintptr_t)text;
+	response.error = &error;
+	size_t bytes = resolverd__v1__response__get_packed_size(&response);
+	if (bytes > REFUSAL_MAX_BYTES)
+		return;
+	frame_put_header(frame, bytes);
+	resolverd__v1__response__pack(&response, frame + FRAME_HEADER_BYTES);
+	(void)send(fd, frame, FRAME_HEADER_BYTES + bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static const char not_welcome[] =
+    "this user may not ask: see server.allow-users and server.allow-groups";
+
+/* Takes fd only with 0. */
+static int admit(struct server *server, int fd, bool is_control, struct session *session)
+{
+	int r = peers_join(&server->peers, fd, is_control, &session->user);
+	if (r == -EACCES)
+		send_refusal(fd, V1(ERROR_CODE__FORBIDDEN), not_welcome);
+	if (r == -EUSERS)
+		send_refusal(fd, V1(ERROR_CODE__BUSY),
+		    "this user has as many connections as server.max-clients-per-user allows");
+	if (r == 0 && conn_init(&session->conn, server->base, &server->buffers, fd,
+			  FRAME_MAX_REQUEST_BYTES, OUT_MAX_BYTES, &client_handler, session) != 0) {
+		peers_leave(&server->peers, session->user);
+		r = -ENOMEM;
+	}
+	if (r == 0)
+		session->conn.quota = &session->user->held;
+	return r;
+}
+
 void session_open(struct server *server, int fd, bool is_control)
 {
 	struct session *session = calloc(1, sizeof *session);
-	struct user *user = session != NULL ? user_join(server, fd) : NULL;
-	if (user == NULL ||
-	    conn_init(&session->conn, server->base, &server->buffers, fd, FRAME_MAX_REQUEST_BYTES,
-		OUT_MAX_BYTES, &client_handler, session) != 0) {
-		user_leave(user);
+	if (session == NULL || admit(server, fd, is_control, session) != 0) {
 		free(session);
 		close(fd);
 		return;
 	}
-	session->user = user;
 	session->server = server;
 	session->is_control = is_control;
 	LIST_INIT(&session->pending);
 	LIST_INIT(&session->watches);
 	LIST_INSERT_HEAD(&server->sessions, session, link);
 	server->session_count++;
+}
+
+void session_dismiss(struct session *session)
+{
+	session->server->peers.refused_count++;
+	session_send_error(session, 0, V1(ERROR_CODE__FORBIDDEN), not_welcome);
+	conn_close(&session->conn);
 }
 
 void sessions_tick(struct server *server, int64_t now_mono_ms)

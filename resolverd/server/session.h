@@ -24,6 +24,8 @@ struct session {
 /* Takes fd, on failure too. */
 void session_open(struct server *server, int fd, bool is_control);
 void session_close(struct session *session);
+/* It may not be here any more: it is told so, and ends soon. */
+void session_dismiss(struct session *session);
 /* For the server's watches: their plans, and what they have to tell. */
 void session_look(void *arg, struct watch *watch);
 bool session_tell(void *arg, struct watch *watch, struct answer *const *answers, unsigned count);

@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "proto/combine.h"
 #include "proto/frame.h"
 #include "proto/names.h"
+#include "resolverd/base/secret.h"
 #include "resolverd/server/policy.h"
 
 #define UNCACHEABLE_LIFE_MS 5000
@@ -21,15 +21,9 @@ struct online_key {
 int signer_init(struct signer *signer, const struct config *config)
 {
 	*signer = (struct signer){.config = config};
-	void *page = mmap(
-	    NULL, sizeof *signer->key, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (page == MAP_FAILED)
-		return -errno;
-	signer->key = page;
-	if (madvise(page, sizeof *signer->key, MADV_WIPEONFORK) != 0 ||
-	    madvise(page, sizeof *signer->key, MADV_DONTDUMP) != 0)
-		return -errno;
-	(void)mlock(page, sizeof *signer->key); /* without the right to lock it may be swapped */
+	signer->key = secret_new(sizeof *signer->key);
+	if (signer->key == NULL)
+		return -ENOMEM;
 	crypto_sign_keypair(signer->public_key, signer->key->secret);
 	key_id_of(signer->public_key, signer->key_id);
 	return 0;
@@ -37,10 +31,7 @@ int signer_init(struct signer *signer, const struct config *config)
 
 void signer_fini(struct signer *signer)
 {
-	if (signer->key != NULL) {
-		sodium_memzero(signer->key, sizeof *signer->key);
-		munmap(signer->key, sizeof *signer->key);
-	}
+	secret_free(signer->key, sizeof *signer->key);
 	free(signer->delegation);
 	*signer = (struct signer){0};
 }

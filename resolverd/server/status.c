@@ -126,6 +126,7 @@ void status_send(struct session *session, uint64_t id)
 	status.stale_served = server->stale_served;
 	status.memory_bytes = server->memory_bytes;
 	status.kept_domains = server->domains.count;
+	status.refused_clients = server->peers.refused_count;
 	status.watches = server->watches.count;
 	response.id = id;
 	response.status = &status;

@@ -102,6 +102,7 @@ void start_server(struct supervisor *supervisor)
 	snapshot_tell(supervisor);
 	anchor_tell(supervisor);
 	domains_tell(supervisor);
+	access_tell(supervisor);
 	for (unsigned i = SERVER + 1; i < supervisor->child_count - 1; i++)
 		if (supervisor->children[i].pid == 0)
 			start_worker(supervisor, &supervisor->children[i]);

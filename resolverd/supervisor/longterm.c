@@ -10,6 +10,7 @@
 
 #include "resolverd.pb-c.h"
 #include "resolverd/base/file.h"
+#include "resolverd/base/secret.h"
 
 #define DELEGATION_LIFE_MS (INT64_C(86400) * 1000)
 #define DELEGATION_EARLY_MS (INT64_C(60) * 1000) /* for clients whose clock is a little behind */
@@ -19,6 +20,16 @@ static int say(char *error, size_t error_bytes, const char *what, const char *pa
 {
 	snprintf(error, error_bytes, "%s %s: %s; %s", what, path, strerror(number), advice);
 	return -number;
+}
+
+static void show(struct longterm_key *key)
+{
+	secret_show(key->secret, crypto_sign_SECRETKEYBYTES);
+}
+
+static void hide(struct longterm_key *key)
+{
+	secret_hide(key->secret, crypto_sign_SECRETKEYBYTES);
 }
 
 static int read_seed(const char *path, uint8_t *seed, char *error, size_t error_bytes)
@@ -87,12 +98,11 @@ static int publish(
 int longterm_open(
     struct longterm_key *key, const struct config *config, char *error, size_t error_bytes)
 {
-	uint8_t *seed = sodium_malloc(crypto_sign_SEEDBYTES);
-	*key = (struct longterm_key){.secret = sodium_malloc(crypto_sign_SECRETKEYBYTES)};
+	uint8_t *seed = secret_new(crypto_sign_SEEDBYTES);
+	*key = (struct longterm_key){.secret = secret_new(crypto_sign_SECRETKEYBYTES)};
 	int r = -ENOMEM;
 	if (seed == NULL || key->secret == NULL) {
-		snprintf(error, error_bytes,
-		    "cannot lock memory for the signing key; raise RLIMIT_MEMLOCK");
+		snprintf(error, error_bytes, "no memory for the signing key");
 	} else {
 		r = read_seed(config->signing.key_file, seed, error, error_bytes);
 		if (r == -ENOENT)
@@ -100,10 +110,10 @@ int longterm_open(
 	}
 	if (r == 0) {
 		crypto_sign_seed_keypair(key->public_key, key->secret, seed);
-		sodium_mprotect_noaccess(key->secret);
+		hide(key);
 		r = publish(key, config->signing.public_key_file, error, error_bytes);
 	}
-	sodium_free(seed);
+	secret_free(seed, crypto_sign_SEEDBYTES);
 	if (r != 0)
 		longterm_fini(key);
 	return r;
@@ -111,17 +121,17 @@ int longterm_open(
 
 void longterm_fini(struct longterm_key *key)
 {
-	sodium_free(key->secret);
+	secret_free(key->secret, crypto_sign_SECRETKEYBYTES);
 	key->secret = NULL;
 }
 
 void longterm_derive(
     struct longterm_key *key, const char *use, uint8_t ret_key[crypto_generichash_KEYBYTES])
 {
-	sodium_mprotect_readonly(key->secret);
+	show(key);
 	crypto_generichash(ret_key, crypto_generichash_KEYBYTES, (const uint8_t *)use, strlen(use),
 	    key->secret, crypto_sign_SEEDBYTES); /* the secret key begins with its seed */
-	sodium_mprotect_noaccess(key->secret);
+	hide(key);
 }
 
 size_t longterm_delegate(struct longterm_key *key, const char *member,
@@ -140,9 +150,9 @@ size_t longterm_delegate(struct longterm_key *key, const char *member,
 	if (inner_bytes > sizeof packed)
 		return 0;
 	resolverd__v1__delegation__pack(&inner, packed);
-	sodium_mprotect_readonly(key->secret);
+	show(key);
 	signing_sign(SIGNING_CONTEXT_DELEGATION, packed, inner_bytes, key->secret, signature);
-	sodium_mprotect_noaccess(key->secret);
+	hide(key);
 	key_id_of(key->public_key, key_id);
 	Resolverd__V1__SignedDelegation outer = RESOLVERD__V1__SIGNED_DELEGATION__INIT;
 	outer.delegation = (ProtobufCBinaryData){.len = inner_bytes, .data = packed};

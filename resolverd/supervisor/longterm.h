@@ -8,7 +8,7 @@
 #include "resolverd/base/config.h"
 
 struct longterm_key {
-	uint8_t *secret; /* sodium_malloc; readable only while signing */
+	uint8_t *secret; /* base/secret.h; readable only while signing */
 	uint8_t public_key[crypto_sign_PUBLICKEYBYTES];
 };
 

@@ -153,21 +153,3 @@ void manager_close_rest(struct manager *manager)
 		manager->fds[i] = -1;
 	}
 }
-
-int manager_pass_on(const struct manager *manager, unsigned fd_count)
-{
-	char number[24];
-	int r = 0;
-	snprintf(number, sizeof number, "%u", fd_count);
-	r |= setenv("LISTEN_FDS", number, 1);
-	snprintf(number, sizeof number, "%d", (int)getpid());
-	r |= setenv("LISTEN_PID", number, 1);
-	if (manager->watchdog_ms > 0) {
-		r |= setenv("WATCHDOG_PID", number, 1);
-		snprintf(number, sizeof number, "%lld", (long long)manager->watchdog_ms * 1000);
-		r |= setenv("WATCHDOG_USEC", number, 1);
-	}
-	if (manager->notify_socket[0] != '\0')
-		r |= setenv("NOTIFY_SOCKET", manager->notify_socket, 1);
-	return r == 0 ? 0 : -ENOMEM;
-}

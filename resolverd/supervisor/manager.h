@@ -28,6 +28,3 @@ bool manager_keep(const struct manager *manager, const char *name, int fd);
 int manager_take_socket(struct manager *manager, const char *path);
 /* Closes what nobody took, and says so. */
 void manager_close_rest(struct manager *manager);
-/* Into the environment of the program that this process is about to become: fds 3 to 3 + count - 1,
- * and all that manager_init took out. Returns 0 or -ENOMEM. */
-[[gnu::warn_unused_result]] int manager_pass_on(const struct manager *manager, unsigned fd_count);

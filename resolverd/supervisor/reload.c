@@ -82,9 +82,19 @@ void domains_tell(struct supervisor *supervisor)
 		close(fd);
 }
 
+void access_tell(struct supervisor *supervisor)
+{
+	struct link_message message = {
+	    .type = LINK_ACCESS, .bytes_count = sizeof supervisor->access};
+	_Static_assert(sizeof supervisor->access <= sizeof message.bytes, "it has to fit");
+	memcpy(message.bytes, &supervisor->access, sizeof supervisor->access);
+	if (supervisor->channel >= 0 && link_send(supervisor->channel, &message, -1) != 0)
+		log_error("cannot tell the server who may ask");
+}
+
 /* All or nothing: what is wrong changes nothing. */
-static int parse_again(struct supervisor *supervisor, struct config *next, int *ret_config_fd,
-    char *error, size_t error_bytes)
+static int parse_again(struct supervisor *supervisor, struct config *next,
+    struct access_list *ret_access, int *ret_config_fd, char *error, size_t error_bytes)
 {
 	const struct supervisor_start *start = supervisor->start;
 	char *text =
@@ -93,6 +103,11 @@ static int parse_again(struct supervisor *supervisor, struct config *next, int *
 	if (text == NULL)
 		return -EINVAL;
 	int r = config_parse(&source, error, error_bytes, next);
+	if (r == 0) {
+		r = access_resolve(next, ret_access, error, error_bytes);
+		if (r != 0)
+			config_fini(next);
+	}
 	int fd = r == 0 ? hold_config(text) : r;
 	free(text);
 	if (r == 0 && fd < 0) {
@@ -130,9 +145,10 @@ static void tell_manager(struct supervisor *supervisor)
 static bool take_over(struct supervisor *supervisor)
 {
 	struct config *current = supervisor->start->config, next;
+	struct access_list access;
 	char text[700];
 	int config_fd;
-	if (parse_again(supervisor, &next, &config_fd, text, sizeof text) != 0) {
+	if (parse_again(supervisor, &next, &access, &config_fd, text, sizeof text) != 0) {
 		log_error("reload: %s; the configuration in force stays", text);
 		return false;
 	}
@@ -150,12 +166,14 @@ static bool take_over(struct supervisor *supervisor)
 	*current = next;
 	close(supervisor->config_fd);
 	supervisor->config_fd = config_fd;
+	supervisor->access = access;
 	struct link_message message = {.type = LINK_CONFIG};
 	if (supervisor->channel >= 0 && link_send(supervisor->channel, &message, config_fd) != 0) {
 		log_error("reload: cannot reach the server: it is started again");
 		kill(supervisor->children[SERVER].pid, SIGKILL);
 	}
 	domains_tell(supervisor);
+	access_tell(supervisor);
 	watch_zones(supervisor);
 	anchor_start(supervisor);
 	log_notice("reload: %s is in force%s", supervisor->start->config_file,

@@ -7,7 +7,6 @@
 #pragma once
 #include <event2/event.h>
 #include <event2/event_struct.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -61,10 +60,9 @@ struct supervisor {
 	unsigned child_count; /* the last place is the tracer's, whom the server asks for */
 	struct child children[CHILDREN_MAX];
 	struct anchor_check anchor;
-	char program[PATH_MAX]; /* where it was when it started; there may be a newer one by now */
-	bool sockets_stay;      /* the files: the manager, or our successor, listens on */
-	bool become_successor;
-	struct event on_child, on_term, on_int, on_hup, on_usr2, from_server, patience, zone_lapses;
+	bool sockets_stay; /* the files: the manager listens on */
+	struct access_list access; /* as the configuration in force says */
+	struct event on_child, on_term, on_int, on_hup, from_server, patience, zone_lapses;
 	int64_t
 	    zones_seen_at_ms; /* wall; when it was looked whether an insecure-until has passed */
 	bool stopping;
@@ -89,13 +87,6 @@ void heartbeat_init(struct supervisor *supervisor);
 void heartbeat_server_started(struct supervisor *supervisor);
 void heartbeat_take(struct supervisor *supervisor, const struct link_message *message);
 
-/* ---- successor.c ---- */
-/* The program, as it is on the disk now, takes the place of this one: its configuration is checked
- * first, then the roles end, and the clients wait in the sockets' queues until its server is up. */
-void successor_prepare(struct supervisor *supervisor);
-/* Becomes it; returns only if that fails. */
-void successor_become(struct supervisor *supervisor);
-
 /* ---- anchor_check.c ---- */
 void anchor_init(struct supervisor *supervisor);
 /* Unless it runs already. */
@@ -111,5 +102,7 @@ void reload_init(struct supervisor *supervisor);
 void reload(struct supervisor *supervisor);
 /* Hands prefetch.domains-file to the server, opened; an empty one when there is none any more. */
 void domains_tell(struct supervisor *supervisor);
+/* Tells the server who may ask. */
+void access_tell(struct supervisor *supervisor);
 /* Sets the timer for the next zone that is to be validated again. */
 void watch_zones(struct supervisor *supervisor);

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +17,7 @@
 
 #include "resolverd/base/clock.h"
 #include "resolverd/base/log.h"
+#include "resolverd/base/sandbox.h"
 #include "resolverd/supervisor/listen.h"
 #include "resolverd/supervisor/state.h"
 
@@ -57,8 +60,7 @@ void stop(struct supervisor *supervisor, int exit_code)
 	if (supervisor->stopping)
 		return;
 	supervisor->stopping = true;
-	manager_tell(&supervisor->manager,
-	    supervisor->become_successor ? "STATUS=Restarting in place" : "STOPPING=1");
+	manager_tell(&supervisor->manager, "STOPPING=1");
 	supervisor->exit_code = exit_code;
 	signal_all(supervisor, SIGTERM);
 	struct timeval after = {.tv_sec = STOP_PATIENCE_S};
@@ -94,12 +96,6 @@ static void on_hangup(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
 	reload(arg);
-}
-
-static void on_restart_signal(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd, (void)what;
-	successor_prepare(arg);
 }
 
 static void on_stop_signal(evutil_socket_t fd, short what, void *arg)
@@ -200,18 +196,30 @@ static void watch(struct supervisor *supervisor)
 	    &supervisor->on_int, base, SIGINT, EV_SIGNAL | EV_PERSIST, on_stop_signal, supervisor);
 	event_assign(
 	    &supervisor->on_hup, base, SIGHUP, EV_SIGNAL | EV_PERSIST, on_hangup, supervisor);
-	event_assign(&supervisor->on_usr2, base, SIGUSR2, EV_SIGNAL | EV_PERSIST, on_restart_signal,
-	    supervisor);
 	evtimer_assign(&supervisor->patience, base, on_patience, supervisor);
 	event_add(&supervisor->on_child, NULL);
 	event_add(&supervisor->on_term, NULL);
 	event_add(&supervisor->on_int, NULL);
 	event_add(&supervisor->on_hup, NULL);
-	event_add(&supervisor->on_usr2, NULL);
 	heartbeat_init(supervisor);
 	children_init(supervisor);
 	anchor_init(supervisor);
 	reload_init(supervisor);
+}
+
+/* It starts this program only, and writes beside its sockets, its keys and in its state. */
+static int confine(const struct config *config)
+{
+	const char *const files[] = {config->server.socket, config->server.control_socket,
+	    config->signing.key_file, config->signing.public_key_file};
+	enum { COUNT = sizeof files / sizeof *files };
+	char folders[COUNT][PATH_MAX];
+	struct sandbox_path paths[COUNT + 1] = {{config->server.state_directory, true}};
+	for (size_t i = 0; i < COUNT; i++) {
+		snprintf(folders[i], sizeof folders[i], "%s", files[i]);
+		paths[i + 1] = (struct sandbox_path){dirname(folders[i]), true};
+	}
+	return sandbox_enter(&(struct sandbox){SANDBOX_SUPERVISOR, paths, COUNT + 1}, config);
 }
 
 /* Roles that start after a reload read its text: pinned, what it can't change stays as it is. */
@@ -248,6 +256,15 @@ static void unpin_fixed(struct supervisor *supervisor)
 	free(supervisor->role_set);
 }
 
+static void run(struct supervisor *supervisor)
+{
+	log_info("listening on %s", supervisor->start->config->server.socket);
+	start_server(supervisor);
+	watch_zones(supervisor);
+	anchor_start(supervisor);
+	event_base_dispatch(supervisor->base);
+}
+
 int supervisor_main(const struct supervisor_start *start)
 {
 	struct supervisor supervisor = {.start = start,
@@ -256,13 +273,12 @@ int supervisor_main(const struct supervisor_start *start)
 	    .listen_fd = -1,
 	    .control_fd = -1,
 	    .channel = -1,
+	    .access = start->access,
 	    .started_at_ms = clock_mono_ms(),
 	    .exit_code = EX_OK};
 	char error[700];
 	log_open("supervisor");
 	manager_init(&supervisor.manager);
-	ssize_t n = readlink("/proc/self/exe", supervisor.program, sizeof supervisor.program - 1);
-	supervisor.program[n > 0 ? n : 0] = '\0';
 	snprintf(error, sizeof error, "out of memory");
 	if (pin_fixed(&supervisor) != 0 || open_all(&supervisor, error, sizeof error) != 0) {
 		log_fatal("%s", error);
@@ -275,16 +291,10 @@ int supervisor_main(const struct supervisor_start *start)
 		return EX_OSERR;
 	}
 	watch(&supervisor);
-	log_info("listening on %s", start->config->server.socket);
-	start_server(&supervisor);
-	watch_zones(&supervisor);
-	anchor_start(&supervisor);
-	event_base_dispatch(supervisor.base);
-	if (supervisor.become_successor) {
-		event_base_free(supervisor.base); /* gives the signals back */
-		successor_become(&supervisor);
-		return EX_OSERR;
-	}
+	if (confine(start->config) == 0)
+		run(&supervisor);
+	else
+		supervisor.exit_code = EX_OSERR;
 	remove_sockets(&supervisor);
 	unpin_fixed(&supervisor);
 	longterm_fini(&supervisor.key);

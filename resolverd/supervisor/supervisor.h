@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "resolverd/base/access.h"
 #include "resolverd/base/config.h"
 
 struct supervisor_start {
@@ -15,7 +16,7 @@ struct supervisor_start {
 	bool config_optional; /* the file need not exist */
 	const char *config_text;
 	const char *const *set; /* NULL-terminated */
-	char **argv;            /* of this process, for its successor */
+	struct access_list access; /* of config */
 };
 
 /* Runs until SIGTERM or SIGINT. Returns a sysexits code. */

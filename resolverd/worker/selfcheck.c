@@ -91,6 +91,10 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	int r =
 	    ub_resolve_event(check->resolver, ".", TYPE_DNSKEY, ns_c_in, check, on_root_keys, NULL);
+	if (r == 0 && !check->has_started) {
+		check->has_started = true;
+		check->started(check->arg);
+	}
 	if (r == 0)
 		return;
 	snprintf(why, sizeof why, "libunbound does not start with this configuration: %s",
@@ -100,10 +104,14 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 void selfcheck_start(struct selfcheck *check, struct event_base *base, struct ub_ctx *resolver,
     const struct config *config,
-    void (*report_to)(void *arg, const Resolverd__Worker__SelfCheck *check), void *arg)
+    void (*report_to)(void *arg, const Resolverd__Worker__SelfCheck *check),
+    void (*started)(void *arg), void *arg)
 {
-	*check = (struct selfcheck){
-	    .resolver = resolver, .config = config, .report = report_to, .arg = arg};
+	*check = (struct selfcheck){.resolver = resolver,
+	    .config = config,
+	    .report = report_to,
+	    .started = started,
+	    .arg = arg};
 	for (size_t i = 0; i < config->resolver.canary_count; i++) {
 		struct selfcheck_canary *canary = &check->canaries[i];
 		canary->check = check;
@@ -113,5 +121,5 @@ void selfcheck_start(struct selfcheck *check, struct event_base *base, struct ub
 		check->messages[i] = &canary->message;
 	}
 	evtimer_assign(&check->timer, base, on_timer, check);
-	evtimer_add(&check->timer, &(struct timeval){0});
+	on_timer(-1, 0, check);
 }

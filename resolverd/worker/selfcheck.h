@@ -30,10 +30,14 @@ struct selfcheck {
 	struct selfcheck_canary canaries[CONFIG_CANARIES_MAX];
 	Resolverd__Worker__Canary *messages[CONFIG_CANARIES_MAX];
 	void (*report)(void *arg, const Resolverd__Worker__SelfCheck *check);
+	void (*started)(void *arg);
+	bool has_started;
 	void *arg;
 };
 
-/* The first check begins with the loop. */
+/* The first check begins at once. started is called when libunbound has taken its first lookup, and
+ * so has read all its files; before any answer was looked at. */
 void selfcheck_start(struct selfcheck *check, struct event_base *base, struct ub_ctx *resolver,
     const struct config *config,
-    void (*report)(void *arg, const Resolverd__Worker__SelfCheck *check), void *arg);
+    void (*report)(void *arg, const Resolverd__Worker__SelfCheck *check),
+    void (*started)(void *arg), void *arg);

@@ -14,6 +14,7 @@
 #include "resolverd/base/conn.h"
 #include "resolverd/base/log.h"
 #include "resolverd/base/role.h"
+#include "resolverd/base/sandbox.h"
 #include "resolverd/worker/job.h"
 #include "resolverd/worker/resolver.h"
 #include "resolverd/worker/selfcheck.h"
@@ -31,6 +32,7 @@ struct worker {
 	struct jobs jobs;
 	struct selfcheck self_check;
 	struct config_zone *insecure_zones;
+	const struct config *config;
 };
 
 struct lookup {
@@ -168,11 +170,21 @@ static int take_policy(struct worker *worker, const struct config *config, int64
 	return 0;
 }
 
+/* While libunbound does not start, for want of a good anchor file, say, it is tried again, and
+ * reads its files again. */
+static void confine(void *arg)
+{
+	const struct worker *worker = arg;
+	if (sandbox_enter(&(struct sandbox){.role = SANDBOX_WORKER}, worker->config) != 0)
+		_exit(EX_OSERR);
+}
+
 int worker_main(const struct config *config, unsigned index)
 {
 	char error[300], role[32];
 	snprintf(role, sizeof role, "worker %u", index);
 	log_open(role);
+	sandbox_raise_limits();
 	int64_t now_ms = clock_wall_ms();
 	struct worker *worker = calloc(1, sizeof *worker);
 	if (worker == NULL || (worker->base = event_base_new()) == NULL) {
@@ -197,8 +209,9 @@ int worker_main(const struct config *config, unsigned index)
 		log_fatal("cannot watch the server's socket");
 		return EX_OSERR;
 	}
-	selfcheck_start(
-	    &worker->self_check, worker->base, worker->resolver, config, send_self_check, worker);
+	worker->config = config;
+	selfcheck_start(&worker->self_check, worker->base, worker->resolver, config,
+	    send_self_check, confine, worker);
 	event_base_dispatch(worker->base);
 	/* The process ends here: libunbound's lookups in flight end with it. */
 	_exit(0);

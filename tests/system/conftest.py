@@ -7,6 +7,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import typing
 
@@ -44,7 +45,8 @@ class Daemon:
         self.config_path.touch()
 
     def command(self):
-        sets = [f"--set={name}={value}" for name, value in self.keys.items()]
+        keys = self.keys | ({"server.sandbox": "off"} if self.prefix else {})  # the clock is a file, read again and again
+        sets = [f"--set={name}={value}" for name, value in keys.items()]
         return [*self.prefix, str(BUILD / "resolverd"), "--config", str(self.config_path), *sets]
 
     def reload(self, text):
@@ -187,12 +189,21 @@ def daemon(tmp_path_factory):
 
 
 @pytest.fixture
+def public_path():
+    """As tmp_path, but every user can reach it: pytest's own is for one, and stays so."""
+    with tempfile.TemporaryDirectory(prefix="resolverd-") as directory:
+        path = pathlib.Path(directory)
+        path.chmod(0o755)
+        yield path
+
+
+@pytest.fixture
 def make_daemon(tmp_path):
     """Daemons of a test's own: make_daemon(resolver__workers="1"); config is the text of a configuration file."""
     made = []
 
-    def make(start=True, config="", **keys):
-        directory = tmp_path / f"daemon{len(made)}"
+    def make(start=True, config="", below=tmp_path, **keys):
+        directory = below / f"daemon{len(made)}"
         directory.mkdir()
         made.append(Daemon(directory, **keys))
         made[-1].config_path.write_text(config)

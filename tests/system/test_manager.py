@@ -110,10 +110,6 @@ class Connector(threading.Thread):
         self.join(30)
 
 
-def public_key(daemon):
-    return pathlib.Path(daemon.public_key).read_text()
-
-
 # ---- what it is told ----
 
 def test_ready_is_said_once_when_clients_are_served_and_stopping_at_the_end(daemon, manager):
@@ -228,45 +224,3 @@ def test_own_sockets_are_put_into_the_managers_store_and_come_back(daemon, manag
         assert daemon.ctl("plan", "dane-ee.org")[0] == 0
     assert connector.refused == [] and connector.bad == []
     assert os.stat(daemon.socket).st_ino == inode
-
-
-# ---- in place ----
-
-def test_a_restart_in_place_keeps_process_and_sockets_and_refuses_nobody(daemon, manager):
-    manager.start(daemon, WATCHDOG_USEC="800000")
-    daemon.wait_until_ready()
-    assert daemon.ctl("plan", "dane-ee.org")[0] == 0
-    key, inode = public_key(daemon), os.stat(daemon.socket).st_ino
-    with Connector(daemon) as connector:
-        for turn in range(3):
-            (server,) = daemon.roles()["server"]
-            daemon.process.send_signal(signal.SIGUSR2)
-            wait_for(lambda old=server: daemon.process.poll() is None and daemon.roles().get("server", [old]) != [old], 15, daemon.log)
-            wait_for(lambda turn=turn: manager.heard("READY=1") == turn + 2, 10, daemon.log)
-            daemon.wait_until_ready()
-    assert connector.refused == [] and connector.bad == [], daemon.log()
-    assert connector.made > 40
-    assert public_key(daemon) == key and os.stat(daemon.socket).st_ino == inode
-    assert "answers restored" in daemon.log()
-    before = manager.heard("WATCHDOG=1")
-    time.sleep(1)
-    assert manager.heard("WATCHDOG=1") > before
-    daemon.stop()
-    assert manager.heard("STOPPING=1") == 1
-
-
-def test_a_restart_in_place_with_a_bad_configuration_is_none(daemon):
-    daemon.start()
-    (server,) = daemon.roles()["server"]
-    daemon.config_path.write_text("cache { nonsense = 1 }\n")
-    daemon.process.send_signal(signal.SIGUSR2)
-    wait_for(lambda: "would not start; this one goes on" in daemon.log(), 10)
-    assert daemon.roles()["server"] == [server]
-    assert daemon.ctl("plan", "dane-ee.org")[0] == 0
-
-
-def test_a_restart_in_place_reads_the_configuration_anew(daemon):
-    daemon.start()
-    daemon.config_path.write_text('override "dane-ee.org" { requirement = audit reason = "a test" }\n')
-    daemon.process.send_signal(signal.SIGUSR2)
-    wait_for(lambda: daemon.ctl("plan", "dane-ee.org")[1].get("requirement") == "audit", 15, daemon.log)

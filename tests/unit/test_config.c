@@ -28,6 +28,11 @@ static void parse_good(const char *text, const char *const *set, struct config *
 
 static void assert_defaults(const struct config *config)
 {
+	assert_int_equal(config->server.sandbox, SANDBOX_AUTO);
+	assert_int_equal(config->server.max_clients_per_user, 9000);
+	assert_int_equal(config->server.max_buffered_per_user_bytes, 64 << 20);
+	assert_null(config->server.allow_users[0]);
+	assert_null(config->server.allow_groups[0]);
 	assert_string_equal(config->server.socket, "/run/resolverd/resolverd.sock");
 	assert_string_equal(config->server.control_socket, "/run/resolverd/control.sock");
 	assert_int_equal(config->server.socket_mode, 0660);
@@ -98,7 +103,9 @@ static void every_key_is_taken(void **state)
 	parse_good(
 	    "server {\n socket = /a/s\n control-socket = /a/c\n socket-mode = 0600\n"
 	    " socket-group = mail\n state-directory = /a/state\n max-clients = 7\n"
-	    " max-jobs-per-client = 8\n max-jobs-per-user = 9\n}\n"
+	    " max-jobs-per-client = 8\n max-jobs-per-user = 9\n sandbox = required\n"
+	    " max-clients-per-user = 3\n max-buffered-per-user = 5M\n"
+	    " allow-users = {postfix, 1000}\n allow-groups = {mail}\n}\n"
 	    "signing {\n public-key-file = /a/pub\n member = mx1\n}\n"
 	    "cache {\n max-memory = 64M\n min-ttl = 5s\n max-ttl = 2h\n failure-ttl = 250ms\n"
 	    " stale = 1d\n}\n"
@@ -115,6 +122,13 @@ static void every_key_is_taken(void **state)
 	assert_int_equal(config.server.max_clients, 7);
 	assert_int_equal(config.server.max_jobs_per_client, 8);
 	assert_int_equal(config.server.max_jobs_per_user, 9);
+	assert_int_equal(config.server.sandbox, SANDBOX_REQUIRED);
+	assert_int_equal(config.server.max_clients_per_user, 3);
+	assert_int_equal(config.server.max_buffered_per_user_bytes, 5 << 20);
+	assert_string_equal(config.server.allow_users[0], "postfix");
+	assert_string_equal(config.server.allow_users[1], "1000");
+	assert_null(config.server.allow_users[2]);
+	assert_string_equal(config.server.allow_groups[0], "mail");
 	assert_int_equal(config.cache.stale_ms, 86400000);
 	assert_int_equal(config.prefetch.rule, PREFETCH_ON_HIT);
 	assert_string_equal(config.prefetch.domains_file, "/a/domains");
@@ -269,6 +283,10 @@ static const struct row {
     {"empty_socket_path", "server {\n socket = \"\"\n}\n", NULL, {"server.socket"}},
     {"control_character_in_a_path", "signing {\n key-file = \"/a\\tb\"\n}\n", NULL,
 	{"signing.key-file", "control character"}},
+    {"sandbox_of_no_kind", "server {\n sandbox = yes\n}\n", NULL,
+	{"server.sandbox", "auto, required or off"}},
+    {"too_little_for_a_response", "server {\n max-buffered-per-user = 3M\n}\n", NULL,
+	{"server.max-buffered-per-user", "4M"}},
     {"mode_not_octal", "server {\n socket-mode = 0688\n}\n", NULL, {"socket-mode", "octal"}},
     {"mode_over_777", "server {\n socket-mode = 1777\n}\n", NULL, {"socket-mode", "octal"}},
     {"count_of_0_clients", "server {\n max-clients = 0\n}\n", NULL, {"max-clients", "range"}},

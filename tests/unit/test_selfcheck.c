@@ -46,6 +46,11 @@ static void on_report(void *arg, const Resolverd__Worker__SelfCheck *check)
 	seen = (struct seen){check->root_status, check->canaries[0]->seen};
 }
 
+static void on_started(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
 /* What the self-check reports after these answers for the root's keys and for the one canary. */
 static struct seen report_after(
     const int root[static 3], const int canary[static 3], bool *ret_root_secure)
@@ -57,8 +62,9 @@ static struct seen report_after(
 	struct event_base *base = event_base_new();
 	struct selfcheck check;
 	asked = (struct asked){0};
-	selfcheck_start(&check, base, NULL, &config, on_report, NULL);
-	event_base_loop(base, EVLOOP_ONCE);
+	unsigned started = 0;
+	selfcheck_start(&check, base, NULL, &config, on_report, on_started, &started);
+	assert_int_equal(started, 1);
 	assert_int_equal(asked.type, 48); /* DNSKEY */
 	answer(root[0], root[1], root[2]);
 	if (check.root_secure)

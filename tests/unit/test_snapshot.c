@@ -281,7 +281,7 @@ static void write_for_ever(const char *directory, struct scene *scene)
 		if (saver_init(&saver, base, &scene->prefetch, &config) != 0)
 			_exit(1);
 		saver.dir_fd = open(directory, O_RDONLY | O_DIRECTORY);
-		memcpy(saver.key, key, sizeof key);
+		memcpy(saver.key, key, SNAPSHOT_KEY_BYTES);
 		saver_fini(&saver); /* writes */
 	}
 }
