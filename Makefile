@@ -36,6 +36,7 @@ DAEMON := $(call objects,resolverd/base/*.c resolverd/supervisor/*.c resolverd/s
 CLIENT := $(call objects,client/lib/*.c)
 CLIENT_TLS := $(call objects,client/openssl/*.c proto/tlsa_set.c)
 EVIDENCE := $(call objects,client/evidence/*.c) $(BUILD)/gen/evidence.pb-c.o
+DNS := $(call objects,client/dns/*.c)
 CTL := $(call objects,client/ctl/*.c)
 SMTP := $(call objects,client/smtp/*.c)
 DANESEND := $(filter-out %/main.o,$(call objects,client/danesend/*.c))
@@ -45,7 +46,7 @@ EXAMPLES := $(patsubst docs/examples/%.c,$(BUILD)/examples/%,$(wildcard docs/exa
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 SCRIPTS := $(BUILD)/sim/script $(wildcard tests/sim/scripts/*.sim)
 
-CLIENT_ARCHIVES := $(foreach name,-evidence -openssl,$(BUILD)/libresolverd$(name).a) $(BUILD)/libresolverd.a
+CLIENT_ARCHIVES := $(BUILD)/libdns.a $(foreach name,-evidence -openssl,$(BUILD)/libresolverd$(name).a) $(BUILD)/libresolverd.a
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TIME ?= 60
 
@@ -130,6 +131,7 @@ $(BUILD)/libresolverd.a: $(CLIENT) $(WIRE)
 $(BUILD)/libresolverd-openssl.a: $(CLIENT_TLS)
 $(BUILD)/libresolverd-evidence.a: $(EVIDENCE)
 $(BUILD)/libdaemon.a: $(DAEMON)
+$(BUILD)/libdns.a: $(DNS)
 $(BUILD)/libdelivery.a: $(SMTP) $(DANESEND)
 $(BUILD)/libwire.a: $(WIRE)
 $(BUILD)/%.a:
