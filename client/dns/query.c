@@ -102,13 +102,14 @@ static bool take_edns(struct reader *reader, struct dns_query *query, bool is_at
 	return query->edns_version != 0 || options_are_whole(options);
 }
 
-/* Of the records behind the question only EDNS means something here. */
-static bool take_record(struct reader *reader, struct dns_query *query)
+/* Of the records behind the question only EDNS means something here, and in the last section only.
+ */
+static bool take_record(struct reader *reader, struct dns_query *query, bool is_additional)
 {
 	bool is_at_root = left(reader) > 0 && *reader->at == 0;
 	if (!skip_name(reader) || left(reader) < RR_FIXED_BYTES)
 		return false;
-	if (take_u16(reader) == TYPE_OPT)
+	if (take_u16(reader) == TYPE_OPT && is_additional)
 		return take_edns(reader, query, is_at_root);
 	reader->at += 6;
 	size_t bytes = take_u16(reader);
@@ -178,7 +179,7 @@ enum dns_verdict dns_query_parse(const uint8_t *packet, size_t packet_bytes,
 	if (!take_question(&reader, &query))
 		return fault(ret_error, DNS_FORMERR, "");
 	unsigned records = counts[2] + counts[3];
-	while (records > 0 && take_record(&reader, &query))
+	while (records > 0 && take_record(&reader, &query, records <= counts[3]))
 		records--;
 	*ret_query = query;
 	if (records > 0 || left(&reader) > 0)
