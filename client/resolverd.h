@@ -266,6 +266,7 @@ struct resolverd_records {
 	struct resolverd_signed signed_answer;
 	struct resolverd_signed delegation; /* of key_id */
 	bool attested;                      /* as in a plan */
+	bool stale;                         /* as in a plan */
 };
 
 /* ---- explanation ---- */

@@ -15,7 +15,7 @@ static const struct {
     {TYPE_NS, "NS"},
     {TYPE_CNAME, "CNAME"},
     {TYPE_SOA, "SOA"},
-    {12, "PTR"},
+    {TYPE_PTR, "PTR"},
     {13, "HINFO"},
     {TYPE_MX, "MX"},
     {16, "TXT"},

@@ -9,6 +9,7 @@ enum rrtype {
 	TYPE_NS = 2,
 	TYPE_CNAME = 5,
 	TYPE_SOA = 6,
+	TYPE_PTR = 12,
 	TYPE_MX = 15,
 	TYPE_AAAA = 28,
 	TYPE_DNAME = 39,

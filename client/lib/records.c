@@ -63,6 +63,7 @@ int view_records(const struct verifier *verifier, const struct asked *asked,
 	    .expires_in_s = life_left_s(answer->expires_at, verifier->now_ms),
 	    .key_id = verified.key_id,
 	    .attested = verified.attested,
+	    .stale = answer->stale_since != 0,
 	    .signed_answer = verified.signed_answer,
 	    .delegation = verify_keep_delegation(verifier->arena, verified.key),
 	    .memory = verifier->arena};
