@@ -16,7 +16,7 @@
 #define BUSY_HITS 4u
 #define ROUNDING_MAX_S 3u /* of times kept in seconds, and of jobs that take some */
 #define LATE_MAX_S 5u     /* before the end it is too late to wait for the next request */
-#define RETRY_MS 1000 /* doubled with each failure */
+#define RETRY_MS 1000     /* doubled with each failure */
 #define RETRY_DOUBLINGS_MAX 6u
 #define FUTILE_MAX 3u        /* then it waits for the end, and after that as often once more */
 #define WHOLE_SECOND_MS 1000 /* a worker tells what is left of its copy in whole seconds */

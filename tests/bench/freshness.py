@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Are answers fresh before they end, and what does it cost? The real daemon in the world of freshness_world.py.
 
-Two daemons, one that refreshes ahead and one with `prefetch.rule = off`, which is plain expiry, get the same questions at the same
-times from one client. Upstream queries are counted by the kernel as they leave for the zones' servers. Writes build/freshness.json, one
+A daemon that refreshes ahead gets questions, and after it one with `prefetch.rule = off`, which is plain expiry, the same ones. Upstream queries are counted by the kernel as they leave for the zones' servers. Writes build/freshness.json, one
 flat object.
 
-Usage: freshness.py [--quick]
+Usage: freshness.py [--quick] [in_use] [forward] [dead_zones] [warm]
 """
 
 import collections
@@ -31,18 +30,22 @@ from conftest import BUILD, WORLD, Daemon, wait_for  # noqa: E402
 import freshness_world as names  # noqa: E402
 import oracle  # noqa: E402
 import resolverd_pb2 as pb  # noqa: E402
+from hierarchy import NOBODY_ADDRESS  # noqa: E402
 from wiretap import TCP, Tally  # noqa: E402
 from wire import Client  # noqa: E402
 
 QUICK = names.QUICK
-WARM_S, MEASURED_S = (42, 20) if QUICK else (45, 90)  # twice the longest TTL until a name counts as in use
+WARM_S, MEASURED_S = (42, 20) if QUICK else (42, 60)  # twice the longest TTL until a name counts as in use
 TICK_S = 0.005
+BATCH_MAX = 60
+PATIENCE_S = 10
 OFTEN_MAX = 20  # questions for a domain in its TTL
 RARE_BEYOND = 500  # domains there are for each one in use
 ONCE_SHARE = 1 / 20
 FORWARD_TTL_MAX, FORWARD_WARM_S, FORWARD_MEASURED_S = 8, 20, 24
-SOURCES = [f"127.10.0.{number}" for number in range(1, 9)]
-FORWARDERS = ["127.200.0.1", "127.200.0.2"]
+SOURCES = [f"127.10.0.{number}" for number in range(1, 4)]
+FORWARDER = "127.200.0.1"
+DEAD_ROUNDS, WARM_ROUNDS, WARM_LIMIT_S = (1, 3, 60) if QUICK else (3, 5, 60)
 SERVERS = json.loads((WORLD / "world.json").read_text())["servers"]
 IN_USE_SERVERS = "127.53.2.2", SERVERS[f"p{names.PROVIDERS - 1:02}.net"]
 ALL_SERVERS = "127.53.0.0", "127.53.255.255"
@@ -120,16 +123,15 @@ class InUse:
 class Needed:
     """Upstream queries that the questions since begin_s need, by their times alone."""
 
-    ROUTE, HOST = 2, 5  # queries of each: what names are hidden from the zones above costs one more for each label
-
-    def __init__(self, asked, begin_s):
+    def __init__(self, asked, begin_s, of_route=2, of_host=5):
+        """of_route, of_host: queries of each lookup; with QNAME minimisation one more than records, and one for each label more."""
         self.begin_s = begin_s
         self.expiry = self.fewest = self.expiry_in_use = self.fewest_in_use = 0
         self.ends, self.kept_ends = {}, {}
         for at, ask in asked:
-            self._take(at, ask.name, ask.ttl, self.ROUTE, ask.number < names.DOMAINS)
+            self._take(at, ask.name, ask.ttl, of_route, ask.number < names.DOMAINS)
             for host, ttl in ask.hosts:
-                self._take(at, host, ttl, self.HOST, True)
+                self._take(at, host, ttl, of_host, True)
 
     def _take(self, at, key, ttl, queries, in_use):
         counted = queries if at >= self.begin_s else 0
@@ -193,7 +195,10 @@ class Feed:
             self.next_id += 1
         frames.append(self._frame(pb.Request(id=self.next_id)))
         self.next_id += 1
-        self.socket.sendall(b"".join(frames))
+        try:
+            self.socket.sendall(b"".join(frames))
+        except OSError as error:
+            raise RuntimeError(f"{self.label} ended the session: {self.daemon.log()[-2000:]}") from error
 
     @staticmethod
     def _frame(request):
@@ -239,8 +244,8 @@ class Feed:
             self.complaints.append((ask, sent_ms, time.time() * 1000, good, answers))
 
 
-def drive(feeds, questions, warm_s, seconds):
-    """All feeds get the same; returns the questions, as (time, Ask), with the time they were really asked."""
+def drive(feed, questions, warm_s, seconds):
+    """Asks; returns the questions, as (time, Ask), with the time they were really asked, and how late the latest was."""
     in_use, asked = InUse(), []
     begin, measuring, latest_s = time.monotonic(), False, 0
     questions = iter(questions)
@@ -249,28 +254,24 @@ def drive(feeds, questions, warm_s, seconds):
         now = time.monotonic() - begin
         if now >= warm_s and not measuring:
             measuring = True
-            for feed in feeds:
-                feed.begin()
+            feed.begin()
         batch = []
-        while following and following[0] <= now and len(batch) < 60:
+        while following and following[0] <= now and len(batch) < BATCH_MAX:
             batch.append((following[1], in_use.note(following[1], now)))
             asked.append((now, following[1]))
             latest_s = max(latest_s, now - following[0])
             following = next(questions, None)
-        for feed in feeds:
-            if batch:
-                feed.send(batch)
-            feed.receive()
-        if len(batch) < 60:
+        if batch:
+            feed.send(batch)
+        feed.receive()
+        if len(batch) < BATCH_MAX:
             time.sleep(TICK_S)
-    end = begin + seconds + 8
-    while time.monotonic() < end and any(feed.flight for feed in feeds):
+    end = begin + seconds + PATIENCE_S
+    while time.monotonic() < end and feed.flight:
         time.sleep(TICK_S)
-        for feed in feeds:
-            feed.receive()
-    for feed in feeds:
-        assert not feed.flight, f"{feed.label}: {len(feed.flight)} questions without an answer"
-        feed.end()
+        feed.receive()
+    assert not feed.flight, f"{feed.label}: {len(feed.flight)} questions without an answer"
+    feed.end()
     return asked, latest_s
 
 
@@ -303,14 +304,18 @@ def show_complaints(feed):
 
 
 def in_use():
-    with daemons() as make:
-        feeds = [Feed("ahead", make(SOURCES[0]), SOURCES[0]), Feed("off", make(SOURCES[1], prefetch__rule="off"), SOURCES[1])]
-        asked, latest_s = drive(feeds, schedule(WARM_S + MEASURED_S), WARM_S, WARM_S + MEASURED_S)
+    feeds = []
+    for label, source, keys in (("ahead", SOURCES[0], {}), ("off", SOURCES[1], {"prefetch__rule": "off"})):
+        with daemons() as make:
+            feed = Feed(label, make(source, **keys), source)
+            asked, latest_s = drive(feed, schedule(WARM_S + MEASURED_S), WARM_S, WARM_S + MEASURED_S)
+        if label == "ahead":
+            show_complaints(feed)
+        print(f"{label}: {feed.counts['asked']} questions in {MEASURED_S} s, {feed.counts['asked_in_use']} for names in use, {latest_s * 1000:.0f} ms late "
+              f"at most; {feed.stats}")
+        feeds.append(feed)
     ahead, off = feeds
-    show_complaints(ahead)
     least = Needed(asked, WARM_S)
-    print(f"{names.DOMAINS} domains in use, TTLs of {names.TTLS[0]} to {names.TTLS[-1]} s, {ahead.counts['asked']} questions in {MEASURED_S} s, "
-          f"{ahead.counts['asked_in_use']} of them in use; at most {latest_s * 1000:.0f} ms late; {ahead.stats}")
     row("visible_misses_in_use", ahead.counts["missed_in_use"],
         f"of {ahead.counts['asked_in_use']} questions for names in use; {off.counts['missed_in_use']} with plain expiry")
     row("upstream_vs_expiry", ahead.upstream[1] / off.upstream[1],
@@ -325,8 +330,106 @@ def in_use():
     row("hit_ratio", 1 - ahead.counts["waited"] / ahead.counts["asked"], f"{1 - off.counts['waited'] / off.counts['asked']:.4f} with plain expiry")
 
 
+# ---- behind a resolver whose cache is shared ----
+
+def forward():
+    """Only the domains with short TTLs. Each lookup is one query to the forwarder; plain expiry is computed from the questions' times."""
+    def chosen(ask):
+        return ask.ttl <= FORWARD_TTL_MAX
+
+    with daemons() as make, oracle.Unbound(WORLD, make.directory / "unbound", FORWARDER):
+        daemon = make(SOURCES[2], resolver__forward=FORWARDER)
+        feed = Feed("forward", daemon, SOURCES[2], [(FORWARDER, FORWARDER)])
+        asked, _ = drive(feed, schedule(FORWARD_WARM_S + FORWARD_MEASURED_S, chosen, with_rest=False), FORWARD_WARM_S,
+                         FORWARD_WARM_S + FORWARD_MEASURED_S)
+    least = Needed(asked, FORWARD_WARM_S, of_route=1, of_host=3)
+    row("forward_visible_misses_in_use", feed.counts["missed_in_use"],
+        f"of {feed.counts['asked_in_use']} questions, with `forward`; {feed.stats}")
+    row("forward_miss_share", feed.counts["missed_in_use"] / feed.counts["asked_in_use"], "the same")
+    row("forward_upstream_vs_expiry", feed.upstream[0] / least.expiry,
+        f"queries to the forwarder {feed.upstream[0]}, by plain expiry {least.expiry}, knowing the future {least.fewest}")
+
+
+# ---- dead zones beside a healthy one ----
+
+def cold_latencies_ms(client, numbers):
+    latencies = []
+    for number in numbers:
+        begin = time.monotonic()
+        response = client.ask(plan=pb.PlanRequest(next_hop=names.cold_domain(number)))
+        latencies.append((time.monotonic() - begin) * 1000)
+        assert len(response.answers) == 2 and pb.Answer.FromString(response.answers[1].answer).host.policy == pb.DANE, response
+    return latencies
+
+
+def dead_zones():
+    """Their servers are silent: what is sent there is taken and never answered."""
+    ratios, slowest, all_alone, all_beside = [], [], [], []
+    every = range(names.COLD)
+    first, alone, beside = every[:4 * names.ZONES], every[4 * names.ZONES::2], every[4 * names.ZONES + 1::2]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind((NOBODY_ADDRESS, 53))
+        for _ in range(DEAD_ROUNDS):
+            with daemons() as make:
+                daemon = make(resolver__deadline="10s")
+                with Client(daemon.socket) as client, Client(daemon.socket) as other:
+                    cold_latencies_ms(client, first)  # the zones themselves are known
+                    without = cold_latencies_ms(client, alone)
+                    for number in range(names.DEAD):
+                        other.submit(plan=pb.PlanRequest(next_hop=names.dead_domain(number)))
+                    time.sleep(0.5)
+                    beside_them = cold_latencies_ms(client, beside)
+                    waiting = daemon.status()["jobs"]
+                    assert waiting >= names.DEAD, f"only {waiting} dead zones are still looked up"
+            all_alone += without
+            all_beside += beside_them
+            ratios.append(statistics.median(beside_them) / statistics.median(without))
+            slowest.append(percentile(beside_them, 0.95) / percentile(without, 0.95))
+    row("dead_zones_latency_ratio", statistics.median(ratios),
+        f"a cold plan beside {names.DEAD} dead zones {statistics.median(all_beside):.1f} ms, alone {statistics.median(all_alone):.1f} ms "
+        f"(medians of {len(all_alone)}; ratios of {DEAD_ROUNDS} rounds {min(ratios):.2f} to {max(ratios):.2f})")
+    row("dead_zones_p95_ratio", statistics.median(slowest),
+        f"the same, the slowest in twenty: {percentile(all_beside, 0.95):.1f} ms, {percentile(all_alone, 0.95):.1f} ms")
+
+
+def percentile(values, share):
+    return sorted(values)[int(len(values) * share)]
+
+
+# ---- a campaign ----
+
+def warm():
+    ours, bare = [], []
+    for _ in range(WARM_ROUNDS):
+        with daemons() as make:
+            file = make.directory / "recipients"
+            file.write_text("".join(f"{names.warm_domain(number)}\n" for number in range(names.WARM)))
+            daemon = make()
+            begin = time.monotonic()
+            code, told = daemon.ctl("--control-socket", f"{daemon.socket}.control", "warm", file, timeout=WARM_LIMIT_S)
+            ours.append(names.WARM / (time.monotonic() - begin))
+            assert code == 0 and told["results"]["deliver"] == names.WARM, told
+            workers = daemon.status()["workers"]
+            sets = [option for option in daemon.command() if option.startswith("--set=")]
+            daemon.stop()
+            command = [BUILD / "bench-libunbound", f"--processes={workers}", *sets, file]
+            said = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=WARM_LIMIT_S).stdout)
+            bare.append(said["per_s"])
+    ratios = [a / b for a, b in zip(ours, bare)]
+    row("warm_vs_libunbound", statistics.median(ratios),
+        f"`resolverctl warm` of {names.WARM} cold domains {statistics.median(ours):,.0f}/s, the bare library's {workers} contexts, asked the same "
+        f"{statistics.median(bare):,.0f}/s (ratios of {WARM_ROUNDS} rounds {min(ratios):.2f} to {max(ratios):.2f})")
+    row("warm_per_s", statistics.median(ours), "domains, absolute")
+
+
+PARTS = {"warm": warm, "dead_zones": dead_zones, "forward": forward, "in_use": in_use}
+
+
 def main():
-    in_use()
+    print(f"{'figure':32} {'value':>10}   how it was measured ({'quick' if QUICK else 'full'}, {os.cpu_count()} cores)")
+    wanted = [name for name in sys.argv[1:] if name in PARTS]
+    for name in wanted or PARTS:
+        PARTS[name]()
     target = BUILD.parent / "freshness.json"
     target.write_text(json.dumps(results, indent=1) + "\n")
     print(f"written to {os.path.relpath(target)}")
