@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # make · make demo · make test · make unit · make conformance · make mutants · make fuzz-world · make lint · make asan
-# make fuzz · make format · make bench · make queries · make sim · make install
+# make fuzz · make format · make bench · make queries · make sim · make freshness · make install
 MODE ?= release
 BUILD := build/$(MODE)
 PREFIX ?= /usr/local
@@ -57,7 +57,7 @@ PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl $(BUILD)/danesend $(BUILD)/r
 LIBRARIES := $(foreach name,libresolverd libresolverd-openssl,$(BUILD)/$(name).so.0 $(BUILD)/$(name).a) \
 	$(BUILD)/libresolverd-evidence.a
 
-.PHONY: all deps demo test unit system conformance mutants fuzz-world asan fuzz run-fuzzers lint format bench bench-quick queries sim install clean
+.PHONY: all deps demo test unit system conformance mutants fuzz-world asan fuzz run-fuzzers lint format bench bench-quick queries sim freshness install clean
 all: $(PROGRAMS) $(LIBRARIES)
 
 deps:
@@ -157,6 +157,8 @@ $(BUILD)/examples/%: docs/examples/%.c $(LIBRARIES)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -Iclient -Iclient/openssl $(CFLAGS) $(LDFLAGS) -o $@ $< -L$(BUILD) \
 		-Wl,-rpath,$(CURDIR)/$(BUILD) -lresolverd-openssl -lresolverd $(TLS_LIBS)
+$(BUILD)/bench-libunbound: $(BUILD)/obj/tests/bench/libunbound.o $(BUILD)/libdaemon.a $(BUILD)/libwire.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
 $(BUILD)/bench-%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libdaemon.a $(BUILD)/libresolverd.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CLIENT_LIBS)
 
@@ -191,6 +193,12 @@ bench-quick: all $(BENCH) $(BUILD)/gen/resolverd_pb2.py
 # Days of a mail system's questions in a minute, with each rule of prefetch. CHART=1 draws docs/prefetch.svg anew.
 sim: $(BUILD)/sim/load
 	@$(PYTHON) tests/sim/sim.py $< $(if $(CHART),--chart)
+
+# The real daemon on short TTLs: misses, upstream queries, warming. QUICK=1: a smaller world, less of it.
+freshness: all $(BENCH) $(BUILD)/gen/resolverd_pb2.py
+	@$(PYTHON) tests/bench/freshness_world.py $(if $(QUICK),--quick) > $(BUILD)/freshness-world.json
+	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py --data $(BUILD)/freshness-world.json -- \
+		$(PYTHON) tests/bench/freshness.py $(if $(QUICK),--quick)
 
 # Queries of a cold plan against the fewest, and with one setting of libunbound changed at a time.
 queries: all $(BUILD)/gen/resolverd_pb2.py

@@ -14,9 +14,9 @@
  * one. Two requests at a whim are no use yet: to refresh for those would cost the upstream a fifth
  * more (docs/PREFETCH.md). */
 #define BUSY_HITS 4u
-#define ROUNDING_S 3u /* of times kept in seconds, and of jobs that take some */
-#define LATE_S 5u     /* before the end it is too late to wait for the next request */
-#define RETRY_MS 1000 /* doubled with each failure */
+#define ROUNDING_MAX_S 3u /* of times kept in seconds, and of jobs that take some */
+#define LATE_MAX_S 5u     /* before the end it is too late to wait for the next request */
+#define RETRY_MS 1000     /* doubled with each failure */
 #define RETRY_DOUBLINGS_MAX 6u
 #define FUTILE_MAX 3u        /* then it waits for the end, and after that as often once more */
 #define WHOLE_SECOND_MS 1000 /* a worker tells what is left of its copy in whole seconds */
@@ -79,9 +79,18 @@ static bool is_kept(const struct cache_entry *entry, int64_t now_ms)
 	return entry->kept_until_s > seconds(now_ms);
 }
 
+/* Of a life of seconds little, else two questions at a whim would fill it; a second at the least,
+ * by which a time in whole seconds may be wrong. */
+static uint32_t slack_s(const struct cache_entry *entry, uint32_t most_s)
+{
+	uint32_t slack = 1 + entry->span_s / 16;
+	return slack < most_s ? slack : most_s;
+}
+
 static bool is_often_asked(const struct cache_entry *entry)
 {
-	return entry->last_hit_s + ROUNDING_S >= entry->often_since_s + entry->span_s;
+	return entry->last_hit_s + slack_s(entry, ROUNDING_MAX_S) >=
+	       entry->often_since_s + entry->span_s;
 }
 
 static bool is_wanted(const struct cache_entry *entry)
@@ -93,7 +102,8 @@ static bool is_in_use(const struct cache_entry *entry, int64_t now_ms)
 {
 	uint32_t end_s = seconds(entry->answer->expires_at_ms);
 	return is_kept(entry, now_ms) ||
-	       (is_wanted(entry) && entry->last_hit_s + entry->span_s + LATE_S >= end_s);
+	       (is_wanted(entry) &&
+		   entry->last_hit_s + entry->span_s + slack_s(entry, LATE_MAX_S) >= end_s);
 }
 
 /* Takes the hits since the last time into account. */
