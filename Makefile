@@ -72,7 +72,7 @@ unit: $(UNIT_TESTS) $(SCRIPTS)
 	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/unit-*.log
 	@r=0; for t in $(UNIT_TESTS); do $$t 2>&1 | tee $(RESULTS)/unit-$${t##*/}.log || r=1; done; \
 		$(SCRIPTS) 2>&1 | tee $(RESULTS)/unit-sim.log || r=1; exit $$r
-system: all $(EXAMPLES) $(BUILD)/gen/resolverd_pb2.py $(BUILD)/gen/evidence_pb2.py $(BUILD)/tests/record-delivery
+system: all $(EXAMPLES) $(BUILD)/python/resolverd/resolverd_pb2.py $(BUILD)/gen/resolverd_pb2.py $(BUILD)/gen/evidence_pb2.py $(BUILD)/tests/record-delivery
 	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/system.xml
 	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py -- $(PYTHON) -m pytest -q -p no:cacheprovider \
 		--junitxml=$(RESULTS)/system.xml tests/system tests/world tests/conformance
@@ -166,6 +166,11 @@ $(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h: proto/%.proto
 $(BUILD)/gen/%_pb2.py: proto/%.proto
 	@mkdir -p $(@D)
 	protoc -Iproto --python_out=$(BUILD)/gen $<
+# The Python package as it is installed (client/python/setup.py): its files, and the protocol's.
+PYTHON_CLIENT := $(wildcard client/python/resolverd/*.py) client/python/resolverd/py.typed
+$(BUILD)/python/resolverd/resolverd_pb2.py: proto/resolverd.proto $(PYTHON_CLIENT) Makefile
+	@rm -rf $(@D) && mkdir -p $(@D) && cp $(PYTHON_CLIENT) $(@D)/
+	protoc -Iproto --python_out=$(@D) --pyi_out=$(@D) $<
 .PRECIOUS: $(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h $(BUILD)/obj/%.o
 
 SOURCES := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
