@@ -5,7 +5,7 @@ Stricter than OpenSSL where it is simple to be: what is not understood never hel
 """
 
 import datetime
-from typing import Any, FrozenSet, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, FrozenSet, List, NamedTuple, Optional, Tuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -18,15 +18,15 @@ _CRYPTO_ERRORS = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExt
 _RSA_BITS_MIN, _CURVE_BITS_MIN = 2048, 224
 
 # Signature algorithms by the DER of their AlgorithmIdentifier's OID. No SHA-1, no MD5, no RSASSA-PSS.
-_RSA_HASHES = {
-    bytes.fromhex("06092a864886f70d01010b"): hashes.SHA256,
-    bytes.fromhex("06092a864886f70d01010c"): hashes.SHA384,
-    bytes.fromhex("06092a864886f70d01010d"): hashes.SHA512,
+_RSA_HASHES: Dict[bytes, hashes.HashAlgorithm] = {
+    bytes.fromhex("06092a864886f70d01010b"): hashes.SHA256(),
+    bytes.fromhex("06092a864886f70d01010c"): hashes.SHA384(),
+    bytes.fromhex("06092a864886f70d01010d"): hashes.SHA512(),
 }
-_ECDSA_HASHES = {
-    bytes.fromhex("06082a8648ce3d040302"): hashes.SHA256,
-    bytes.fromhex("06082a8648ce3d040303"): hashes.SHA384,
-    bytes.fromhex("06082a8648ce3d040304"): hashes.SHA512,
+_ECDSA_HASHES: Dict[bytes, hashes.HashAlgorithm] = {
+    bytes.fromhex("06082a8648ce3d040302"): hashes.SHA256(),
+    bytes.fromhex("06082a8648ce3d040303"): hashes.SHA384(),
+    bytes.fromhex("06082a8648ce3d040304"): hashes.SHA512(),
 }
 _ED25519, _ED448 = bytes.fromhex("06032b6570"), bytes.fromhex("06032b6571")
 
@@ -135,9 +135,9 @@ class Certificate:
             return False
         try:
             if isinstance(key, rsa.RSAPublicKey) and self._algorithm in _RSA_HASHES:
-                key.verify(self._signature, self._tbs, padding.PKCS1v15(), _RSA_HASHES[self._algorithm]())
+                key.verify(self._signature, self._tbs, padding.PKCS1v15(), _RSA_HASHES[self._algorithm])
             elif isinstance(key, ec.EllipticCurvePublicKey) and self._algorithm in _ECDSA_HASHES:
-                key.verify(self._signature, self._tbs, ec.ECDSA(_ECDSA_HASHES[self._algorithm]()))
+                key.verify(self._signature, self._tbs, ec.ECDSA(_ECDSA_HASHES[self._algorithm]))
             elif isinstance(key, ed25519.Ed25519PublicKey) and self._algorithm == _ED25519:
                 key.verify(self._signature, self._tbs)
             elif isinstance(key, ed448.Ed448PublicKey) and self._algorithm == _ED448:
@@ -149,7 +149,7 @@ class Certificate:
         return True
 
     def _dates(self) -> Tuple[datetime.datetime, datetime.datetime]:
-        parsed = self._parsed()
+        parsed: Any = self._parsed()
         if hasattr(parsed, "not_valid_before_utc"):  # since cryptography 42
             return parsed.not_valid_before_utc, parsed.not_valid_after_utc
         utc = datetime.timezone.utc

@@ -11,6 +11,7 @@ given to any other. A plan is for one next hop: open a session for each domain.
 """
 
 import smtplib
+import ssl
 from typing import List, Optional
 
 from .errors import Error
@@ -59,8 +60,7 @@ class Session(smtplib.SMTP):
         else:
             code, text = self.docmd("STARTTLS")
             if code == 220:
-                self._handshake()
-                self.verdict = verdict(self.sock, plan, host)
+                self.verdict = verdict(self._handshake(), plan, host)
             else:
                 self.verdict = self._in_clear(f"the host refuses STARTTLS: {code} {text.decode(errors='replace')}")
         if not self.verdict.may_deliver:
@@ -74,17 +74,30 @@ class Session(smtplib.SMTP):
         may_deliver = audit or not needs_tls(self.host)
         return Verdict(may_deliver, False, False, needs_tls(self.host) and audit or self.host.would_refuse, f"in clear: {why}")
 
-    def _handshake(self) -> None:
-        """What came in clear is thrown away, and what the host said in clear forgotten (RFC 3207 section 4.2)."""
+    def _refuse_injected(self) -> None:
+        """Something in clear behind the reply to STARTTLS: somebody stands in between, or the host is broken."""
+        assert self.sock is not None and self.file is not None
+        timeout = self.sock.gettimeout()
+        self.sock.settimeout(0)
+        try:
+            if self.file.peek(1):
+                raise ValueError("text in clear after the reply to STARTTLS")
+        finally:
+            self.sock.settimeout(timeout)
+
+    def _handshake(self) -> ssl.SSLSocket:
+        """What the host said in clear is forgotten (RFC 3207 section 4.2)."""
         assert self.sock is not None
         try:
-            self.sock = client_context().wrap_socket(self.sock, server_hostname=server_name(self.host))
+            self._refuse_injected()
+            tls_socket = client_context().wrap_socket(self.sock, server_hostname=server_name(self.host))
         except (OSError, ValueError) as error:
             raise _HandshakeError(f"the handshake failed: {error}") from error
-        self.file = None
+        self.sock, self.file = tls_socket, None
         self.helo_resp = self.ehlo_resp = None
         self.esmtp_features = {}
         self.does_esmtp = False
+        return tls_socket
 
 
 def _open(plan: Plan, host: Host, address: str, local_hostname: Optional[str], timeout: float, starttls: bool = True) -> Session:

@@ -74,7 +74,7 @@ def peer_chain(connection: Union[ssl.SSLSocket, ssl.SSLObject]) -> List[bytes]:
 
 def _der(certificate: object) -> bytes:
     """Of the C module's own certificate object."""
-    return ssl.PEM_cert_to_DER_cert(certificate.public_bytes())  # type: ignore[attr-defined,no-any-return]
+    return ssl.PEM_cert_to_DER_cert(certificate.public_bytes())  # type: ignore[attr-defined]
 
 
 def _forbidden(reason: str) -> Verdict:

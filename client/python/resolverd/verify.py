@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The checks between a SignedAnswer and a caller (docs/PROTOCOL.md, "What a client checks"). Pure; time is a parameter."""
 
-from typing import Collection, NamedTuple, Optional
+from typing import Collection, Dict, NamedTuple, Optional
 
 from google.protobuf.message import DecodeError
 
@@ -11,7 +11,7 @@ from .keys import Keyring, is_signed
 
 # Numbers an answer may list as critical that this version understands. None exists yet.
 _UNDERSTOOD: "frozenset[int]" = frozenset()
-_DATA = {pb.ROUTE: "route", pb.HOST: "host", pb.RECORDS: "records"}
+_DATA: Dict[int, str] = {pb.ROUTE: "route", pb.HOST: "host", pb.RECORDS: "records"}
 
 
 class UnknownKeyError(VerifyError):

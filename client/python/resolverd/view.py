@@ -4,7 +4,7 @@ matched to the route's hosts and the rest is filled in. A host without a verifie
 
 import dataclasses
 import socket
-from typing import Iterable, List, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
 from . import resolverd_pb2 as pb
 from .combine import HOSTS_MAX, CombinedHost, Names, combine_host, combine_plan, combine_route
@@ -29,7 +29,7 @@ def _clean(text: str) -> str:
 
 
 def _zones(answers: Iterable[pb.Answer]) -> Tuple[InsecureZone, ...]:
-    zones = {}
+    zones: Dict[str, InsecureZone] = {}
     for answer in answers:
         for zone in answer.insecure_zones:
             zones.setdefault(zone.zone, InsecureZone(_clean(zone.zone), zone.until))
@@ -104,7 +104,9 @@ def _literal(hop: NextHop, port: int) -> Host:
 def _plan_host(hop: NextHop, port: int, route: pb.Route, index: int, answers: Sequence[Verified]) -> Tuple[Host, CombinedHost]:
     mx = route.mx[index]
     found = next((answer for answer in answers if answer.answer.question.name == mx.name), None) if index < HOSTS_MAX else None
-    host, policy, reason = _blank_host(mx.name, port), pb.UNREACHABLE, pb.ANSWER_MISSING
+    host = _blank_host(mx.name, port)
+    policy: int = pb.UNREACHABLE
+    reason: int = pb.ANSWER_MISSING
     if hop.is_address:
         host, policy, reason = _literal(hop, port), pb.OPPORTUNISTIC, pb.ADDRESS_LITERAL
     elif index >= HOSTS_MAX:

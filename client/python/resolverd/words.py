@@ -6,7 +6,7 @@ value (docs/PROTOCOL.md, "Extending").
 """
 
 import enum
-from typing import Type, TypeVar
+from typing import List, Type, TypeVar
 
 _E = TypeVar("_E", bound="Word")
 
@@ -23,7 +23,7 @@ class Word(str, enum.Enum):
 
     @classmethod
     def of(cls: Type[_E], number: int) -> _E:
-        members = list(cls)
+        members: List[_E] = list(cls)
         return members[number - 1] if 1 <= number <= len(members) else cls.strictest()
 
 
