@@ -70,9 +70,9 @@ class Session(smtplib.SMTP):
     def _in_clear(self, why: str) -> Verdict:
         if self.plan.has_expired():
             return Verdict(False, False, False, False, "the plan has expired: ask for a new one")
-        audit = self.plan.requirement is Requirement.AUDIT
-        may_deliver = audit or not needs_tls(self.host)
-        return Verdict(may_deliver, False, False, needs_tls(self.host) and audit or self.host.would_refuse, f"in clear: {why}")
+        let_through = needs_tls(self.host) and self.plan.requirement is Requirement.AUDIT
+        may_deliver = self.host.policy is Policy.OPPORTUNISTIC or let_through
+        return Verdict(may_deliver, False, False, let_through or self.host.would_refuse, f"in clear: {why}")
 
     def _refuse_injected(self) -> None:
         """Something in clear behind the reply to STARTTLS: somebody stands in between, or the host is broken."""
