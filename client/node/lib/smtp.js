@@ -84,7 +84,8 @@ async function handshake(plain, host, timeoutMs) {
   } catch (error) {
     socket.on('error', () => {});
     socket.destroy();
-    throw new HandshakeFailed(`the handshake failed: ${error.message}`, { cause: error });
+    const why = error.message.trim().replace(/\s+/g, ' '); // OpenSSL's has line ends
+    throw new HandshakeFailed(`the handshake failed: ${why}`, { cause: error });
   }
   return socket;
 }
