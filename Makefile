@@ -76,7 +76,7 @@ unit: $(UNIT_TESTS) $(SCRIPTS)
 	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/unit-*.log
 	@r=0; for t in $(UNIT_TESTS); do $$t 2>&1 | tee $(RESULTS)/unit-$${t##*/}.log || r=1; done; \
 		$(SCRIPTS) 2>&1 | tee $(RESULTS)/unit-sim.log || r=1; exit $$r
-system: all $(EXAMPLES) $(BUILD)/gen/resolverd_pb2.py $(BUILD)/gen/evidence_pb2.py $(BUILD)/tests/record-delivery
+system: all $(EXAMPLES) $(BUILD)/python/resolverd/resolverd_pb2.py $(BUILD)/node/lib/resolverd.proto $(BUILD)/gen/resolverd_pb2.py $(BUILD)/gen/evidence_pb2.py $(BUILD)/tests/record-delivery
 	@BUILD_DIR=$(CURDIR)/$(BUILD) $(PYTHON) tests/run_files.py $(RESULTS) tests/system tests/world tests/conformance
 	@$(MAKE) --no-print-directory fuzz-world SEED=2 COUNT=150
 
@@ -173,6 +173,19 @@ $(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h: proto/%.proto
 $(BUILD)/gen/%_pb2.py: proto/%.proto
 	@mkdir -p $(@D)
 	protoc -Iproto --python_out=$(BUILD)/gen $<
+# The Python package as it is installed (client/python/setup.py): its files, and the protocol's.
+PYTHON_CLIENT := $(wildcard client/python/resolverd/*.py) client/python/resolverd/py.typed
+$(BUILD)/python/resolverd/resolverd_pb2.py: proto/resolverd.proto $(PYTHON_CLIENT) Makefile
+	@rm -rf $(@D) && mkdir -p $(@D) && cp $(PYTHON_CLIENT) $(@D)/
+	protoc -Iproto --python_out=$(@D) --pyi_out=$(@D) $<
+# The Node package as it is installed, with what it needs; package-lock.json says of what.
+NODE_CLIENT := $(wildcard client/node/lib/* client/node/test/* client/node/examples/*)
+$(BUILD)/node/node_modules/.package-lock.json: client/node/package.json client/node/package-lock.json
+	@rm -rf $(BUILD)/node && mkdir -p $(BUILD)/node && cp $^ $(BUILD)/node/
+	cd $(BUILD)/node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json
+$(BUILD)/node/lib/resolverd.proto: proto/resolverd.proto $(NODE_CLIENT) $(BUILD)/node/node_modules/.package-lock.json
+	@cd $(BUILD)/node && rm -rf lib test examples && cp -r $(addprefix $(CURDIR)/client/node/,lib test examples) .
+	@cp $< $@
 .PRECIOUS: $(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h $(BUILD)/obj/%.o
 
 SOURCES := $(shell git ls-files '*.c' '*.h' 2>/dev/null)

@@ -6,7 +6,8 @@ set -eu
 build="gcc make pkg-config protobuf-c-compiler protobuf-compiler libunbound-dev libevent-dev
 libsodium-dev libprotobuf-c-dev libconfuse-dev libseccomp-dev libssl-dev libidn2-dev libjansson-dev libldns-dev dns-root-data"
 tests="libcmocka-dev python3-pytest python3-dnspython python3-protobuf python3-nacl
-python3-cryptography nsd ldnsutils unbound bind9-dnsutils knot-dnsutils dnsperf faketime iproute2 util-linux
+python3-cryptography python3-idna nsd ldnsutils unbound bind9-dnsutils knot-dnsutils dnsperf faketime iproute2
+util-linux
 postfix"
 
 if ! command -v dpkg-query >/dev/null 2>&1; then

@@ -894,6 +894,68 @@ static void a_peer_cannot_keep_the_matcher_busy(void **state)
 	sk_X509_free(chain);
 }
 
+/* ---- the rows as data, for matchers in other languages (tests/vectors/match.json) ---- */
+
+static void print_certificate(size_t i)
+{
+	struct der der = der_of(recipes[i].name);
+	uint8_t *base64 = malloc(der.count / 3 * 4 + 5);
+	EVP_EncodeBlock(base64, der.bytes, (int)der.count);
+	printf("%s\"%s\":\"%s\"", i > 0 ? ",\n" : "", recipes[i].name, (char *)base64);
+	free(base64);
+	free(der.bytes);
+}
+
+static void print_words(const char *key, const char *text)
+{
+	struct words words;
+	split(&words, text, " ");
+	printf(",\"%s\":[", key);
+	for (size_t i = 0; i < words.count; i++)
+		printf("%s\"%s\"", i > 0 ? "," : "", words.at[i]);
+	printf("]");
+}
+
+static void print_set(const char *text)
+{
+	struct set set = set_of(text);
+	printf(",\"tlsa\":[");
+	for (size_t i = 0; i < set.count; i++) {
+		const struct resolverd_tlsa *tlsa = &set.tlsa[i];
+		printf("%s[%u,%u,%u,\"", i > 0 ? "," : "", tlsa->usage, tlsa->selector,
+		    tlsa->matching_type);
+		for (size_t j = 0; j < tlsa->data_bytes; j++)
+			printf("%02x", tlsa->data[j]);
+		printf("\"]");
+	}
+	printf("]");
+	set_free(&set);
+}
+
+static void print_row(const struct row *row, bool first)
+{
+	static const char *const verdicts[] = {"", "match", "no-match", "unusable"};
+	printf("%s{\"name\":\"%s\"", first ? "" : ",\n", row->name);
+	print_words("chain", row->chain);
+	print_set(row->tlsa);
+	print_words("names", row->names != NULL ? row->names : "mx.example.com");
+	printf(",\"want\":\"%s\",\"record\":%zu,\"depth\":%u,\"failure_type\":\"%s\"}",
+	    verdicts[row->want], row->record, row->depth, row->failure_type);
+}
+
+static int print_vectors(void)
+{
+	make_identities(NULL);
+	printf("{\n\"now\":%d,\n\"certificates\":{\n", CERTS_NOW);
+	for (size_t i = 0; i < COUNT(recipes); i++)
+		print_certificate(i);
+	printf("\n},\n\"rows\":[\n");
+	for (size_t i = 0; i < COUNT(rows); i++)
+		print_row(&rows[i], i == 0);
+	printf("\n]\n}\n");
+	return free_identities(NULL);
+}
+
 #define TEST(name)                                                                                 \
 	{                                                                                          \
 #name, name, NULL, NULL, NULL                                                      \
@@ -910,8 +972,10 @@ static struct CMUnitTest tests[COUNT(rows) + 8] = {
     TEST(openssl_agrees_on_a_random_corpus),
 };
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc == 2 && strcmp(argv[1], "--vectors") == 0)
+		return print_vectors();
 	size_t count = COUNT(tests) - COUNT(rows);
 	for (size_t i = 0; i < COUNT(rows); i++)
 		tests[count++] = (struct CMUnitTest){

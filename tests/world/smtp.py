@@ -306,6 +306,7 @@ class Connection:
         text = line.decode("utf-8", "backslashreplace").rstrip("\r\n")
         self.record("command", line=text)
         verb, _, rest = text.partition(" ")
+        verb = verb.upper()
         answers = {"HELO": self.behaviour.helo, "MAIL": self.behaviour.mail, "RSET": "250 2.0.0 ok"}
         if verb == "EHLO":
             self.ehlo()
@@ -480,14 +481,14 @@ class Server(Listener):
         return [record["line"] for record in self.events("command") if tls in (None, record["tls"])]
 
     def verbs(self, tls=None):
-        return [line.partition(" ")[0] for line in self.lines(tls)]
+        return [line.partition(" ")[0].upper() for line in self.lines(tls)]
 
     def messages(self, tls=None):
         return [record for record in self.events("message") if tls in (None, record["tls"])]
 
     def gave(self, tls=None):
         """Everything of a mail that was given to this server: envelope, message, stray octets that hold any of it."""
-        words = [line for line in self.lines(tls) if line.partition(" ")[0] not in ("EHLO", "HELO", "STARTTLS", "QUIT")]
+        words = [line for line in self.lines(tls) if line.partition(" ")[0].upper() not in ("EHLO", "HELO", "STARTTLS", "QUIT")]
         stray = [record for record in self.events("octets") if b"MAIL" in bytes.fromhex(record["hex"])]
         return words + self.messages(tls) + stray
 
