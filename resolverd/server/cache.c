@@ -95,6 +95,11 @@ struct cache_entry *cache_find(struct cache *cache, const struct question_key *k
 	return (struct cache_entry *)table_find(&cache->table, key->bytes, key->count);
 }
 
+bool entry_is_live(const struct cache_entry *entry, int64_t now_ms)
+{
+	return now_ms < entry->answer->expires_at_ms;
+}
+
 /* SIEVE: the hand walks from the oldest to the newest, spares what was visited once more. */
 static void evict_one(struct cache *cache, const struct cache_entry *spare)
 {

@@ -82,10 +82,7 @@ void cache_clear(struct cache *cache);
 
 /* The entry, live or not; borrowed until the next call that changes the cache. NULL: none. */
 struct cache_entry *cache_find(struct cache *cache, const struct question_key *key);
-static inline bool entry_is_live(const struct cache_entry *entry, int64_t now_ms)
-{
-	return now_ms < entry->answer->expires_at_ms;
-}
+bool entry_is_live(const struct cache_entry *entry, int64_t now_ms);
 /* Routes: of the name of host number i, as the table's. */
 uint32_t entry_host_hash(const struct cache *cache, const struct cache_entry *entry, unsigned i,
     const char *name, size_t name_bytes);
