@@ -182,7 +182,7 @@ $(BUILD)/python/resolverd/resolverd_pb2.py: proto/resolverd.proto $(PYTHON_CLIEN
 NODE_CLIENT := $(wildcard client/node/lib/* client/node/test/* client/node/examples/*)
 $(BUILD)/node/node_modules/.package-lock.json: client/node/package.json client/node/package-lock.json
 	@rm -rf $(BUILD)/node && mkdir -p $(BUILD)/node && cp $^ $(BUILD)/node/
-	cd $(BUILD)/node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json
+	cd $(BUILD)/node && npm ci --prefer-offline --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.package-lock.json
 $(BUILD)/node/lib/resolverd.proto: proto/resolverd.proto $(NODE_CLIENT) $(BUILD)/node/node_modules/.package-lock.json
 	@cd $(BUILD)/node && rm -rf lib test examples && cp -r $(addprefix $(CURDIR)/client/node/,lib test examples) .
 	@cp $< $@

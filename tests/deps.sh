@@ -9,6 +9,8 @@ tests="libcmocka-dev python3-pytest python3-dnspython python3-protobuf python3-n
 python3-cryptography python3-idna nsd ldnsutils unbound bind9-dnsutils knot-dnsutils dnsperf faketime iproute2
 util-linux
 postfix"
+# Debian's npm brings some hundred packages: not where there is one, from wherever it came.
+command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 || tests="$tests nodejs npm"
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
 	echo "deps: this is no Debian system; install the counterparts of these packages by hand:" >&2
