@@ -16,6 +16,7 @@
 #include "resolverd/base/role.h"
 #include "resolverd/server/session.h"
 
+#define FRAGMENTED_SHARE 6u /* this part of the memory is lost between pieces */
 #define DELEGATE_RETRY_MS 5000
 #define CLOCK_STEP_MS 2000
 #define REFRESH_EVERY_MS 125
@@ -384,19 +385,19 @@ static void watch_clock(struct server *server, int64_t wall_minus_boot_ms)
 	server->wall_minus_boot_ms = wall_minus_boot_ms;
 }
 
-/* What the allocator has of the system is more than what it was asked for: the bound holds for
- * that. */
+/* The bound holds for what the allocator has of the system. That is more than what is in use: what
+ * lies between is used again by the next answers, but for a part. What is in use is more than what
+ * the cache counts: requests that wait, buffers, the allocator's own. */
 static void watch_memory(struct server *server)
 {
 	struct mallinfo2 info = mallinfo2();
 	uint64_t budget = server->config->cache.max_memory_bytes / 2;
+	uint64_t in_use = info.uordblks + info.hblkhd, used = server->cache.used_bytes;
+	uint64_t overhead = in_use > used ? in_use - used : 0;
+	uint64_t most = budget - budget / FRAGMENTED_SHARE;
 	server->memory_bytes = info.arena + info.hblkhd;
-	uint64_t overhead = server->memory_bytes > server->cache.used_bytes
-				? server->memory_bytes - server->cache.used_bytes
-				: 0;
-	/* A large overhead for a moment (requests that wait) must not empty the cache. */
-	uint64_t most = overhead < budget / 2 ? budget - overhead : budget / 2;
-	server->cache.max_bytes = most;
+	/* A large overhead for a moment must not empty the cache. */
+	server->cache.max_bytes = overhead < most - budget / 2 ? most - overhead : budget / 2;
 	cache_shrink(&server->cache);
 }
 

@@ -2,9 +2,11 @@
 """What is bounded stays so, and who keeps to the bounds notices nothing: memory, lookups in flight, times to live, time to wait."""
 
 import contextlib
+import itertools
 import os
 import pathlib
 import re
+import struct
 import threading
 import time
 
@@ -14,9 +16,9 @@ from conftest import wait_for
 from wire import Client
 
 MB = 1 << 20
-MAX_MEMORY = 32 * MB
-FLOOD = 40_000  # some times what half of MAX_MEMORY holds
-FLOOD_IN_FLIGHT = 1000
+MAX_MEMORY = 40 * MB
+FLOOD = 100_000  # more than twice what half of MAX_MEMORY holds
+FLOOD_AT_ONCE = 100  # and twice as many in flight
 IN_USE = ["dane-ee.org", "dane-ta.com", "mixed-policy.org", "insecure-mx.org", "two-hosts.org"]
 NOBODY = 65534
 
@@ -52,11 +54,12 @@ def rss_bytes(pids):
 
 def flood(daemon, count):
     """Plans of that many names that nobody asks for again."""
+    bodies = (pb.Request(id=1, plan=pb.PlanRequest(next_hop=f"r{i}.one-off.biz")).SerializeToString() for i in range(count))
+    frames = (struct.pack(">I", len(body)) + body for body in bodies)
     with Client(daemon.socket, timeout=30) as client:
-        for sent in range(count + FLOOD_IN_FLIGHT):
-            if sent < count:
-                client.submit(plan=pb.PlanRequest(next_hop=f"r{sent}.one-off.biz"))
-            if sent >= FLOOD_IN_FLIGHT:
+        for sent in range(0, count + FLOOD_AT_ONCE, FLOOD_AT_ONCE):
+            client.socket.sendall(b"".join(itertools.islice(frames, FLOOD_AT_ONCE)))
+            for _ in range(FLOOD_AT_ONCE if sent else 0):
                 client.receive_frame()
 
 
@@ -79,7 +82,7 @@ def test_max_memory_is_kept_in_a_flood_that_leaves_the_names_in_use_alone(make_d
         time.sleep(0.2)
     told = status(client)
     print(f"idle {idle}, grown {grown}, {told.cache_entries} entries, {told.evicted} evicted, measured {told.memory_bytes}")
-    assert told.evicted > FLOOD / 2 and asked >= len(IN_USE)
+    assert told.evicted > FLOOD / 3 and asked >= len(IN_USE)
     assert grown["server"] <= MAX_MEMORY / 2 and told.memory_bytes <= MAX_MEMORY / 2
     assert sum(grown.values()) <= MAX_MEMORY
 
@@ -200,12 +203,12 @@ def test_m05_ttl_zero_is_given_to_all_who_wait_and_not_kept(make_daemon, connect
 # ---- time to wait ----
 
 def test_e14_at_the_deadline_slow_hosts_are_unreachable_and_their_lookup_goes_on_for_the_next(make_daemon, connect, faults):
-    """Of two-hosts.org the second host's servers take two seconds."""
+    """The servers give the addresses of the second host of two-hosts.org after a while only."""
     first, second = connect(make_daemon(), 2)
-    faults.set("mx2.two-hosts.org A delay:2000", "mx2.two-hosts.org AAAA delay:2000")
+    faults.set("mx2.two-hosts.org A delay:1100", "mx2.two-hosts.org AAAA delay:1100")
     begin = time.monotonic()
-    route, ready, slow = plan(first, "two-hosts.org", deadline_ms=800)
-    assert 0.7 < time.monotonic() - begin < 1.6
+    route, ready, slow = plan(first, "two-hosts.org", deadline_ms=600)
+    assert 0.5 < time.monotonic() - begin < 1.1
     assert route.route.mx_status == pb.SECURE and ready.host.policy == pb.DANE
     assert (slow.host.policy, slow.host.reason) == (pb.UNREACHABLE, pb.NOT_READY) and "deadline" in slow.host.reason_text
     assert not slow.cacheable, "it is so for this request only"
