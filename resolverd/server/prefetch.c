@@ -186,7 +186,7 @@ static void arm(struct prefetch *prefetch, struct cache_entry *entry, int64_t no
  * may be served stale. */
 static int64_t forget_at_ms(const struct prefetch *prefetch, const struct cache_entry *entry)
 {
-	int64_t asked_ms = (int64_t)(entry->last_hit_s + entry_gap_s(entry)) * 1000 + HOLD_MS;
+	int64_t asked_ms = (int64_t)(entry->last_hit_s + entry_gap_s(entry)) * 1000;
 	int64_t stale_ms = entry->answer->expires_at_ms + prefetch->settings.stale_ms;
 	if (entry->answer->failed)
 		return 0;

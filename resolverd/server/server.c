@@ -412,8 +412,9 @@ static void watch_clock(struct server *server, int64_t wall_minus_boot_ms)
 	server->wall_minus_boot_ms = wall_minus_boot_ms;
 }
 
-/* What the allocator has of the system is more than what it was asked for: the bound holds for
- * that. */
+/* The bound holds for what the allocator has of the system. That is more than what is in use: what
+ * lies between is used again by the next answers, but for a part. What is in use is more than what
+ * the cache counts: requests that wait, buffers, the allocator's own. */
 static void watch_memory(struct server *server)
 {
 	struct mallinfo2 info = mallinfo2();

@@ -12,16 +12,36 @@
 #include "resolverd/base/unbound.h"
 #include "resolverd/worker/zones.h"
 
-/* Half of max-memory goes to the workers, of that two parts in three to RRsets. */
+/* Of a worker's part of max-memory. What libunbound counts of its caches is some 15 % less than
+ * what they take, and hosts it has met and waiting jobs want room, too. */
+#define CACHES_SHARE(bytes) ((bytes) / 16 * 9)
+#define LOOKUPS_SHARE(bytes) ((bytes) / 5)
+#define JOB_BYTES 14000u /* of libunbound and ours, while it is in flight */
+#define JOBS_MIN 64u
+#define JOBS_MAX 1536u /* two lookups each fit libunbound's num-queries-per-thread */
+
+/* Half of max-memory is for the workers. */
+static uint64_t share_bytes(const struct config *config)
+{
+	return config->cache.max_memory_bytes / 2 / config->resolver.workers;
+}
+
+uint32_t resolver_jobs_max(const struct config *config)
+{
+	uint64_t count = LOOKUPS_SHARE(share_bytes(config)) / JOB_BYTES;
+	return count < JOBS_MIN ? JOBS_MIN : count > JOBS_MAX ? JOBS_MAX : (uint32_t)count;
+}
+
+/* Half of the caches is for RRsets. */
 static int set_caches(
     struct ub_ctx *ctx, const struct config *config, char *error, size_t error_bytes)
 {
-	uint64_t share = config->cache.max_memory_bytes / 2 / config->resolver.workers;
+	uint64_t bytes = CACHES_SHARE(share_bytes(config));
 	const struct {
 		const char *name;
 		uint64_t bytes;
-	} caches[] = {{"rrset-cache-size:", share / 2}, {"msg-cache-size:", share / 4},
-	    {"key-cache-size:", share / 8}, {"neg-cache-size:", share / 8}};
+	} caches[] = {{"rrset-cache-size:", bytes / 2}, {"msg-cache-size:", bytes / 4},
+	    {"key-cache-size:", bytes / 8}, {"neg-cache-size:", bytes / 8}};
 	char value[32];
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < sizeof caches / sizeof *caches; i++) {

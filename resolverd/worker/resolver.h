@@ -16,6 +16,9 @@
 [[gnu::warn_unused_result]] int resolver_new(struct event_base *base, const struct config *config,
     int64_t now_ms, char *error, size_t error_bytes, struct ub_ctx **ret_ctx);
 
+/* As many jobs may run at once in a worker: what is in flight takes memory, too. */
+uint32_t resolver_jobs_max(const struct config *config);
+
 /* What libunbound's callback says of an answer: sec is 2 secure, 1 bogus, 0 insecure. */
 Resolverd__V1__Status resolver_status_of(int sec);
 /* The same where nothing reads the packet any more: without an answer in it, ERROR. A failure that

@@ -20,7 +20,6 @@
 #include "resolverd/worker/selfcheck.h"
 #include "resolverd/worker/zones.h"
 
-#define RUNNING_MAX 1536u /* two lookups each fit libunbound's num-queries-per-thread */
 #define PER_ZONE_MAX 192u
 #define FACTS_MAX_BYTES (FRAME_MAX_RESPONSE_BYTES - 1024u)
 
@@ -199,7 +198,8 @@ int worker_main(const struct config *config, unsigned index)
 		return r == -ENOMEM ? EX_OSERR : EX_CONFIG;
 	}
 	jobs_init(&worker->jobs, worker->base,
-	    &(struct job_limits){.running_max = RUNNING_MAX, .per_zone_max = PER_ZONE_MAX});
+	    &(struct job_limits){
+		.running_max = resolver_jobs_max(config), .per_zone_max = PER_ZONE_MAX});
 	worker->jobs.lookup = start_lookup;
 	worker->jobs.done = on_job_done;
 	worker->jobs.arg = worker;

@@ -195,10 +195,16 @@ class Feed:
             self.next_id += 1
         frames.append(self._frame(pb.Request(id=self.next_id)))
         self.next_id += 1
-        try:
-            self.socket.sendall(b"".join(frames))
-        except OSError as error:
-            raise RuntimeError(f"{self.label} ended the session: {self.daemon.log()[-2000:]}") from error
+        self._write(b"".join(frames))
+
+    def _write(self, data):
+        """In one piece, unless the daemon has more to say first."""
+        while data:
+            try:
+                data = data[self.socket.send(data, socket.MSG_DONTWAIT):]
+            except BlockingIOError:
+                time.sleep(TICK_S)
+                self.receive()
 
     @staticmethod
     def _frame(request):

@@ -71,7 +71,8 @@ def cold_domain(number):
 
 
 def warm_domain(number):
-    return f"w{number:05}.w{number % ZONES:02}.org"
+    """A zone of its own, as a recipient's domain mostly is."""
+    return f"w{number:05}.org"
 
 
 def dead_domain(number):
@@ -102,10 +103,11 @@ def zones():
             made[zone] += own_host(name, 100 + number, ttl(number))
     for number, seconds in enumerate(TTLS):
         made[f"t{number:02}.biz"] = [f"* {seconds} MX {10 * i} {mx}." for i, mx in enumerate(provider_hosts(number), 1)]
-    for count, name_of in ((COLD, cold_domain), (WARM, warm_domain)):
-        for number in range(count):
-            name = name_of(number)
-            made.setdefault(name.partition(".")[2], []).extend(own_host(name, 5000 + number, LONG_TTL))
+    for number in range(COLD):
+        name = cold_domain(number)
+        made.setdefault(name.partition(".")[2], []).extend(own_host(name, 5000 + number, LONG_TTL))
+    for number in range(WARM):
+        made[warm_domain(number)] = [f"@ {LONG_TTL} MX 10 mx", *host("mx", 6000 + number, LONG_TTL)]
     return made
 
 

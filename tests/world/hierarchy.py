@@ -4,12 +4,13 @@
     127.53.0.1       root            NSD
     127.53.1.N       TLDs            NSD
     127.53.2.1       every leaf zone NSD, the front's backend
-    127.53.2.N       leaf zones that are asked directly
+    127.53.2.N       leaf zones that are asked directly; many of them share addresses
     127.53.3.N       leaf zones behind the front; one address each, so that the faults of one can't taint another
     127.53.9.9       nobody
     0.0.0.0          on Linux, the resolver's own host
 """
 
+import collections
 import json
 
 import dns.name
@@ -22,6 +23,7 @@ ROOT_ADDRESS = "127.53.0.1"
 BACKEND_ADDRESS = "127.53.2.1"
 NOBODY_ADDRESS = "127.53.9.9"
 SELF_ADDRESS = "0.0.0.0"
+DIRECT_ADDRESSES = 250
 ROOT_SERVER = "ns.root-server."
 ROOT_TTL = 3600
 
@@ -57,6 +59,7 @@ class Hierarchy:
         self.tlds = catalogue.tlds
         self.leaves = catalogue.zones
         self.keys = {}
+        self.children = collections.defaultdict(list)  # zones by the one directly above
         self.by_name = {zone.name: zone for zone in self.tlds + self.leaves}
         if bulk:
             self._add_bulk(bulk)
@@ -80,7 +83,7 @@ class Hierarchy:
                 zone.address = SELF_ADDRESS
             elif zone.server == "nsd":
                 direct += 1
-                zone.address = f"127.53.2.{direct}"
+                zone.address = f"127.53.2.{(direct - 1) % DIRECT_ADDRESSES + 1}"
             else:
                 fronted += 1
                 zone.address = f"127.53.{3 + fronted // 250}.{fronted % 250 + 1}"
@@ -101,7 +104,7 @@ class Hierarchy:
         ]
 
     def _leaf_addresses(self):
-        return [BACKEND_ADDRESS] + [zone.address for zone in self.leaves if zone.server == "nsd"]
+        return list(dict.fromkeys([BACKEND_ADDRESS, *(zone.address for zone in self.leaves if zone.server == "nsd")]))
 
     def _texts(self, zones):
         return {zone.name: self._zone_text(zone) for zone in zones}
@@ -116,10 +119,11 @@ class Hierarchy:
 
     def _delegations(self, parent):
         """NS, glue and DS records of the zones directly below, in zone-file syntax."""
+        if not self.children:
+            for zone in self.by_name.values():
+                self.children[self._parent(zone.name)].append(zone)
         lines = []
-        for zone in self.by_name.values():
-            if self._parent(zone.name) != parent:
-                continue
+        for zone in self.children[parent]:
             ttl = min(zone.ttl, ROOT_TTL)
             lines.append(f"{zone.name}. {ttl} IN NS ns.{zone.name}.")
             lines.append(f"ns.{zone.name}. {ttl} IN A {zone.address}")
