@@ -19,6 +19,7 @@
 #include "resolverd/base/sandbox.h"
 #include "resolverd/server/session.h"
 
+#define FRAGMENTED_SHARE 6u /* this part of its memory is lost between answers */
 #define DELEGATE_RETRY_MS 5000
 #define CLOCK_STEP_MS 2000
 #define REFRESH_EVERY_MS 125
@@ -419,7 +420,8 @@ static void watch_memory(struct server *server)
 {
 	struct mallinfo2 info = mallinfo2();
 	server->memory_bytes = info.arena + info.hblkhd;
-	cache_fit(&server->cache, server->memory_bytes, server->config->cache.max_memory_bytes / 2);
+	uint64_t budget = server->config->cache.max_memory_bytes / 2;
+	cache_fit(&server->cache, server->memory_bytes, budget - budget / FRAGMENTED_SHARE);
 }
 
 static void on_refresh(evutil_socket_t fd, short what, void *arg)
