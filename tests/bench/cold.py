@@ -71,11 +71,23 @@ def cold(directory):
         row(f"cold{suffix}_vs_unbound", measure.ratio(plans, asked),
             f"{count} worker(s): {measure.median(plans):,.0f} plans/s; unbound, {count} thread(s), asked the {len(distinct)} distinct questions, the same "
             f"DNS work: {measure.median(asked):,.0f}/s ({measure.spread(plans, asked)})")
+    bare, asked = measure.in_turn(lambda: the_library(names, directory), lambda: theirs(1, distinct), rounds=ROUNDS)
+    row("cold_libunbound_vs_unbound", measure.ratio(bare, asked),
+        f"the bare libunbound, one context, asked the MX of the same names: {measure.median(bare):,.0f}/s; unbound, 1 thread: {measure.median(asked):,.0f}/s "
+        f"({measure.spread(bare, asked)}): what nettle costs instead of OpenSSL, and no plan made of it")
     plans, asked = measure.in_turn(lambda: ours(1), lambda: theirs(1, every), rounds=ROUNDS)
     row("cold_vs_unbound_every", measure.ratio(plans, asked),
         f"1 worker: {measure.median(plans):,.0f} plans/s; unbound asked all {1 + len(of_hosts)} questions of every plan, as a mail server would "
         f"(most of them from its cache): {measure.median(asked):,.0f} plans/s")
     upstream(directory, names, distinct)
+
+
+def the_library(names, directory):
+    path = directory / "names"
+    path.write_text("\n".join(names) + "\n")
+    with measure.daemon(directory) as daemon:
+        sets = [option for option in daemon.command() if option.startswith("--set=")]
+    return measure.run_json(measure.CLIENT_CORE, [measure.BUILD / "bench-libunbound", "--processes=1", f"--in-flight={IN_FLIGHT}", "--mx-only", *sets, path])
 
 
 # ---- queries that reach name servers ----

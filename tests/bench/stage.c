@@ -32,6 +32,7 @@
 #include <unistd.h>
 
 #include "proto/frame.h"
+#include "resolverd/base/access.h"
 #include "resolverd/base/role.h"
 #include "resolverd/supervisor/longterm.h"
 #include "worker.pb-c.h"
@@ -235,6 +236,8 @@ static void listen_to_role(struct stage *stage)
 	struct link_message message, answer = {.type = LINK_DELEGATION};
 	int fd, r;
 	while ((r = link_receive(stage->channel, &message, &fd)) == 1) {
+		if (message.type == LINK_READY)
+			continue;
 		if (message.type != LINK_DELEGATE) {
 			fprintf(stderr, "stage: the role gave up its worker\n");
 			exit(1);
@@ -251,6 +254,14 @@ static void listen_to_role(struct stage *stage)
 	}
 	if (r != -EAGAIN)
 		die("the role has ended");
+}
+
+static void let_everyone_in(struct stage *stage)
+{
+	struct link_message message = {
+	    .type = LINK_ACCESS, .bytes_count = sizeof(struct access_list)};
+	if (link_send(stage->channel, &message, -1) != 0)
+		die("cannot tell who may ask");
 }
 
 static int high(int fd)
@@ -305,6 +316,7 @@ static void start(struct stage *stage, const char *path, char **command)
 	start_role(stage, command, fds);
 	for (int i = 0; i < 4; i++)
 		close(fds[i]);
+	let_everyone_in(stage);
 }
 
 static int end(struct stage *stage)
