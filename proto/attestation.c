@@ -27,7 +27,13 @@ void attestation_leaf_add(struct attestation_leaf *leaf, const uint8_t *answer, 
 {
 	uint8_t hash[ATTESTATION_HASH_BYTES];
 	attestation_hash(answer, count, hash);
-	crypto_generichash_update(&leaf->state, hash, sizeof hash);
+	attestation_leaf_add_hash(leaf, hash);
+}
+
+void attestation_leaf_add_hash(
+    struct attestation_leaf *leaf, const uint8_t answer_hash[ATTESTATION_HASH_BYTES])
+{
+	crypto_generichash_update(&leaf->state, answer_hash, ATTESTATION_HASH_BYTES);
 }
 
 void attestation_leaf_end(struct attestation_leaf *leaf, uint8_t ret_hash[ATTESTATION_HASH_BYTES])

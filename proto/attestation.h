@@ -32,6 +32,8 @@ void attestation_leaf_begin(struct attestation_leaf *leaf,
     const uint8_t nonce[ATTESTATION_NONCE_BYTES],
     const uint8_t request_hash[ATTESTATION_HASH_BYTES], uint8_t answer_count);
 void attestation_leaf_add(struct attestation_leaf *leaf, const uint8_t *answer, size_t count);
+void attestation_leaf_add_hash(
+    struct attestation_leaf *leaf, const uint8_t answer_hash[ATTESTATION_HASH_BYTES]);
 void attestation_leaf_end(struct attestation_leaf *leaf, uint8_t ret_hash[ATTESTATION_HASH_BYTES]);
 
 /* How many hashes the tree over so many leaves has, leaves included. */

@@ -56,6 +56,31 @@ void attest_fini(struct attest *attest)
 	clear(attest);
 	event_del(&attest->round);
 	free(attest->nodes);
+	for (unsigned i = 0; attest->hashes != NULL && i < ATTESTED_HASHES; i++)
+		answer_unref(attest->hashes[i].answer);
+	free(attest->hashes);
+}
+
+/* Answers never change. */
+static const uint8_t *hash_of(
+    struct attest *attest, struct answer *answer, uint8_t scratch[ATTESTATION_HASH_BYTES])
+{
+	size_t bytes;
+	const uint8_t *signed_answer = answer_signed(answer, &bytes);
+	if (attest->hashes == NULL)
+		attest->hashes = calloc(ATTESTED_HASHES, sizeof *attest->hashes);
+	if (attest->hashes == NULL || bytes > ATTESTED_HASH_OF_MAX) {
+		attestation_hash(signed_answer, bytes, scratch);
+		return scratch;
+	}
+	uint64_t mixed = (uint64_t)(uintptr_t)answer * 0x9e3779b97f4a7c15u;
+	struct attested_hash *known = &attest->hashes[mixed >> 32 & (ATTESTED_HASHES - 1)];
+	if (known->answer != answer) {
+		answer_unref(known->answer);
+		known->answer = answer_ref(answer);
+		attestation_hash(signed_answer, bytes, known->hash);
+	}
+	return known->hash;
 }
 
 /* Room for the tree over one leaf more. */
@@ -87,11 +112,10 @@ int attest_add(struct attest *attest, struct session *session, uint64_t id,
 	attested->count = count;
 	attestation_leaf_begin(&leaf, wish->nonce, wish->request_hash, (uint8_t)count);
 	for (unsigned i = 0; i < count; i++) {
-		size_t bytes;
-		const uint8_t *signed_answer = answer_signed(answers[i], &bytes);
+		uint8_t scratch[ATTESTATION_HASH_BYTES];
 		attested->answers[i] = answer_ref(answers[i]);
-		attested->bytes += bytes;
-		attestation_leaf_add(&leaf, signed_answer, bytes);
+		attested->bytes += answers[i]->blob_bytes;
+		attestation_leaf_add_hash(&leaf, hash_of(attest, answers[i], scratch));
 	}
 	attestation_leaf_end(&leaf, attest->nodes[attest->count]);
 	conn_promise(&session->conn, attested->bytes);

@@ -17,8 +17,18 @@ struct session;
 struct attested;
 TAILQ_HEAD(attested_list, attested);
 
+/* The hash of an answer that was attested before; the reference keeps it from being another. */
+struct attested_hash {
+	struct answer *answer;
+	uint8_t hash[ATTESTATION_HASH_BYTES];
+};
+
+#define ATTESTED_HASHES 1024u
+#define ATTESTED_HASH_OF_MAX 2048u /* bytes of an answer: so little memory can be held */
+
 struct attest {
 	struct signer *signer;
+	struct attested_hash *hashes; /* by address; NULL until one is asked for */
 	struct attested_list waiting;
 	size_t count;
 	uint8_t (*nodes)[ATTESTATION_HASH_BYTES];

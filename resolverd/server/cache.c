@@ -6,16 +6,19 @@
 
 #define ALLOCATOR_BYTES 16u /* of each block, as glibc's malloc spends */
 
-struct answer *answer_new(size_t blob_bytes, size_t hosts_bytes, size_t trace_bytes)
+_Static_assert(NAME_TEXT_MAX < 1u << 11, "a host_place has its length");
+
+struct answer *answer_new(size_t blob_bytes, unsigned host_count, size_t trace_bytes)
 {
-	if (blob_bytes >= 1u << 21 || hosts_bytes > UINT16_MAX || trace_bytes > UINT32_MAX)
+	size_t hosts_bytes = host_count * sizeof(struct host_place);
+	if (blob_bytes >= 1u << 21 || host_count >= 1u << 5 || trace_bytes > UINT32_MAX)
 		return NULL;
 	struct answer *answer = malloc(sizeof *answer + blob_bytes + hosts_bytes + trace_bytes);
 	if (answer == NULL)
 		return NULL;
 	*answer = (struct answer){.refs = 1,
 	    .blob_bytes = (uint32_t)blob_bytes & 0x1fffffu,
-	    .hosts_bytes = (uint16_t)hosts_bytes,
+	    .host_count = host_count & 0x1fu,
 	    .trace_bytes = (uint32_t)trace_bytes};
 	return answer;
 }
@@ -32,11 +35,57 @@ void answer_unref(struct answer *answer)
 		free(answer);
 }
 
+bool answer_set_host(struct answer *route, unsigned i, const char *name)
+{
+	size_t bytes = strlen(name);
+	const uint8_t *found = memmem(route->data, route->blob_bytes, name, bytes);
+	if (found == NULL || bytes >= NAME_TEXT_MAX)
+		return false;
+	struct host_place place = {
+	    .at = (uint32_t)(found - route->data) & 0x1fffffu, .bytes = (uint32_t)bytes & 0x7ffu};
+	memcpy(route->data + route->blob_bytes + i * sizeof place, &place, sizeof place);
+	return true;
+}
+
+void answer_host_name(const struct answer *route, unsigned i, char ret_name[NAME_TEXT_MAX])
+{
+	size_t bytes;
+	const char *name = answer_host(route, i, &bytes);
+	memcpy(ret_name, name, bytes);
+	ret_name[bytes] = '\0';
+}
+
+bool answer_hosts_are_good(const struct answer *route)
+{
+	for (unsigned i = 0; i < route->host_count; i++) {
+		size_t bytes;
+		const uint8_t *name = (const uint8_t *)answer_host(route, i, &bytes);
+		if ((const uint8_t *)name > route->data + route->blob_bytes ||
+		    bytes >= NAME_TEXT_MAX ||
+		    bytes > route->blob_bytes - (size_t)(name - route->data) ||
+		    memchr(name, 0, bytes) != NULL)
+			return false;
+	}
+	return true;
+}
+
+bool answer_has_hosts_of(const struct answer *route, const struct answer *other)
+{
+	bool same = route->host_count == other->host_count;
+	for (unsigned i = 0; same && i < route->host_count; i++) {
+		size_t bytes, other_bytes;
+		const char *name = answer_host(route, i, &bytes),
+			   *other_name = answer_host(other, i, &other_bytes);
+		same = bytes == other_bytes && memcmp(name, other_name, bytes) == 0;
+	}
+	return same;
+}
+
 static size_t entry_bytes(const struct cache_entry *entry)
 {
 	return sizeof *entry + entry->node.key_bytes + entry->hash_slots * sizeof(uint32_t) +
-	       sizeof *entry->answer + entry->answer->blob_bytes + entry->answer->hosts_bytes +
-	       2 * ALLOCATOR_BYTES + 2 * sizeof(void *); /* its share of the buckets */
+	       sizeof *entry->answer + answer_trace_at(entry->answer) + 2 * ALLOCATOR_BYTES +
+	       2 * sizeof(void *); /* its share of the buckets */
 }
 
 static void count_in(struct cache *cache, const struct cache_entry *entry)
@@ -142,24 +191,25 @@ void cache_fit(struct cache *cache, size_t memory_bytes, size_t budget_bytes)
 	make_room(cache, NULL);
 }
 
-uint32_t entry_host_hash(const struct cache *cache, const struct cache_entry *entry, unsigned i,
-    const char *name, size_t name_bytes)
+uint32_t entry_host_hash(const struct cache *cache, const struct cache_entry *entry, unsigned i)
 {
 	uint32_t hash;
-	if (i >= entry->hash_slots)
-		return table_name_hash(&cache->table, name, name_bytes);
+	if (i >= entry->hash_slots) {
+		size_t bytes;
+		const char *name = answer_host(entry->answer, i, &bytes);
+		return table_name_hash(&cache->table, name, bytes);
+	}
 	memcpy(&hash, entry->key + entry->node.key_bytes + i * sizeof hash, sizeof hash);
 	return hash;
 }
 
 static void set_host_hashes(struct cache *cache, struct cache_entry *entry)
 {
-	const char *name = answer_host_names(entry->answer);
 	for (unsigned i = 0; i < entry->hash_slots && i < entry->answer->host_count; i++) {
-		size_t length = strlen(name);
-		uint32_t hash = table_name_hash(&cache->table, name, length);
+		size_t bytes;
+		const char *name = answer_host(entry->answer, i, &bytes);
+		uint32_t hash = table_name_hash(&cache->table, name, bytes);
 		memcpy(entry->key + entry->node.key_bytes + i * sizeof hash, &hash, sizeof hash);
-		name += length + 1;
 	}
 }
 
@@ -189,8 +239,7 @@ struct cache_entry *cache_put(
     struct cache *cache, const struct question_key *key, struct answer *answer)
 {
 	/* One answer never pushes out a large part of the others. */
-	if (!answer->cacheable ||
-	    (size_t)answer->blob_bytes + answer->hosts_bytes > cache->max_bytes / 8)
+	if (!answer->cacheable || answer_trace_at(answer) > cache->max_bytes / 8)
 		return NULL;
 	struct cache_entry *entry = cache_find(cache, key);
 	if (entry != NULL) {

@@ -7,34 +7,56 @@
  */
 #pragma once
 #include <stdint.h>
+#include <string.h>
 
+#include "proto/names.h"
 #include "resolverd/server/table.h"
 #include "resolverd/server/wheel.h"
 
 struct answer {
 	uint32_t refs;
 	uint32_t blob_bytes : 21; /* field 3 of a Response: tag, length, SignedAnswer */
-	uint32_t host_count : 5;
+	uint32_t host_count : 5;  /* routes: hosts to look up */
 	uint32_t cacheable : 1;
 	uint32_t failed : 1;        /* it says that there is no trustworthy answer */
 	uint32_t bogus : 1;         /* ... since validation failed */
 	uint32_t stale : 1;         /* served past its end (RFC 8767) */
 	uint32_t foreign : 1;       /* of a snapshot: signed by an earlier key, to be signed anew */
-	uint16_t hosts_bytes;       /* routes: host names to look up, each with its final zero */
 	uint16_t policy_generation; /* routes: of the local policy in it (signer.h) */
 	uint32_t trace_bytes;       /* of a job with a trace: an Explained with its lookups */
 	int64_t expires_at_ms;
-	uint8_t data[]; /* blob, then hosts, then trace */
+	uint8_t data[]; /* blob, then a struct host_place for each host, then trace */
 };
 
-/* One reference; NULL: no memory. */
-struct answer *answer_new(size_t blob_bytes, size_t hosts_bytes, size_t trace_bytes);
+/* Where a host's name stands in the blob. */
+struct host_place {
+	uint32_t at : 21;
+	uint32_t bytes : 11;
+};
+
+/* One reference; NULL: no memory. The blob is the caller's to fill, then answer_set_host. */
+struct answer *answer_new(size_t blob_bytes, unsigned host_count, size_t trace_bytes);
 struct answer *answer_ref(struct answer *answer);
 void answer_unref(struct answer *answer); /* NULL is fine */
-/* Of a route: the names, host_count of them. */
-static inline const char *answer_host_names(const struct answer *route)
+/* False when the name is not in the blob. */
+[[gnu::warn_unused_result]] bool answer_set_host(
+    struct answer *route, unsigned i, const char *name);
+/* Borrowed; without a final zero. */
+static inline const char *answer_host(const struct answer *route, unsigned i, size_t *ret_bytes)
 {
-	return (const char *)route->data + route->blob_bytes;
+	struct host_place place;
+	memcpy(&place, route->data + route->blob_bytes + i * sizeof place, sizeof place);
+	*ret_bytes = place.bytes;
+	return (const char *)route->data + place.at;
+}
+void answer_host_name(const struct answer *route, unsigned i, char ret_name[NAME_TEXT_MAX]);
+/* For what comes from outside: each stands in the blob, and a name has that many bytes. */
+bool answer_hosts_are_good(const struct answer *route);
+bool answer_has_hosts_of(const struct answer *route, const struct answer *other);
+/* In data. */
+static inline size_t answer_trace_at(const struct answer *answer)
+{
+	return answer->blob_bytes + answer->host_count * sizeof(struct host_place);
 }
 
 /* What an entry's timer is for. */
@@ -84,8 +106,7 @@ void cache_clear(struct cache *cache);
 struct cache_entry *cache_find(struct cache *cache, const struct question_key *key);
 bool entry_is_live(const struct cache_entry *entry, int64_t now_ms);
 /* Routes: of the name of host number i, as the table's. */
-uint32_t entry_host_hash(const struct cache *cache, const struct cache_entry *entry, unsigned i,
-    const char *name, size_t name_bytes);
+uint32_t entry_host_hash(const struct cache *cache, const struct cache_entry *entry, unsigned i);
 /* The longest between two requests of what is asked for once in a life, with some to spare. */
 static inline uint32_t entry_gap_s(const struct cache_entry *entry)
 {

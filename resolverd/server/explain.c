@@ -9,7 +9,7 @@ static Resolverd__V1__Explained *explained_new(const struct explained *explained
 {
 	const struct answer *fresh = explained->fresh;
 	Resolverd__V1__Explained *message = resolverd__v1__explained__unpack(
-	    NULL, fresh->trace_bytes, fresh->data + fresh->blob_bytes + fresh->hosts_bytes);
+	    NULL, fresh->trace_bytes, fresh->data + answer_trace_at(fresh));
 	if (message == NULL)
 		return NULL;
 	message->fresh = answer_unpack(fresh);

@@ -11,8 +11,9 @@
 #define CACHE_LINE 64u
 #define FETCH_LINES 6u /* of an answer; the processor's own prefetch takes over then */
 
-/* Field numbers and wire types of the protocol: Request.id, Request.plan; PlanRequest. */
+/* Field numbers and wire types of the protocol: Request; PlanRequest. */
 #define TAG_ID 0x08
+#define TAG_NONCE 0x12
 #define TAG_PLAN 0x1a
 #define TAG_NEXT_HOP 0x0a
 #define TAG_PORT 0x10
@@ -20,13 +21,13 @@
 
 struct hot {
 	uint64_t id;
-	const char *name; /* borrows from the frame; not terminated */
+	const uint8_t *nonce; /* borrows from the frame; NULL: none */
+	const char *name;     /* borrows from the frame; not terminated */
 	size_t name_bytes;
 	uint32_t hash;
 	uint16_t port;
 	unsigned host_count;
 	struct cache_entry *route, *hosts[HOSTS_MAX];
-	const char *host_names[HOSTS_MAX]; /* borrow from the route's answer */
 	uint32_t host_hashes[HOSTS_MAX];
 };
 
@@ -79,8 +80,16 @@ static bool read_request(const struct frame *frame, struct hot *hot)
 	const uint8_t *at = frame->body, *end = at + frame->body_bytes;
 	uint64_t length;
 	hot->id = 0;
+	hot->nonce = NULL;
 	if (take_tag(&at, end, TAG_ID) && !take_varint(&at, end, &hot->id))
 		return false;
+	if (take_tag(&at, end, TAG_NONCE)) {
+		if (!take_varint(&at, end, &length) || length != ATTESTATION_NONCE_BYTES ||
+		    length > (uint64_t)(end - at))
+			return false;
+		hot->nonce = at;
+		at += length;
+	}
 	return take_tag(&at, end, TAG_PLAN) && take_varint(&at, end, &length) &&
 	       length == (uint64_t)(end - at) && read_plan(at, end, hot);
 }
@@ -107,19 +116,14 @@ static bool find_route(struct server *server, struct hot *hot)
 static bool read_route(struct server *server, struct hot *hot, int64_t now_ms)
 {
 	const struct answer *route = hot->route->answer;
-	const char *name = answer_host_names(route);
 	if (!entry_is_live(hot->route, now_ms) || route->foreign ||
 	    !signer_is_current(&server->signer, route))
 		return false;
 	hot->host_count = route->host_count;
 	for (unsigned i = 0; i < hot->host_count; i++) {
-		size_t length = strlen(name);
-		hot->host_names[i] = name;
-		hot->host_hashes[i] =
-		    table_hash(entry_host_hash(&server->cache, hot->route, i, name, length),
-			V1(KIND__HOST), hot->port);
+		hot->host_hashes[i] = table_hash(
+		    entry_host_hash(&server->cache, hot->route, i), V1(KIND__HOST), hot->port);
 		table_fetch_bucket(&server->cache.table, hot->host_hashes[i]);
-		name += length + 1;
 	}
 	return true;
 }
@@ -127,9 +131,11 @@ static bool read_route(struct server *server, struct hot *hot, int64_t now_ms)
 static bool find_hosts(struct server *server, struct hot *hot)
 {
 	for (unsigned i = 0; i < hot->host_count; i++) {
-		struct cache_entry *host = (struct cache_entry *)table_find_question(
-		    &server->cache.table, hot->host_hashes[i], V1(KIND__HOST), hot->port,
-		    hot->host_names[i], strlen(hot->host_names[i]));
+		size_t bytes;
+		const char *name = answer_host(hot->route->answer, i, &bytes);
+		struct cache_entry *host =
+		    (struct cache_entry *)table_find_question(&server->cache.table,
+			hot->host_hashes[i], V1(KIND__HOST), hot->port, name, bytes);
 		if (host == NULL || host->state == ENTRY_UNUSED)
 			return false;
 		hot->hosts[i] = host;
@@ -138,7 +144,22 @@ static bool find_hosts(struct server *server, struct hot *hot)
 	return true;
 }
 
-static bool answer_one(struct session *session, struct hot *hot, int64_t now_ms)
+static bool respond(struct session *session, const struct hot *hot, const struct frame *frame,
+    struct answer *const *answers)
+{
+	struct attest_wish wish = {.wanted = true};
+	if (hot->nonce == NULL) {
+		session_send_answers(session, hot->id, answers, 1 + hot->host_count, NULL);
+		return true;
+	}
+	memcpy(wish.nonce, hot->nonce, sizeof wish.nonce);
+	attestation_hash(frame->body, frame->body_bytes, wish.request_hash);
+	return attest_add(&session->server->attest, session, hot->id, &wish, answers,
+		   1 + hot->host_count) == 0;
+}
+
+static bool answer_one(
+    struct session *session, struct hot *hot, const struct frame *frame, int64_t now_ms)
 {
 	struct server *server = session->server;
 	struct answer *answers[1 + HOSTS_MAX];
@@ -148,13 +169,14 @@ static bool answer_one(struct session *session, struct hot *hot, int64_t now_ms)
 		if (!entry_is_live(hot->hosts[i], now_ms) || answers[1 + i]->foreign)
 			return false;
 	}
+	if (!respond(session, hot, frame, answers))
+		return false;
 	entry_hit(hot->route, now_ms);
 	hot->route->port = hot->port;
 	for (unsigned i = 0; i < hot->host_count; i++)
 		entry_hit(hot->hosts[i], now_ms);
 	server->requests++;
 	server->hits += 1 + hot->host_count;
-	session_send_answers(session, hot->id, answers, 1 + hot->host_count, NULL);
 	return true;
 }
 
@@ -190,7 +212,7 @@ size_t hot_serve(struct session *session, const struct frame *frames, size_t fra
 		if (!find_hosts(server, &hots[i]))
 			count = i;
 	while (done < count && !conn_is_full(&session->conn) &&
-	       answer_one(session, &hots[done], now_ms))
+	       answer_one(session, &hots[done], &frames[done], now_ms))
 		done++;
 	return done;
 }

@@ -2,7 +2,8 @@
 /*
  * The plans that are all in the cache, as nearly all are: the requests that came with one read are
  * looked up together, step by step, so that memory is waited for once and not for each. No
- * allocation, no protobuf message, no signature. What is anything else is left to session.c.
+ * allocation, no protobuf message, no signature (but for those who ask for an attestation). What is
+ * anything else is left to session.c.
  */
 #pragma once
 #include "proto/frame.h"

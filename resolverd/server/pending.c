@@ -31,7 +31,8 @@ struct pending {
 	struct watch *watch;   /* gets the plan in the client's place; or NULL */
 	uint16_t port;
 	struct attest_wish wish;
-	struct answer *named_by; /* the route that the hosts' names are in; NULL: no hosts yet */
+	struct answer *named_by;      /* the route that names the hosts; NULL: no hosts yet */
+	char *host_names;             /* each with its final zero; the slots borrow them */
 	char name[NEXT_HOP_TEXT_MAX]; /* of slot 0 */
 	struct slot slots[];
 };
@@ -69,6 +70,7 @@ static void pending_free(struct pending *pending)
 		answer_unref(pending->slots[i].cached);
 	}
 	answer_unref(pending->named_by);
+	free(pending->host_names);
 	event_del(&pending->deadline);
 	LIST_REMOVE(pending, link);
 	free(pending);
@@ -147,15 +149,14 @@ static void slot_empty(struct slot *slot)
 static void drop_hosts_of_another_route(struct pending *pending)
 {
 	const struct answer *before = pending->named_by, *route = pending->slots[0].answer;
-	if (before == NULL || route == NULL ||
-	    (route->hosts_bytes == before->hosts_bytes &&
-		memcmp(answer_host_names(route), answer_host_names(before), before->hosts_bytes) ==
-		    0))
+	if (before == NULL || route == NULL || answer_has_hosts_of(route, before))
 		return;
 	while (pending->slot_count > 1)
 		slot_empty(&pending->slots[--pending->slot_count]);
 	answer_unref(pending->named_by);
+	free(pending->host_names);
 	pending->named_by = NULL;
+	pending->host_names = NULL;
 }
 
 /* A reload may have come since the route was there. */
@@ -313,12 +314,31 @@ static int slot_fill(
 	return slot_wait(pending, slot, &key, now_ms);
 }
 
+/* NULL: no memory. */
+static char *host_names_of(const struct answer *route)
+{
+	size_t bytes, all = 1;
+	for (unsigned i = 0; i < route->host_count; i++) {
+		answer_host(route, i, &bytes);
+		all += bytes + 1;
+	}
+	char *names = calloc(1, all), *at = names;
+	for (unsigned i = 0; names != NULL && i < route->host_count; i++) {
+		const char *name = answer_host(route, i, &bytes);
+		memcpy(at, name, bytes);
+		at += bytes + 1;
+	}
+	return names;
+}
+
 /* The route is there: its hosts, all at once. */
 static int fill_hosts(struct pending *pending)
 {
 	struct answer *route = pending->slots[0].answer;
-	const char *name = answer_host_names(route);
-	int r = 0;
+	const char *name = pending->host_names = host_names_of(route);
+	int r = name != NULL ? 0 : -ENOMEM;
+	if (r != 0)
+		return r;
 	pending->named_by = answer_ref(route);
 	for (unsigned i = 0; r == 0 && i < route->host_count; i++, name += strlen(name) + 1)
 		r = slot_fill(pending, &pending->slots[pending->slot_count++], V1(KIND__HOST), name,
@@ -412,14 +432,15 @@ static bool answer_from_cache(struct session *session, uint64_t id, const struct
 	struct server *server = session->server;
 	struct answer *answers[PLAN_SLOTS];
 	struct question_key key;
+	char name[NAME_TEXT_MAX];
 	int64_t now_ms = clock_wall_ms();
 	question_key_make(&key, question->kind, question->number, question->name);
 	answers[0] = look_up(server, &key, question->port, now_ms);
 	if (answers[0] == NULL)
 		return false;
 	unsigned count = 1;
-	const char *name = answer_host_names(answers[0]);
-	for (; count <= answers[0]->host_count; count++, name += strlen(name) + 1) {
+	for (; count <= answers[0]->host_count; count++) {
+		answer_host_name(answers[0], count - 1, name);
 		question_key_make(&key, V1(KIND__HOST), question->port, name);
 		const struct cache_entry *host =
 		    prefetch_look_up(&server->prefetch, &key, 0, now_ms);

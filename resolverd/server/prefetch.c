@@ -274,10 +274,11 @@ static void follow_hosts(struct prefetch *prefetch, const struct cache_entry *ro
 {
 	struct question_key key;
 	struct flight_job *job;
-	const char *name = answer_host_names(route->answer);
+	char name[NAME_TEXT_MAX];
 	if (route->port == 0)
 		return;
-	for (unsigned i = 0; i < route->answer->host_count; i++, name += strlen(name) + 1) {
+	for (unsigned i = 0; i < route->answer->host_count; i++) {
+		answer_host_name(route->answer, i, name);
 		question_key_make(&key, RESOLVERD__V1__KIND__HOST, route->port, name);
 		struct cache_entry *host = cache_find(prefetch->cache, &key);
 		if (host != NULL && host->kept_until_s < route->kept_until_s) {

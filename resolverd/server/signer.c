@@ -110,11 +110,10 @@ static bool set_data(const Resolverd__Worker__Facts *facts, Resolverd__V1__Answe
 	}
 }
 
-/* Host names that a plan for this route needs: none for addresses or for routes that failed. */
-static unsigned hosts_wanted(const Resolverd__V1__Route *route, size_t *ret_bytes)
+/* Hosts that a plan for this route needs: none for addresses or for routes that failed. */
+static unsigned hosts_wanted(const Resolverd__V1__Route *route)
 {
 	struct next_hop hop;
-	*ret_bytes = 0;
 	if (route->kind != RESOLVERD__V1__ROUTE_KIND__MX &&
 	    route->kind != RESOLVERD__V1__ROUTE_KIND__IMPLICIT_MX &&
 	    route->kind != RESOLVERD__V1__ROUTE_KIND__NO_MX_STEP)
@@ -122,10 +121,7 @@ static unsigned hosts_wanted(const Resolverd__V1__Route *route, size_t *ret_byte
 	if (route->kind == RESOLVERD__V1__ROUTE_KIND__NO_MX_STEP &&
 	    next_hop_parse(route->expanded, &hop) == NAME_OK && hop.kind == NEXT_HOP_ADDRESS)
 		return 0;
-	unsigned count = 0;
-	for (; count < route->n_mx && count < ROUTE_HOSTS_MAX; count++)
-		*ret_bytes += strlen(route->mx[count]->name) + 1;
-	return count;
+	return route->n_mx < ROUTE_HOSTS_MAX ? (unsigned)route->n_mx : ROUTE_HOSTS_MAX;
 }
 
 /* Validation failed for what it would say (RFC 4035 section 5). */
@@ -145,9 +141,9 @@ static bool is_bogus(const Resolverd__V1__Answer *envelope)
 static struct answer *sign(
     struct signer *signer, Resolverd__V1__Answer *envelope, const Resolverd__V1__Explained *trace)
 {
-	size_t bytes = resolverd__v1__answer__get_packed_size(envelope), hosts_bytes = 0;
+	size_t bytes = resolverd__v1__answer__get_packed_size(envelope);
 	unsigned host_count = envelope->data_case == RESOLVERD__V1__ANSWER__DATA_ROUTE
-				  ? hosts_wanted(envelope->route, &hosts_bytes)
+				  ? hosts_wanted(envelope->route)
 				  : 0;
 	uint8_t *packed = malloc(bytes), signature[crypto_sign_BYTES];
 	if (packed == NULL)
@@ -162,23 +158,25 @@ static struct answer *sign(
 	uint8_t head[16];
 	size_t head_bytes = varint_put(head, ANSWERS_FIELD_TAG);
 	head_bytes += varint_put(head + head_bytes, outer_bytes);
-	struct answer *answer = answer_new(head_bytes + outer_bytes, hosts_bytes,
+	struct answer *answer = answer_new(head_bytes + outer_bytes, host_count,
 	    trace != NULL ? resolverd__v1__explained__get_packed_size(trace) : 0);
 	if (answer != NULL) {
 		memcpy(answer->data, head, head_bytes);
 		resolverd__v1__signed_answer__pack(&outer, answer->data + head_bytes);
-		char *hosts = (char *)answer->data + answer->blob_bytes;
-		for (unsigned i = 0; i < host_count; i++)
-			hosts = stpcpy(hosts, envelope->route->mx[i]->name) + 1;
 		if (trace != NULL)
-			resolverd__v1__explained__pack(trace, (uint8_t *)hosts);
-		answer->host_count = host_count & 0x1fu;
+			resolverd__v1__explained__pack(
+			    trace, answer->data + answer_trace_at(answer));
 		answer->policy_generation = signer->policy_generation;
 		answer->cacheable = envelope->cacheable;
 		answer->bogus = is_bogus(envelope);
 		answer->stale = envelope->stale_since != 0;
 		answer->expires_at_ms = (int64_t)envelope->expires_at;
 		signer->signed_count++;
+		for (unsigned i = 0; answer != NULL && i < host_count; i++)
+			if (!answer_set_host(answer, i, envelope->route->mx[i]->name)) {
+				answer_unref(answer); /* longer than any name */
+				answer = NULL;
+			}
 	}
 	free(packed);
 	return answer;

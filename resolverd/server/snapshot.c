@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #define MAGIC "resolverd snapshot\n"
-#define VERSION 2u
+#define VERSION 3u
 #define CHUNK_BYTES (1u << 20) /* a record is smaller: an answer has to fit a response */
 #define TAG_BYTES 32u
 
@@ -23,15 +23,19 @@ struct header {
 	uint8_t worker_hash[32];
 };
 
-struct record { /* then key, blob, hosts */
+struct record { /* then key, blob, struct host_place */
 	int64_t expires_at_ms;
 	uint32_t kept_until_s, span_s, last_hit_s, often_since_s;
 	uint32_t blob_bytes;
-	uint16_t key_bytes, hosts_bytes;
-	uint16_t port;
+	uint16_t key_bytes, port;
 	uint8_t host_count, demand;
-	uint8_t is_bogus, zeros[3];
+	uint8_t is_bogus, zeros[5];
 };
+
+static size_t record_answer_bytes(const struct record *record)
+{
+	return record->blob_bytes + record->host_count * sizeof(struct host_place);
+}
 
 /* ---- writing ---- */
 
@@ -87,18 +91,18 @@ static int put_entry(struct writer *writer, const struct cache_entry *entry)
 	    .often_since_s = entry->often_since_s,
 	    .blob_bytes = answer->blob_bytes,
 	    .key_bytes = (uint16_t)entry->node.key_bytes,
-	    .hosts_bytes = answer->hosts_bytes,
 	    .port = entry->port,
 	    .host_count = answer->host_count,
 	    .demand = entry->demand > entry->hits ? entry->demand : entry->hits,
 	    .is_bogus = entry->is_bogus};
-	size_t bytes = sizeof record + record.key_bytes + record.blob_bytes + record.hosts_bytes;
+	size_t answer_bytes = record_answer_bytes(&record);
+	size_t bytes = sizeof record + record.key_bytes + answer_bytes;
 	int r = writer->used + bytes > CHUNK_BYTES ? put_chunk(writer) : 0;
 	if (r != 0 || bytes > CHUNK_BYTES)
 		return r;
 	append(writer, &record, sizeof record);
 	append(writer, entry->key, record.key_bytes);
-	append(writer, answer->data, (size_t)record.blob_bytes + record.hosts_bytes);
+	append(writer, answer->data, answer_bytes);
 	return 0;
 }
 
@@ -146,32 +150,26 @@ static int read_all(int fd, void *bytes, size_t count)
 	return 0;
 }
 
-static bool hosts_are_whole(const struct record *record, const uint8_t *hosts)
-{
-	unsigned count = 0;
-	for (uint16_t i = 0; i < record->hosts_bytes; i++)
-		count += hosts[i] == 0;
-	return count == record->host_count &&
-	       (record->hosts_bytes == 0 || hosts[record->hosts_bytes - 1] == 0);
-}
-
 static bool take_record(struct prefetch *prefetch, const struct record *record,
     const uint8_t *bytes, int64_t now_ms, struct snapshot_counts *counts)
 {
 	struct question_key key = {.count = record->key_bytes};
-	const uint8_t *blob = bytes + record->key_bytes, *hosts = blob + record->blob_bytes;
+	const uint8_t *blob = bytes + record->key_bytes;
 	if (record->key_bytes < 4 || record->key_bytes > sizeof key.bytes ||
-	    record->blob_bytes < 8 || record->host_count > 16 || !hosts_are_whole(record, hosts))
+	    record->blob_bytes < 8 || record->host_count > 16)
 		return false;
 	memcpy(key.bytes, bytes, record->key_bytes);
-	struct answer *answer = answer_new(record->blob_bytes, record->hosts_bytes, 0);
+	struct answer *answer = answer_new(record->blob_bytes, record->host_count, 0);
 	if (answer == NULL)
 		return false;
 	answer->cacheable = true;
 	answer->foreign = true;
-	answer->host_count = record->host_count & 0x1fu;
 	answer->expires_at_ms = record->expires_at_ms;
-	memcpy(answer->data, blob, (size_t)record->blob_bytes + record->hosts_bytes);
+	memcpy(answer->data, blob, record_answer_bytes(record));
+	if (!answer_hosts_are_good(answer)) {
+		answer_unref(answer);
+		return false;
+	}
 	const struct prefetch_memory memory = {.kept_until_s = record->kept_until_s,
 	    .span_s = record->span_s,
 	    .last_hit_s = record->last_hit_s,
@@ -201,8 +199,7 @@ static bool take_chunk(struct prefetch *prefetch, const uint8_t *chunk, uint32_t
 		if (count - at < sizeof record)
 			return false;
 		memcpy(&record, chunk + at, sizeof record);
-		bytes = sizeof record + record.key_bytes + (size_t)record.blob_bytes +
-			record.hosts_bytes;
+		bytes = sizeof record + record.key_bytes + record_answer_bytes(&record);
 		if (bytes > count - at ||
 		    !take_record(prefetch, &record, chunk + at + sizeof record, now_ms, counts))
 			return false;

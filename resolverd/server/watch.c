@@ -76,33 +76,28 @@ static void unlink_all(struct watches *watches, struct watch_link *links, unsign
 	free(links);
 }
 
-struct key_list {
-	struct question_key key;
-	const char *name; /* of the next host */
-};
-
 /* Of the route, then of its hosts. */
 static void key_at(
-    const struct watch *watch, const struct answer *route, unsigned i, struct key_list *list)
+    const struct watch *watch, const struct answer *route, unsigned i, struct question_key *ret_key)
 {
+	char host[NAME_TEXT_MAX];
 	if (i == 0) {
-		question_key_make(&list->key, RESOLVERD__V1__KIND__ROUTE, 0, watch->next_hop);
-		list->name = answer_host_names(route);
+		question_key_make(ret_key, RESOLVERD__V1__KIND__ROUTE, 0, watch->next_hop);
 		return;
 	}
-	question_key_make(&list->key, RESOLVERD__V1__KIND__HOST, watch->port, list->name);
-	list->name += strlen(list->name) + 1;
+	answer_host_name(route, i - 1, host);
+	question_key_make(ret_key, RESOLVERD__V1__KIND__HOST, watch->port, host);
 }
 
 static bool is_linked_so(
     struct watches *watches, const struct watch *watch, const struct answer *route, unsigned count)
 {
-	struct key_list list;
+	struct question_key key;
 	if (watch->link_count != count)
 		return false;
 	for (unsigned i = 0; i < count; i++) {
-		key_at(watch, route, i, &list);
-		if (watched_find(watches, &list.key) != watch->links[i].watched)
+		key_at(watch, route, i, &key);
+		if (watched_find(watches, &key) != watch->links[i].watched)
 			return false;
 	}
 	return true;
@@ -113,12 +108,12 @@ static int relink(
     struct watches *watches, struct watch *watch, const struct answer *route, unsigned count)
 {
 	struct watch_link *links = calloc(count, sizeof *links);
-	struct key_list list;
+	struct question_key key;
 	if (links == NULL)
 		return -ENOMEM;
 	for (unsigned i = 0; i < count; i++) {
-		key_at(watch, route, i, &list);
-		struct watched *watched = watched_get(watches, &list.key);
+		key_at(watch, route, i, &key);
+		struct watched *watched = watched_get(watches, &key);
 		if (watched == NULL) {
 			unlink_all(watches, links, i);
 			return -ENOMEM;

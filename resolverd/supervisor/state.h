@@ -60,7 +60,7 @@ struct supervisor {
 	unsigned child_count; /* the last place is the tracer's, whom the server asks for */
 	struct child children[CHILDREN_MAX];
 	struct anchor_check anchor;
-	bool sockets_stay; /* the files: the manager listens on */
+	bool sockets_stay;         /* the files: the manager listens on */
 	struct access_list access; /* as the configuration in force says */
 	struct event on_child, on_term, on_int, on_hup, from_server, patience, zone_lapses;
 	int64_t

@@ -5,7 +5,8 @@
  * makes its own and driven by events; the list is dealt out among them. No facts are made of the
  * answers, nothing is cached but by libunbound, nothing is signed or told to anybody.
  *
- *     bench-libunbound [--processes N] [--in-flight M] [--mx-only] [--set section.key=value]... FILE
+ *     bench-libunbound [--processes N] [--in-flight M] [--mx-only] [--set section.key=value]...
+ * FILE
  *
  * FILE: domains, one a line. --in-flight: domains of each process at once. --mx-only: the hosts are
  * not asked for. --set: as resolverd's.
@@ -198,9 +199,8 @@ static uint32_t count_lines(const char *path)
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-	    {"processes", 1, NULL, 'p'}, {"in-flight", 1, NULL, 'f'}, {"mx-only", 0, NULL, 'm'},
-	    {"set", 1, NULL, 's'}, {0}};
+	static const struct option options[] = {{"processes", 1, NULL, 'p'},
+	    {"in-flight", 1, NULL, 'f'}, {"mx-only", 0, NULL, 'm'}, {"set", 1, NULL, 's'}, {0}};
 	const char *sets[SETS_MAX + 1] = {NULL};
 	unsigned processes = 2, set_count = 0;
 	uint32_t in_flight = 256;
@@ -237,8 +237,7 @@ int main(int argc, char **argv)
 		if (pid == 0) {
 			close(go[1]);
 			run(&config,
-			    (struct asker){
-				.index = i, .processes = processes, .mx_only = mx_only},
+			    (struct asker){.index = i, .processes = processes, .mx_only = mx_only},
 			    path, in_flight, ready[1], go[0]);
 		}
 	}

@@ -155,15 +155,20 @@ static struct answer *answer_of(struct sim *sim, uint32_t number, int64_t stale_
 {
 	struct sim_content content = {0};
 	sim->world.describe(sim->world.arg, number, &content);
-	if (content.blob_bytes < sizeof stale_since_ms)
-		content.blob_bytes = sizeof stale_since_ms;
-	struct answer *answer = must(answer_new(content.blob_bytes, content.hosts_bytes, 0));
+	size_t least_bytes = sizeof stale_since_ms + content.hosts_bytes;
+	if (content.blob_bytes < least_bytes)
+		content.blob_bytes = least_bytes;
+	struct answer *answer = must(answer_new(content.blob_bytes, content.host_count, 0));
 	answer->cacheable = true;
 	answer->stale = stale_since_ms != 0;
-	answer->host_count = content.host_count & 0x1fu;
 	memcpy(answer->data, &stale_since_ms, sizeof stale_since_ms);
+	memset(answer->data + sizeof stale_since_ms, 0, content.blob_bytes - sizeof stale_since_ms);
 	if (content.hosts_bytes > 0)
-		memcpy(answer->data + content.blob_bytes, content.hosts, content.hosts_bytes);
+		memcpy(answer->data + sizeof stale_since_ms, content.hosts, content.hosts_bytes);
+	const char *host = content.hosts;
+	for (unsigned i = 0; i < content.host_count; i++, host += strlen(host) + 1)
+		if (!answer_set_host(answer, i, host))
+			abort();
 	return answer;
 }
 

@@ -26,7 +26,7 @@ struct sim_reply {
 	int64_t latency_ms;
 };
 
-/* What is in the answer to a question. hosts: of a route, as in struct answer. */
+/* What is in the answer to a question. hosts: of a route, their names, each with its final zero. */
 struct sim_content {
 	const char *hosts;
 	uint16_t hosts_bytes;

@@ -32,6 +32,70 @@ static struct answer *answer_make(unsigned number, size_t blob_bytes, int64_t ex
 	return answer;
 }
 
+/* ---- the hosts of a route ---- */
+
+static struct answer *route_make(const char *blob, const char *first, const char *second)
+{
+	struct answer *route = answer_new(strlen(blob), 2, 0);
+	assert_non_null(route);
+	memcpy(route->data, blob, strlen(blob));
+	assert_true(answer_set_host(route, 0, first));
+	assert_true(answer_set_host(route, 1, second));
+	return route;
+}
+
+static void names_of_hosts_are_found_in_the_blob(void **state)
+{
+	char name[NAME_TEXT_MAX];
+	struct answer *route =
+	    route_make("..mx1.example..mx2.example", "mx1.example", "mx2.example");
+	(void)state;
+	answer_host_name(route, 1, name);
+	assert_string_equal(name, "mx2.example");
+	assert_false(answer_set_host(route, 0, "mx3.example"));
+	answer_host_name(route, 0, name);
+	assert_string_equal(name, "mx1.example");
+	answer_unref(route);
+}
+
+static void routes_have_the_same_hosts_in_the_same_order(void **state)
+{
+	struct answer *route = route_make("a.example b.example", "a.example", "b.example"),
+		      *elsewhere = route_make("b.example a.example", "a.example", "b.example"),
+		      *swapped = route_make("a.example b.example", "b.example", "a.example"),
+		      *shorter = route_make("a.example b.example", "a.example", "b.exampl");
+	(void)state;
+	assert_true(answer_has_hosts_of(route, elsewhere));
+	assert_false(answer_has_hosts_of(route, swapped));
+	assert_false(answer_has_hosts_of(route, shorter));
+	shorter->host_count = 1;
+	assert_false(answer_has_hosts_of(route, shorter));
+	answer_unref(route);
+	answer_unref(elsewhere);
+	answer_unref(swapped);
+	answer_unref(shorter);
+}
+
+/* As a snapshot may hold them. */
+static void places_outside_the_blob_are_no_hosts(void **state)
+{
+	static const struct {
+		struct host_place place;
+		bool good;
+	} rows[] = {{{0, 5}, true}, {{20, 4}, true}, {{24, 0}, true}, {{20, 5}, false},
+	    {{25, 0}, false}, {{0x1fffff, 1}, false}, {{0, NAME_TEXT_MAX}, false},
+	    {{0, 7}, false} /* a zero in it */};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct answer *route = route_make("a.exam.pl.e b.example...", "a.", "b.");
+		route->data[6] = 0;
+		memcpy(route->data + route->blob_bytes + sizeof rows[i].place, &rows[i].place,
+		    sizeof rows[i].place);
+		assert_int_equal(answer_hosts_are_good(route), rows[i].good);
+		answer_unref(route);
+	}
+}
+
 static void put_sized(struct cache *cache, const char *prefix, unsigned number, size_t blob_bytes,
     int64_t expires_at_ms)
 {
@@ -473,6 +537,9 @@ int main(void)
 	    cmocka_unit_test(table_removes_while_it_grows),
 	    cmocka_unit_test(a_key_is_no_prefix_of_another),
 	    cmocka_unit_test(null_answer_is_released_without_harm),
+	    cmocka_unit_test(names_of_hosts_are_found_in_the_blob),
+	    cmocka_unit_test(routes_have_the_same_hosts_in_the_same_order),
+	    cmocka_unit_test(places_outside_the_blob_are_no_hosts),
 	};
 	return cmocka_run_group_tests_name("cache", tests, NULL, NULL);
 }

@@ -48,14 +48,14 @@ static struct answer *answer_make(int kind, int64_t expires_at_ms)
 {
 	static const char host[] = "mx.example";
 	bool is_route = kind == V1(KIND__ROUTE);
-	struct answer *answer = answer_new(100, is_route ? sizeof host : 0, 0);
+	struct answer *answer = answer_new(100, is_route, 0);
 	assert_non_null(answer);
 	answer->cacheable = true;
-	answer->host_count = is_route;
 	answer->expires_at_ms = expires_at_ms;
 	memset(answer->data, 0, answer->blob_bytes);
+	memcpy(answer->data, host, sizeof host);
 	if (is_route)
-		memcpy(answer->data + answer->blob_bytes, host, sizeof host);
+		assert_true(answer_set_host(answer, 0, host));
 	return answer;
 }
 
