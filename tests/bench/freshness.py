@@ -163,7 +163,7 @@ class Feed:
         self.next_id, self.answered_to = 1, 0
         self.flight = {}  # id → (Ask, time in ms, in use)
         self.counts = collections.Counter()
-        self.complaints = []
+        self.complaints, self.seen = [], {}
         self.tallies = [Tally(source, *some) for some in servers]
         self.tcp = Tally(source, *ALL_SERVERS, protocol=TCP)
 
@@ -246,8 +246,11 @@ class Feed:
         self.counts["failed"] += not good
         self.counts["asked_in_use"] += in_use
         self.counts["missed_in_use"] += in_use and (waited or not good)
-        if in_use and (waited or not good):
-            self.complaints.append((ask, sent_ms, time.time() * 1000, good, answers))
+        if in_use:
+            before = self.seen.setdefault(ask.name, collections.deque(maxlen=3))
+            if waited or not good:
+                self.complaints.append((ask, sent_ms, time.time() * 1000, good, answers, list(before)))
+            before.append((sent_ms, answers))
 
 
 def drive(feed, questions, warm_s, seconds):
@@ -303,10 +306,12 @@ def daemons():
 
 
 def show_complaints(feed):
-    for ask, sent_ms, came_ms, good, answers in feed.complaints[:COMPLAINTS_SHOWN]:
-        lives = [(one.question.name, one.validated_at - sent_ms, one.expires_at - sent_ms) for one in answers]
-        print(f"  {feed.label} missed {ask.name} (TTL {ask.ttl}, {'good' if good else 'failed'}), {came_ms - sent_ms:.0f} ms: "
-              + "; ".join(f"{name} found {found:+.0f} ms, ends {end:+.0f} ms" for name, found, end in lives))
+    for ask, sent_ms, came_ms, good, answers, before in feed.complaints[:COMPLAINTS_SHOWN]:
+        def lives(of):
+            return "; ".join(f"{one.question.name} found {one.validated_at - sent_ms:+.0f} ms, ends {one.expires_at - sent_ms:+.0f} ms" for one in of)
+        print(f"  {feed.label} missed {ask.name} (TTL {ask.ttl}, {'good' if good else 'failed'}), {came_ms - sent_ms:.0f} ms: {lives(answers)}")
+        for at_ms, of in before:
+            print(f"    asked {at_ms - sent_ms:+.0f} ms: {lives(of)}")
 
 
 def in_use():

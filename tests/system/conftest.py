@@ -96,7 +96,7 @@ class Daemon:
         for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
             try:
                 arguments = pathlib.Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
-            except FileNotFoundError:
+            except (FileNotFoundError, ProcessLookupError):
                 continue  # it has ended since
             role = arguments[arguments.index(b"--role") + 1].decode() if b"--role" in arguments else "starting"
             found.setdefault(role.split(":")[0], []).append(int(child))
