@@ -108,8 +108,7 @@ static bool read_route(struct server *server, struct hot *hot, int64_t now_ms)
 {
 	const struct answer *route = hot->route->answer;
 	const char *name = answer_host_names(route);
-	if (!entry_is_live(hot->route, now_ms) || route->foreign ||
-	    !signer_is_current(&server->signer, route))
+	if (!entry_is_live(hot->route, now_ms) || !signer_is_current_route(&server->signer, route))
 		return false;
 	hot->host_count = route->host_count;
 	for (unsigned i = 0; i < hot->host_count; i++) {
@@ -145,7 +144,8 @@ static bool answer_one(struct session *session, struct hot *hot, int64_t now_ms)
 	answers[0] = hot->route->answer;
 	for (unsigned i = 0; i < hot->host_count; i++) {
 		answers[1 + i] = hot->hosts[i]->answer;
-		if (!entry_is_live(hot->hosts[i], now_ms) || answers[1 + i]->foreign)
+		if (!entry_is_live(hot->hosts[i], now_ms) ||
+		    !signer_is_current(&server->signer, answers[1 + i]))
 			return false;
 	}
 	entry_hit(hot->route, now_ms);

@@ -168,7 +168,6 @@ static bool take_record(struct prefetch *prefetch, const struct record *record,
 	if (answer == NULL)
 		return false;
 	answer->cacheable = true;
-	answer->foreign = true;
 	answer->host_count = record->host_count & 0x1fu;
 	answer->expires_at_ms = record->expires_at_ms;
 	memcpy(answer->data, blob, (size_t)record->blob_bytes + record->hosts_bytes);
