@@ -74,8 +74,9 @@ void status_send(struct session *session, uint64_t id)
 	struct server *server = session->server;
 	Resolverd__V1__StatusResponse status = RESOLVERD__V1__STATUS_RESPONSE__INIT;
 	Resolverd__V1__Response response = RESOLVERD__V1__RESPONSE__INIT;
-	Resolverd__V1__StatusResponse *signed_part = signer_delegations(&server->signer);
 	int64_t now_ms = clock_wall_ms();
+	signer_advance(&server->signer, now_ms); /* none that has ended is told */
+	Resolverd__V1__StatusResponse *signed_part = signer_delegations(&server->signer);
 	char reason[800];
 	struct lists *lists = calloc(1, sizeof *lists);
 	if (lists == NULL || signed_part == NULL) {
