@@ -15,7 +15,7 @@ struct supervisor_start {
 	const char *config_file;
 	bool config_optional; /* the file need not exist */
 	const char *config_text;
-	const char *const *set; /* NULL-terminated */
+	const char *const *set;    /* NULL-terminated */
 	struct access_list access; /* of config */
 };
 

@@ -149,8 +149,8 @@ static void both_public_keys_are_published_a_line_each(void **state)
 	assert_int_equal(file_read(place->public_key, sizeof want, &text), 0);
 	assert_string_equal(text, want);
 	free(text);
-	assert_true(longterm_publish(&place->keys, "/nowhere/at/all", place->error,
-			sizeof place->error) < 0);
+	assert_true(longterm_publish(
+			&place->keys, "/nowhere/at/all", place->error, sizeof place->error) < 0);
 	assert_non_null(strstr(place->error, "public-key-file"));
 }
 
@@ -163,8 +163,8 @@ static void each_key_signs_the_delegation(void **state)
 	memset(member, 'm', MEMBER_CHARS);
 	place->config.signing.second_key_file = place->second;
 	assert_int_equal(open_keys(place, true), 0);
-	size_t count = longterm_delegate(
-	    &place->keys, member, LIFE_MS, online, NOW, bytes, sizeof bytes);
+	size_t count =
+	    longterm_delegate(&place->keys, member, LIFE_MS, online, NOW, bytes, sizeof bytes);
 	assert_int_not_equal(count, 0);
 	Resolverd__V1__StatusResponse *message =
 	    resolverd__v1__status_response__unpack(NULL, count, bytes);
@@ -203,8 +203,8 @@ static void after_a_swap_the_derived_keys_are_swapped(void **state)
 	assert_memory_not_equal(before, before + 32, 32);
 	place->config.signing.key_file = place->second;
 	place->config.signing.second_key_file = place->first;
-	assert_int_equal(longterm_open(&others, &place->config, place->directory, false, error,
-			     sizeof error),
+	assert_int_equal(
+	    longterm_open(&others, &place->config, place->directory, false, error, sizeof error),
 	    0);
 	assert_false(longterm_equal(&place->keys, &others));
 	assert_int_equal(longterm_derive(&others, "a use", after), sizeof after);
@@ -214,7 +214,10 @@ static void after_a_swap_the_derived_keys_are_swapped(void **state)
 	longterm_fini(&others); /* fine twice */
 }
 
-#define PLACE_TEST(name) {#name, name, setup, teardown, NULL}
+#define PLACE_TEST(name)                                                                           \
+	{                                                                                          \
+#name, name, setup, teardown, NULL                                                 \
+	}
 
 int main(void)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The online key: who vouches for it, when the next one takes its place, what that does to answers. */
+/* The online key: who vouches for it, when the next one takes its place, what that does to answers.
+ */
 #include <errno.h>
 #include <string.h>
 
@@ -200,7 +201,7 @@ static void what_a_key_signed_is_served_until_shortly_before_its_end(void **stat
 	assert_false(signer_is_current(signer, host));
 	assert_false(signer_is_current_route(signer, route));
 	assert_true(signer_is_current_route(signer, newer));
-	assert_true(signer_counts(signer, host)); /* its facts do */
+	assert_true(signer_counts(signer, host));      /* its facts do */
 	assert_int_equal(delegation_count(signer), 2); /* for what clients have already */
 	signer_advance(signer, NOW + LIFE_MS);
 	assert_int_equal(delegation_count(signer), 1);
@@ -330,9 +331,9 @@ static void a_seal_names_hash_time_and_member_and_brings_its_delegations(void **
 		assert_non_null(outer);
 		assert_true(signing_verify(SIGNING_CONTEXT_SEAL, outer->seal.data, outer->seal.len,
 		    outer->signature.data, outer->signature.len, signer->public_key));
-		assert_false(signing_verify(SIGNING_CONTEXT_ANSWER, outer->seal.data,
-		    outer->seal.len, outer->signature.data, outer->signature.len,
-		    signer->public_key));
+		assert_false(
+		    signing_verify(SIGNING_CONTEXT_ANSWER, outer->seal.data, outer->seal.len,
+			outer->signature.data, outer->signature.len, signer->public_key));
 		assert_memory_equal(outer->key_id.data, signer->key_id, KEY_ID_BYTES);
 		assert_non_null(outer->delegation);
 		assert_int_equal(outer->n_other_delegations, keys - 1); /* of this key alone */
