@@ -12,9 +12,9 @@
 #include "resolverd/server/policy.h"
 
 #define UNCACHEABLE_LIFE_MS 5000
-/* What is served has to reach its reader before its key's delegation ends. */
-#define RESIGN_BEFORE_END_MS 60000
-#define RESIGN_SHARE 8                     /* of the delegation's life, where that is less */
+/* This part of a delegation's life is left to whoever holds what its key signed: clients keep
+ * plans, and a delivery with its evidence takes its time. */
+#define RESIGN_SHARE 4
 #define ANSWERS_FIELD_TAG ((3u << 3) | 2u) /* Response.answers */
 
 struct online_key {
@@ -129,12 +129,10 @@ static bool read_delegations(const Resolverd__V1__StatusResponse *message,
 static void set_delegations(
     struct signer *signer, const struct delegations *delegations, int64_t now_ms)
 {
-	int64_t life_ms = delegations->not_after_ms - now_ms,
-		margin_ms = life_ms / RESIGN_SHARE < RESIGN_BEFORE_END_MS ? life_ms / RESIGN_SHARE
-									  : RESIGN_BEFORE_END_MS;
+	int64_t life_ms = delegations->not_after_ms - now_ms;
 	free(signer->delegations.bytes);
 	signer->delegations = *delegations;
-	signer->delegations.resign_at_ms = delegations->not_after_ms - margin_ms;
+	signer->delegations.resign_at_ms = delegations->not_after_ms - life_ms / RESIGN_SHARE;
 	signer->renew_at_ms = now_ms + life_ms / 2;
 	if (signer->sign_all_anew)
 		sign_anew_before(signer, signer->own_generation);

@@ -5,8 +5,8 @@
  * its own that is locked, left out of core dumps and wiped in a forked child.
  *
  * The key is replaced when half of its delegation's life is over: the next one is made, delegated
- * to, and only then used. What the one before has signed is served until shortly before its own
- * delegation ends, and is signed anew when it is asked for later on.
+ * to, and only then used. What the one before has signed is served until its own delegation has a
+ * quarter of its life left, and is signed anew when it is asked for later on.
  */
 #pragma once
 #include "proto/signing.h"
@@ -19,7 +19,7 @@ struct delegations {
 	uint8_t *bytes; /* a serialized StatusResponse with these alone; NULL: none */
 	size_t count;
 	int64_t not_before_ms, not_after_ms;
-	int64_t resign_at_ms; /* a little before the end: what the key signed is not served then */
+	int64_t resign_at_ms; /* before the end: from then on what the key signed is not served */
 };
 
 /* A key of before: its secret is gone, what it signed is there. */

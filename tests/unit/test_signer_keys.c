@@ -10,7 +10,7 @@
 #define NOW INT64_C(1800000000000)
 #define LIFE_MS INT64_C(86400000)
 #define HALF_MS (LIFE_MS / 2)
-#define MARGIN_MS 60000
+#define MARGIN_MS (LIFE_MS / 4)
 #define NAME(text) ((char *)(uintptr_t)(text))
 
 static struct config config = {
@@ -185,7 +185,7 @@ static void the_next_key_signs_only_when_it_is_delegated_to(void **state)
 	answer_unref(after);
 }
 
-static void what_a_key_signed_is_served_until_shortly_before_its_end(void **state)
+static void what_a_key_signed_is_served_until_some_time_before_its_end(void **state)
 {
 	struct signer *signer = *state;
 	delegate(signer, 1, NOW);
@@ -358,7 +358,7 @@ int main(void)
 	    KEYS_TEST(each_start_has_a_key_of_its_own),
 	    KEYS_TEST(the_next_key_is_wanted_at_half_of_the_life),
 	    KEYS_TEST(the_next_key_signs_only_when_it_is_delegated_to),
-	    KEYS_TEST(what_a_key_signed_is_served_until_shortly_before_its_end),
+	    KEYS_TEST(what_a_key_signed_is_served_until_some_time_before_its_end),
 	    KEYS_TEST(a_snapshots_answers_are_by_no_key_of_ours),
 	    KEYS_TEST(a_new_policy_leaves_hosts_as_they_are),
 	    KEYS_TEST(other_long_term_keys_sign_for_a_new_key_and_all_is_signed_anew),
