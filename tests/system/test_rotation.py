@@ -10,11 +10,13 @@ import subprocess
 import sys
 import threading
 import time
+import types
 
 import pytest
 import resolverd_pb2 as pb
 from conftest import BUILD, wait_for
 from scenarios import DANE, MISMATCH, NO_AUTH, PLAIN, TA
+from test_evidence import record, verify
 from wire import Client, UnknownKey, key_id
 
 sys.path.insert(0, str(BUILD / "python"))
@@ -334,6 +336,14 @@ def test_a_client_that_trusts_only_the_new_key_is_served_at_once(make_daemon, ke
         code, plan = daemon.ctl("plan", hop, public_key=only_new)
         assert code == 0 and plan["signatures"]["verified"], plan
     assert daemon.status()["misses"] == misses
+
+
+def test_evidence_is_sealed_for_a_client_that_trusts_only_the_second_key(make_daemon, keys, tmp_path):
+    daemon = make_daemon(config=signing(*keys))
+    only_second = keep(tmp_path / "only-second", public_keys(daemon)[1])
+    client = types.SimpleNamespace(socket=daemon.socket, public_key=str(only_second))
+    code, report = verify(record(client, tmp_path / "evidence", PLAIN), only_second)
+    assert code == 0 and report["verified"], report
 
 
 BAD_KEYS = {
