@@ -161,6 +161,22 @@ static struct keyring *keys_at(struct checker *checker, uint64_t at_ms)
 	return keyring;
 }
 
+/* ... or when the record was made: facts found at that time may be signed by a later key, since the
+ * daemon signs what it has found anew when its key has changed, or when it was started again. */
+static struct keyring *keys_since(struct checker *checker, uint64_t at_ms)
+{
+	struct keyring *keyring = keys_at(checker, at_ms),
+		       *later = keys_at(checker, checker->file.record->made_at);
+	if (keyring == NULL || later == NULL)
+		return NULL;
+	for (size_t i = 0; i < later->count && keyring->count < KEYRING_MAX; i++)
+		if (later->keys[i].not_before_ms > at_ms) {
+			keyring->keys[keyring->count] = later->keys[i];
+			keyring->keys[keyring->count++].not_before_ms = at_ms;
+		}
+	return keyring;
+}
+
 static void note_insecure_zones(struct checker *checker)
 {
 	const Resolverd__Evidence__V1__Record *record = checker->file.record;
@@ -184,7 +200,10 @@ static bool check_answers(struct checker *checker)
 	response.answers = record->answers;
 	response.n_answers = record->n_answers;
 	struct asked asked = {.hop = checker->hop, .port = record->port};
-	struct verifier verifier = {.keyring = keys_at(checker, checker->used_at_ms),
+	bool has_verdict = record->n_attempts > 0; /* given when the answers were there */
+	struct verifier verifier = {.keyring = has_verdict
+						   ? keys_at(checker, checker->used_at_ms)
+						   : keys_since(checker, checker->used_at_ms),
 	    .now_ms = checker->used_at_ms,
 	    .arena = checker->arena,
 	    .detail = detail};
@@ -224,7 +243,7 @@ static bool take_records(struct checker *checker, const Resolverd__V1__SignedAns
 		return false;
 	struct question question = {.kind = V1(KIND__RECORDS),
 	    .type = unsafe->question != NULL ? unsafe->question->type : 0};
-	struct verifier verifier = {.keyring = keys_at(checker, unsafe->validated_at),
+	struct verifier verifier = {.keyring = keys_since(checker, unsafe->validated_at),
 	    .now_ms = unsafe->validated_at,
 	    .arena = checker->arena,
 	    .detail = detail};

@@ -234,6 +234,14 @@ void request_lost_connection(struct resolverd_client *client)
 	}
 }
 
+/* What the file holds changes with the daemon's long-term keys. While it can't be read what it held
+ * counts. */
+static void read_trusted_keys(struct resolverd_client *client)
+{
+	char detail[DETAIL_MAX];
+	(void)!trusted_keys_load(client->public_key_file, &client->trusted, detail);
+}
+
 static int view(struct resolverd_client *client, struct request *request)
 {
 	struct verifier verifier = {.keyring = &client->keyring,
@@ -277,6 +285,7 @@ static int view(struct resolverd_client *client, struct request *request)
 	}
 	case BODY(SEAL): {
 		struct resolverd_seal *seal = NULL;
+		read_trusted_keys(client); /* no status comes before it */
 		r = view_seal(&verifier, &client->trusted, &request->asked, response->seal, &seal);
 		request->result = seal;
 		return r;
@@ -440,6 +449,7 @@ static void receive_error(
 static void take_keys(struct resolverd_client *client, const Resolverd__V1__StatusResponse *status)
 {
 	uint8_t keys[KEYRING_HASH_BYTES];
+	read_trusted_keys(client);
 	keyring_set(&client->keyring, &client->trusted, status, client->now_ms());
 	keyring_hash(&client->keyring, keys);
 	if (memcmp(client->keys, keys, sizeof keys) != 0) {

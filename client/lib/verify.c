@@ -70,11 +70,30 @@ static int check_content(const struct verifier *verifier, const Resolverd__V1__A
 	return VERIFY_EXPIRED;
 }
 
+/* One of them by a trusted key is enough. */
+static const char *check_delegations(const struct trusted_keys *trusted,
+    const Resolverd__V1__SignedSeal *from, uint64_t sealed_at_ms, struct sealed *ret_sealed)
+{
+	const char *problem =
+	    delegation_check(trusted, from->delegation, sealed_at_ms, &ret_sealed->key);
+	ret_sealed->delegation = from->delegation;
+	for (size_t i = 0; problem != NULL && i < from->n_other_delegations; i++) {
+		struct online_key key;
+		if (delegation_check(trusted, from->other_delegations[i], sealed_at_ms, &key) !=
+		    NULL)
+			continue;
+		*ret_sealed = (struct sealed){.delegation = from->other_delegations[i], .key = key};
+		problem = NULL;
+	}
+	return problem;
+}
+
 static const char *check_seal(const struct trusted_keys *trusted,
     const Resolverd__V1__SignedSeal *from, const Resolverd__V1__Seal *seal,
-    const uint8_t hash[SEAL_HASH_BYTES], struct online_key *key)
+    const uint8_t hash[SEAL_HASH_BYTES], struct sealed *ret_sealed)
 {
-	const char *problem = delegation_check(trusted, from->delegation, seal->sealed_at, key);
+	const char *problem = check_delegations(trusted, from, seal->sealed_at, ret_sealed);
+	const struct online_key *key = &ret_sealed->key;
 	if (problem != NULL)
 		return problem;
 	if (from->key_id.len != KEY_ID_BYTES ||
@@ -102,7 +121,7 @@ const char *verify_seal(const struct trusted_keys *trusted, const Resolverd__V1_
 		: NULL;
 	if (seal == NULL)
 		return "it is malformed";
-	const char *problem = check_seal(trusted, from, seal, hash, &ret_sealed->key);
+	const char *problem = check_seal(trusted, from, seal, hash, ret_sealed);
 	ret_sealed->at_ms = seal->sealed_at;
 	resolverd__v1__seal__free_unpacked(seal, NULL);
 	return problem;

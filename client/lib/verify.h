@@ -40,11 +40,12 @@ struct question {
 
 struct sealed {
 	uint64_t at_ms;
+	Resolverd__V1__SignedDelegation *delegation; /* that is good; borrowed from the seal */
 	struct online_key key;
 };
 
-/* Checks a seal with the delegation it brings, which must have been in time when it was made. NULL,
- * or what is wrong with it. */
+/* Checks a seal with the delegations it brings, of which one must have been in time when it was
+ * made. NULL, or what is wrong with it. */
 const char *verify_seal(const struct trusted_keys *trusted, const Resolverd__V1__SignedSeal *from,
     const uint8_t hash[SEAL_HASH_BYTES], struct sealed *ret_sealed);
 

@@ -196,13 +196,16 @@ int view_seal(const struct verifier *verifier, const struct trusted_keys *truste
 		snprintf(verifier->detail, DETAIL_MAX, "the seal cannot be used: %s", problem);
 		return RESOLVERD_ERROR_VERIFY;
 	}
-	size_t count = resolverd__v1__signed_seal__get_packed_size(from);
+	Resolverd__V1__SignedSeal kept = *from; /* with what its reader needs */
+	kept.delegation = sealed.delegation;
+	kept.n_other_delegations = 0;
+	size_t count = resolverd__v1__signed_seal__get_packed_size(&kept);
 	struct resolverd_seal *seal = memory_alloc(verifier->arena, 1, sizeof *seal);
 	uint8_t *bytes = memory_alloc(verifier->arena, count, 1);
 	char *id = memory_alloc(verifier->arena, KEY_ID_HEX_CHARS, 1);
 	if (seal == NULL || bytes == NULL || id == NULL)
 		return RESOLVERD_ERROR_MEMORY;
-	resolverd__v1__signed_seal__pack(from, bytes);
+	resolverd__v1__signed_seal__pack(&kept, bytes);
 	sodium_bin2hex(id, KEY_ID_HEX_CHARS, sealed.key.id, KEY_ID_BYTES);
 	*seal = (struct resolverd_seal){.bytes = bytes,
 	    .count = count,

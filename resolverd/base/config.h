@@ -60,7 +60,10 @@ struct config {
 		enum sandbox_wish sandbox;
 	} server;
 	struct {
-		char *key_file, *public_key_file, *member;
+		char *key_file;        /* "": STATE/signing.key */
+		char *second_key_file; /* "": none */
+		char *public_key_file, *member;
+		int64_t delegation_life_ms;
 	} signing;
 	struct {
 		uint64_t max_memory_bytes;

@@ -357,12 +357,10 @@ static int take_server(struct taker *taker)
 	config->signing.public_key_file = strdup(cfg_getstr(signing, "public-key-file"));
 	config->signing.member = strdup(cfg_getstr(signing, "member"));
 	take_member(config);
-	const char *key_file = cfg_getstr(signing, "key-file");
-	if (key_file[0] != '\0')
-		config->signing.key_file = strdup(key_file);
-	else if (asprintf(&config->signing.key_file, "%s/signing.key",
-		     config->server.state_directory) < 0)
-		return -ENOMEM;
+	config->signing.key_file = strdup(cfg_getstr(signing, "key-file"));
+	config->signing.second_key_file = strdup(cfg_getstr(signing, "second-key-file"));
+	config->signing.delegation_life_ms =
+	    config_duration_ms(cfg_getstr(signing, "delegation-life"));
 	return 0;
 }
 
@@ -442,6 +440,7 @@ void config_fini(struct config *config)
 	free_list(config->server.allow_users);
 	free_list(config->server.allow_groups);
 	free(config->signing.key_file);
+	free(config->signing.second_key_file);
 	free(config->signing.public_key_file);
 	free(config->signing.member);
 	free(config->prefetch.domains_file);
@@ -508,7 +507,6 @@ void config_keep_fixed(
 	swap(&next->server.socket_group, &current->server.socket_group);
 	next->server.socket_mode = current->server.socket_mode;
 	next->server.sandbox = current->server.sandbox;
-	swap(&next->signing.key_file, &current->signing.key_file);
 	swap(&next->signing.public_key_file, &current->signing.public_key_file);
 	swap(&next->signing.member, &current->signing.member);
 	next->cache.max_memory_bytes = current->cache.max_memory_bytes;

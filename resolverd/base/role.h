@@ -20,16 +20,17 @@ enum role_fd {
 enum link_type {
 	/* supervisor to server */
 	LINK_WORKER = 1, /* a new worker: index, pid; its socket comes with SCM_RIGHTS */
-	LINK_DELEGATION, /* bytes: a serialized SignedDelegation */
+	LINK_DELEGATION, /* bytes: a serialized StatusResponse with a key's delegations */
 	LINK_CONFIG,     /* a new configuration, checked; its text comes as a memfd */
-	LINK_SNAPSHOT,   /* bytes: the snapshot's key; its directory, opened */
-	LINK_DOMAINS,    /* prefetch.domains-file, opened */
-	LINK_RENEW,      /* all workers: index 1 at once, 0 one by one */
-	LINK_ANCHOR,     /* bytes: struct link_anchor */
-	LINK_PING,       /* is answered with LINK_PONG from the loop */
-	LINK_ACCESS,     /* bytes: struct access_list */
+	LINK_SNAPSHOT, /* bytes: the snapshot's keys, the one in use first; its directory, opened */
+	LINK_DOMAINS,  /* prefetch.domains-file, opened */
+	LINK_RENEW,    /* all workers: index 1 at once, 0 one by one */
+	LINK_ANCHOR,   /* bytes: struct link_anchor */
+	LINK_PING,     /* is answered with LINK_PONG from the loop */
+	LINK_ACCESS,   /* bytes: struct access_list */
+	LINK_KEYS,     /* other long-term keys; bytes: the snapshot's keys */
 	/* server to supervisor */
-	LINK_DELEGATE,       /* bytes: the online public key */
+	LINK_DELEGATE,       /* bytes: an online public key */
 	LINK_WORKER_STUCK,   /* index, pid: kill and replace it */
 	LINK_WORKER_RETIRED, /* index, pid: as planned; replace it */
 	LINK_READY,          /* clients are accepted */

@@ -18,12 +18,11 @@ struct answer {
 	uint32_t blob_bytes : 21; /* field 3 of a Response: tag, length, SignedAnswer */
 	uint32_t host_count : 5;  /* routes: hosts to look up */
 	uint32_t cacheable : 1;
-	uint32_t failed : 1;        /* it says that there is no trustworthy answer */
-	uint32_t bogus : 1;         /* ... since validation failed */
-	uint32_t stale : 1;         /* served past its end (RFC 8767) */
-	uint32_t foreign : 1;       /* of a snapshot: signed by an earlier key, to be signed anew */
-	uint16_t policy_generation; /* routes: of the local policy in it (signer.h) */
-	uint32_t trace_bytes;       /* of a job with a trace: an Explained with its lookups */
+	uint32_t failed : 1;  /* it says that there is no trustworthy answer */
+	uint32_t bogus : 1;   /* ... since validation failed */
+	uint32_t stale : 1;   /* served past its end (RFC 8767) */
+	uint16_t generation;  /* of key and local policy (signer.h); 0: a snapshot brought it */
+	uint32_t trace_bytes; /* of a job with a trace: an Explained with its lookups */
 	int64_t expires_at_ms;
 	uint8_t data[]; /* blob, then a struct host_place for each host, then trace */
 };

@@ -116,8 +116,7 @@ static bool find_route(struct server *server, struct hot *hot)
 static bool read_route(struct server *server, struct hot *hot, int64_t now_ms)
 {
 	const struct answer *route = hot->route->answer;
-	if (!entry_is_live(hot->route, now_ms) || route->foreign ||
-	    !signer_is_current(&server->signer, route))
+	if (!entry_is_live(hot->route, now_ms) || !signer_is_current_route(&server->signer, route))
 		return false;
 	hot->host_count = route->host_count;
 	for (unsigned i = 0; i < hot->host_count; i++) {
@@ -166,7 +165,8 @@ static bool answer_one(
 	answers[0] = hot->route->answer;
 	for (unsigned i = 0; i < hot->host_count; i++) {
 		answers[1 + i] = hot->hosts[i]->answer;
-		if (!entry_is_live(hot->hosts[i], now_ms) || answers[1 + i]->foreign)
+		if (!entry_is_live(hot->hosts[i], now_ms) ||
+		    !signer_is_current(&server->signer, answers[1 + i]))
 			return false;
 	}
 	if (!respond(session, hot, frame, answers))

@@ -159,17 +159,26 @@ static void drop_hosts_of_another_route(struct pending *pending)
 	pending->host_names = NULL;
 }
 
-/* A reload may have come since the route was there. */
-static void take_policy_of_now(struct pending *pending, int64_t now_ms)
+/* By a key of now, a route with the local policy of now. */
+static bool is_current(const struct signer *signer, int kind, const struct answer *answer)
+{
+	return kind == V1(KIND__ROUTE) ? signer_is_current_route(signer, answer)
+				       : signer_is_current(signer, answer);
+}
+
+/* A reload or another key may have come since the answers were there. */
+static void sign_as_of_now(struct pending *pending, int64_t now_ms)
 {
 	struct signer *signer = &pending->session->server->signer;
-	struct slot *route = &pending->slots[0];
-	if (!pending->is_plan || route->answer == NULL || has_expired(route, now_ms) ||
-	    signer_is_current(signer, route->answer))
-		return;
-	struct answer *before = route->answer;
-	route->answer = signer_derive(signer, before, now_ms); /* NULL: then there is none */
-	answer_unref(before);
+	for (unsigned i = 0; i < pending->slot_count; i++) {
+		struct slot *slot = &pending->slots[i];
+		struct answer *before = slot->answer;
+		if (before == NULL || has_expired(slot, now_ms) ||
+		    is_current(signer, (int)slot->question.kind, before))
+			continue;
+		slot->answer = signer_derive(signer, before, now_ms); /* NULL: there is none then */
+		answer_unref(before);
+	}
 }
 
 static void send_answers(struct session *session, uint64_t id, const struct attest_wish *wish,
@@ -186,7 +195,7 @@ static void respond(struct pending *pending)
 {
 	int64_t now_ms = clock_wall_ms();
 	drop_hosts_of_another_route(pending);
-	take_policy_of_now(pending, now_ms);
+	sign_as_of_now(pending, now_ms);
 	struct answer *answers[PLAN_SLOTS], *route = pending->slots[0].answer;
 	unsigned count = 0;
 	do {
@@ -207,20 +216,13 @@ static void respond(struct pending *pending)
 	pending_free(pending);
 }
 
-/* By the key of now, a route with the local policy of now. */
-static bool is_as_signed_now(const struct server *server, const struct cache_entry *entry)
-{
-	return !entry->answer->foreign && (entry->key[0] != V1(KIND__ROUTE) ||
-					      signer_is_current(&server->signer, entry->answer));
-}
-
 /* The live answer, borrowed, with the local policy of now; NULL when there is none. port: of the
  * hosts wanted with a route. */
 static struct answer *look_up(
     struct server *server, const struct question_key *key, uint16_t port, int64_t now_ms)
 {
 	struct cache_entry *entry = prefetch_look_up(&server->prefetch, key, port, now_ms);
-	if (entry == NULL || is_as_signed_now(server, entry))
+	if (entry == NULL || is_current(&server->signer, entry->key[0], entry->answer))
 		return entry != NULL ? entry->answer : NULL;
 	struct answer *derived = signer_derive(&server->signer, entry->answer, now_ms);
 	if (derived == NULL)
@@ -237,7 +239,7 @@ static struct answer *served_now(
 	const struct cache_entry *entry = cache_find(&server->cache, key);
 	if (entry == NULL || !entry_is_live(entry, now_ms))
 		return NULL;
-	if (is_as_signed_now(server, entry))
+	if (is_current(&server->signer, entry->key[0], entry->answer))
 		return answer_ref(entry->answer);
 	return signer_derive(&server->signer, entry->answer, now_ms);
 }
@@ -444,8 +446,8 @@ static bool answer_from_cache(struct session *session, uint64_t id, const struct
 		question_key_make(&key, V1(KIND__HOST), question->port, name);
 		const struct cache_entry *host =
 		    prefetch_look_up(&server->prefetch, &key, 0, now_ms);
-		if (host == NULL || host->answer->foreign) /* to sign it may evict the others */
-			return false;
+		if (host == NULL || !signer_is_current(&server->signer, host->answer))
+			return false; /* to sign it may evict the others */
 		answers[count] = host->answer;
 	}
 	server->hits += count;

@@ -82,7 +82,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	if (saver->dir_fd < 0 || saver->child > 0)
 		return;
-	memcpy(key, saver->key, sizeof key);
+	memcpy(key, saver->keys->key[0], sizeof key);
 	saver->child = fork();
 	if (saver->child == 0)
 		run_child(saver, key);
@@ -127,6 +127,19 @@ void saver_forget(struct saver *saver)
 
 /* ---- reading ---- */
 
+static int read_with(
+    struct saver *saver, const uint8_t key[SNAPSHOT_KEY_BYTES], struct snapshot_counts *ret_counts)
+{
+	uint8_t hash[32];
+	int fd = openat(saver->dir_fd, FILE_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return -errno;
+	worker_hash(saver->config, hash);
+	int r = snapshot_read(fd, saver->prefetch, hash, key, clock_wall_ms(), ret_counts);
+	close(fd);
+	return r;
+}
+
 static void read_file(struct saver *saver)
 {
 	static const struct {
@@ -137,17 +150,12 @@ static void read_file(struct saver *saver)
 	    {-ESTALE, "the configuration, or this program, has changed since"},
 	    {-ERANGE, "it is from the future: the clock was set back"}};
 	struct snapshot_counts counts = {0};
-	uint8_t hash[32];
-	int fd = openat(saver->dir_fd, FILE_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 && errno == ENOENT)
-		return;
 	int64_t began_ms = clock_mono_ms();
-	worker_hash(saver->config, hash);
-	int r =
-	    fd < 0 ? -errno
-		   : snapshot_read(fd, saver->prefetch, hash, saver->key, clock_wall_ms(), &counts);
-	if (fd >= 0)
-		close(fd);
+	int r = -EBADMSG;
+	for (size_t i = 0; i < saver->keys->count && r == -EBADMSG; i++)
+		r = read_with(saver, saver->keys->key[i], &counts);
+	if (r == -ENOENT)
+		return;
 	const char *text = strerror(-r);
 	for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
 		if (reasons[i].error == r)
@@ -169,22 +177,28 @@ int saver_init(struct saver *saver, struct event_base *base, struct prefetch *pr
     const struct config *config)
 {
 	*saver = (struct saver){.prefetch = prefetch, .config = config, .dir_fd = -1};
-	saver->key = secret_new(SNAPSHOT_KEY_BYTES);
-	if (saver->key == NULL)
+	saver->keys = secret_new(sizeof *saver->keys);
+	if (saver->keys == NULL)
 		return -ENOMEM;
 	event_assign(&saver->timer, base, -1, EV_PERSIST, on_timer, saver);
 	event_assign(&saver->ended, base, SIGCHLD, EV_SIGNAL | EV_PERSIST, on_child_ended, saver);
 	return event_add(&saver->ended, NULL) == 0 ? 0 : -ENOMEM;
 }
 
-void saver_open(struct saver *saver, int dir_fd, const uint8_t key[SNAPSHOT_KEY_BYTES])
+void saver_set_keys(struct saver *saver, const uint8_t *keys, size_t bytes)
+{
+	size_t count = bytes / SNAPSHOT_KEY_BYTES;
+	saver->keys->count = count < SAVER_KEYS_MAX ? count : SAVER_KEYS_MAX;
+	memcpy(saver->keys->key, keys, saver->keys->count * SNAPSHOT_KEY_BYTES);
+}
+
+void saver_open(struct saver *saver, int dir_fd)
 {
 	int64_t ms = saver->config->cache.snapshot_interval_ms;
 	struct timeval interval = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 	if (saver->dir_fd >= 0)
 		close(saver->dir_fd);
 	saver->dir_fd = dir_fd;
-	memcpy(saver->key, key, SNAPSHOT_KEY_BYTES);
 	read_file(saver);
 	if (ms > 0 && event_add(&saver->timer, &interval) != 0)
 		log_error("no timer for the snapshot: it is written at the end only");
@@ -199,10 +213,10 @@ void saver_fini(struct saver *saver)
 		(void)waitpid(saver->child, NULL, 0);
 	}
 	if (saver->dir_fd >= 0 && saver->config->cache.snapshot_interval_ms > 0)
-		say(saver, write_file(saver, saver->key));
+		say(saver, write_file(saver, saver->keys->key[0]));
 	if (saver->dir_fd >= 0)
 		close(saver->dir_fd);
 	saver->dir_fd = -1;
-	secret_free(saver->key, SNAPSHOT_KEY_BYTES);
-	saver->key = NULL;
+	secret_free(saver->keys, sizeof *saver->keys);
+	saver->keys = NULL;
 }

@@ -12,11 +12,20 @@
 #include "resolverd/base/config.h"
 #include "resolverd/server/snapshot.h"
 
+#define SAVER_KEYS_MAX 2u
+
+/* In guarded memory (base/secret.h). */
+struct saver_keys {
+	size_t count;
+	/* Files are written with the first and read with any: long-term keys change. */
+	uint8_t key[SAVER_KEYS_MAX][SNAPSHOT_KEY_BYTES];
+};
+
 struct saver {
 	struct prefetch *prefetch;
 	const struct config *config;
-	int dir_fd;            /* -1: nothing is kept */
-	uint8_t *key;          /* base/secret.h */
+	int dir_fd; /* -1: nothing is kept */
+	struct saver_keys *keys;
 	pid_t child;           /* 0: none */
 	bool child_is_void;    /* it writes what no longer counts */
 	bool has_failed;       /* said already */
@@ -27,8 +36,10 @@ struct saver {
 /* Borrows all; the configuration's contents may be replaced. Returns 0 or -ENOMEM. */
 [[gnu::warn_unused_result]] int saver_init(struct saver *saver, struct event_base *base,
     struct prefetch *prefetch, const struct config *config);
-/* dir_fd: where the file is, taken; key: copied. Reads the file, if there is one. */
-void saver_open(struct saver *saver, int dir_fd, const uint8_t key[SNAPSHOT_KEY_BYTES]);
+/* One after the other; copied. */
+void saver_set_keys(struct saver *saver, const uint8_t *keys, size_t bytes);
+/* dir_fd: where the file is, taken. Reads the file, if there is one. */
+void saver_open(struct saver *saver, int dir_fd);
 /* What was found until now no longer counts: nor does the file, so that no restart brings it back.
  */
 void saver_forget(struct saver *saver);

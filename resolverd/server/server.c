@@ -67,7 +67,7 @@ static void on_accept_error(struct evconnlistener *listener, void *arg)
 void server_resume_accepting(struct server *server)
 {
 	if (server->listener == NULL || server->accepting || !server->peers.access_known ||
-	    server->signer.delegation == NULL ||
+	    server->signer.delegations.bytes == NULL ||
 	    server->session_count >= server->config->server.max_clients)
 		return;
 	server->accepting = true;
@@ -158,14 +158,28 @@ static void release(void *arg, void *answer)
 
 /* ---- the supervisor ---- */
 
-static void ask_delegation(struct server *server)
+static void ask_delegations(struct server *server)
 {
 	struct link_message message = {
-	    .type = LINK_DELEGATE, .bytes_count = sizeof server->signer.public_key};
-	memcpy(message.bytes, server->signer.public_key, sizeof server->signer.public_key);
+	    .type = LINK_DELEGATE, .bytes_count = crypto_sign_PUBLICKEYBYTES};
+	const uint8_t *public_key = signer_key_to_delegate(&server->signer);
 	server->delegate_asked_at_ms = clock_mono_ms();
+	if (public_key == NULL) {
+		log_error("no memory for the next online key; it is tried again");
+		return;
+	}
+	memcpy(message.bytes, public_key, crypto_sign_PUBLICKEYBYTES);
 	if (link_send(ROLE_FD_CHANNEL, &message, -1) != 0)
 		log_error("cannot ask the supervisor for a delegation");
+}
+
+/* In its time; at once when the supervisor says that others vouch for us now. */
+static void rotate_keys(struct server *server, int64_t now_ms)
+{
+	signer_advance(&server->signer, now_ms);
+	if (signer_wants_delegations(&server->signer, now_ms) &&
+	    clock_mono_ms() - server->delegate_asked_at_ms > DELEGATE_RETRY_MS)
+		ask_delegations(server);
 }
 
 static void on_gone(void *arg, uint32_t index, int32_t pid, bool retired)
@@ -270,6 +284,36 @@ static void keep_domains(struct server *server, int64_t now_ms)
 	}
 }
 
+/* A new key with its delegations, or new ones for the one there is. */
+static void take_delegations(struct server *server, const struct link_message *message)
+{
+	char id[2 * KEY_ID_BYTES + 1];
+	int64_t now_ms = clock_wall_ms();
+	int r =
+	    signer_take_delegations(&server->signer, message->bytes, message->bytes_count, now_ms);
+	if (r != 0) {
+		log_error("cannot take the supervisor's delegation: %s",
+		    r == -EBADMSG ? "it is for no key of ours" : strerror(-r));
+		return;
+	}
+	server->delegate_asked_at_ms = clock_mono_ms() - DELEGATE_RETRY_MS;
+	sodium_bin2hex(id, sizeof id, server->signer.key_id, KEY_ID_BYTES);
+	log_info("answers are signed by the online key %s, which the long-term key vouches for "
+		 "for %lld s",
+	    id, (long long)(server->signer.delegations.not_after_ms - now_ms) / 1000);
+	if (signer_is_worn(&server->signer))
+		forget_all(server);
+	server_resume_accepting(server);
+}
+
+/* Other long-term keys. */
+static void take_keys(struct server *server, const struct link_message *message)
+{
+	saver_set_keys(&server->saver, message->bytes, message->bytes_count);
+	signer_renew(&server->signer);
+	ask_delegations(server);
+}
+
 /* The supervisor checked it; the text is parsed here again since a struct can't be sent. */
 static void reload(struct server *server, int fd)
 {
@@ -333,9 +377,9 @@ static void take_message(struct server *server, const struct link_message *messa
 		reload(server, fd);
 		return;
 	}
-	if (message->type == LINK_SNAPSHOT && fd >= 0 &&
-	    message->bytes_count == SNAPSHOT_KEY_BYTES) {
-		saver_open(&server->saver, fd, message->bytes);
+	if (message->type == LINK_SNAPSHOT && fd >= 0) {
+		saver_set_keys(&server->saver, message->bytes, message->bytes_count);
+		saver_open(&server->saver, fd);
 		return;
 	}
 	if (message->type == LINK_DOMAINS && fd >= 0) {
@@ -352,12 +396,10 @@ static void take_message(struct server *server, const struct link_message *messa
 		take_access(server, message);
 	if (message->type == LINK_ANCHOR && message->bytes_count == sizeof server->health.anchor)
 		memcpy(&server->health.anchor, message->bytes, sizeof server->health.anchor);
-	if (message->type == LINK_DELEGATION) {
-		if (signer_set_delegation(&server->signer, message->bytes, message->bytes_count) !=
-		    0)
-			log_error("the supervisor sent a delegation that is not for our key");
-		server_resume_accepting(server);
-	}
+	if (message->type == LINK_DELEGATION)
+		take_delegations(server, message);
+	if (message->type == LINK_KEYS)
+		take_keys(server, message);
 	if (fd >= 0)
 		close(fd);
 }
@@ -408,7 +450,8 @@ static void watch_clock(struct server *server, int64_t wall_minus_boot_ms)
 		server->health.step_count++;
 		forget_all(server);
 		pool_renew(&server->pool, true); /* libunbound's caches count in wall time, too */
-		ask_delegation(server);
+		signer_renew(&server->signer);
+		ask_delegations(server);
 	}
 	server->wall_minus_boot_ms = wall_minus_boot_ms;
 }
@@ -430,6 +473,7 @@ static void on_refresh(evutil_socket_t fd, short what, void *arg)
 	int64_t now_ms = clock_wall_ms();
 	(void)fd, (void)what;
 	watch_clock(server, now_ms - clock_boot_ms());
+	rotate_keys(server, now_ms);
 	prefetch_advance(&server->prefetch, now_ms);
 	watches_advance(&server->watches, now_ms);
 	keep_domains(server, now_ms);
@@ -448,11 +492,6 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	server_resume_accepting(server);
 	say_readiness(server, wall_ms);
 	say_overrides(server, wall_ms);
-	/* A new delegation once half of the life of this one is gone. */
-	int64_t left_ms = server->signer.delegation_not_after_ms - wall_ms;
-	if ((server->signer.delegation == NULL || left_ms < 12 * 3600 * INT64_C(1000)) &&
-	    mono_ms - server->delegate_asked_at_ms > DELEGATE_RETRY_MS)
-		ask_delegation(server);
 }
 
 static void on_terminate(evutil_socket_t signal_number, short what, void *arg)
@@ -514,7 +553,7 @@ static int server_start(struct server *server)
 		return -ENOMEM;
 	health_look_at_clock(&server->health, clock_wall_ms());
 	say_configuration(server);
-	ask_delegation(server);
+	ask_delegations(server);
 	return 0;
 }
 

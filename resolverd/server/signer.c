@@ -12,19 +12,35 @@
 #include "resolverd/server/policy.h"
 
 #define UNCACHEABLE_LIFE_MS 5000
+/* This part of a delegation's life is left to whoever holds what its key signed: clients keep
+ * plans, and a delivery with its evidence takes its time. */
+#define RESIGN_SHARE 4
 #define ANSWERS_FIELD_TAG ((3u << 3) | 2u) /* Response.answers */
 
 struct online_key {
 	uint8_t secret[crypto_sign_SECRETKEYBYTES];
 };
 
+/* ---- keys ---- */
+
+static struct online_key *new_key(uint8_t ret_public_key[crypto_sign_PUBLICKEYBYTES])
+{
+	struct online_key *key = secret_new(sizeof *key);
+	if (key != NULL)
+		crypto_sign_keypair(ret_public_key, key->secret);
+	return key;
+}
+
 int signer_init(struct signer *signer, const struct config *config)
 {
-	*signer = (struct signer){.config = config};
-	signer->key = secret_new(sizeof *signer->key);
+	*signer = (struct signer){.config = config,
+	    .generation = SIGNER_FIRST_GENERATION,
+	    .policy_generation = SIGNER_FIRST_GENERATION,
+	    .key_generation = SIGNER_FIRST_GENERATION,
+	    .own_generation = SIGNER_FIRST_GENERATION};
+	signer->key = new_key(signer->public_key);
 	if (signer->key == NULL)
 		return -ENOMEM;
-	crypto_sign_keypair(signer->public_key, signer->key->secret);
 	key_id_of(signer->public_key, signer->key_id);
 	return 0;
 }
@@ -32,34 +48,171 @@ int signer_init(struct signer *signer, const struct config *config)
 void signer_fini(struct signer *signer)
 {
 	secret_free(signer->key, sizeof *signer->key);
-	free(signer->delegation);
+	secret_free(signer->next_key, sizeof *signer->next_key);
+	free(signer->delegations.bytes);
+	for (size_t i = 0; i < signer->retired_count; i++)
+		free(signer->retired[i].delegations.bytes);
 	*signer = (struct signer){0};
 }
 
-int signer_set_delegation(struct signer *signer, const uint8_t *bytes, size_t count)
+const uint8_t *signer_key_to_delegate(struct signer *signer)
 {
-	int r = -EBADMSG;
-	Resolverd__V1__SignedDelegation *outer =
-	    resolverd__v1__signed_delegation__unpack(NULL, count, bytes);
-	Resolverd__V1__Delegation *inner = outer == NULL
-					       ? NULL
-					       : resolverd__v1__delegation__unpack(NULL,
-						     outer->delegation.len, outer->delegation.data);
-	if (inner != NULL && inner->online_key.len == sizeof signer->public_key &&
-	    memcmp(inner->online_key.data, signer->public_key, sizeof signer->public_key) == 0) {
-		uint8_t *copy = malloc(count);
-		r = copy != NULL ? 0 : -ENOMEM;
-		if (r == 0) {
-			memcpy(copy, bytes, count);
-			free(signer->delegation);
-			signer->delegation = copy;
-			signer->delegation_bytes = count;
-			signer->delegation_not_after_ms = (int64_t)inner->not_after;
-		}
+	if (signer->delegations.bytes == NULL)
+		return signer->public_key;
+	if (signer->next_key == NULL)
+		signer->next_key = new_key(signer->next_public_key);
+	return signer->next_key != NULL ? signer->next_public_key : NULL;
+}
+
+static void raise_to(uint16_t *generation, uint16_t to)
+{
+	if ((int16_t)(to - *generation) > 0)
+		*generation = to;
+}
+
+/* What was signed before this one began is signed anew when it is asked for. */
+static void sign_anew_before(struct signer *signer, uint16_t generation)
+{
+	raise_to(&signer->key_generation, generation);
+	raise_to(&signer->policy_generation, generation);
+}
+
+/* Whose delegations end first: its place is for another. */
+static void drop_oldest(struct signer *signer)
+{
+	struct retired_key *oldest = &signer->retired[--signer->retired_count];
+	sign_anew_before(signer, oldest->next_generation);
+	free(oldest->delegations.bytes);
+}
+
+static void use_next_key(struct signer *signer)
+{
+	if (signer->retired_count == RETIRED_KEYS_MAX)
+		drop_oldest(signer);
+	memmove(&signer->retired[1], &signer->retired[0],
+	    signer->retired_count * sizeof signer->retired[0]);
+	signer->retired_count++;
+	signer->own_generation = ++signer->generation;
+	signer->retired[0] =
+	    (struct retired_key){signer->delegations, .next_generation = signer->own_generation};
+	signer->delegations = (struct delegations){0};
+	secret_free(signer->key, sizeof *signer->key);
+	signer->key = signer->next_key;
+	signer->next_key = NULL;
+	memcpy(signer->public_key, signer->next_public_key, sizeof signer->public_key);
+	key_id_of(signer->public_key, signer->key_id);
+}
+
+/* All for this key; and as long as they all hold. */
+static bool read_delegations(const Resolverd__V1__StatusResponse *message,
+    const uint8_t public_key[crypto_sign_PUBLICKEYBYTES], struct delegations *ret_delegations)
+{
+	struct delegations found = {.not_before_ms = INT64_MIN, .not_after_ms = INT64_MAX};
+	bool good = message->n_delegations > 0;
+	for (size_t i = 0; good && i < message->n_delegations; i++) {
+		const ProtobufCBinaryData *bytes = &message->delegations[i]->delegation;
+		Resolverd__V1__Delegation *one =
+		    resolverd__v1__delegation__unpack(NULL, bytes->len, bytes->data);
+		good = one != NULL && one->online_key.len == crypto_sign_PUBLICKEYBYTES &&
+		       memcmp(one->online_key.data, public_key, crypto_sign_PUBLICKEYBYTES) == 0;
+		if (good && (int64_t)one->not_before > found.not_before_ms)
+			found.not_before_ms = (int64_t)one->not_before;
+		if (good && (int64_t)one->not_after < found.not_after_ms)
+			found.not_after_ms = (int64_t)one->not_after;
+		resolverd__v1__delegation__free_unpacked(one, NULL);
 	}
-	resolverd__v1__delegation__free_unpacked(inner, NULL);
-	resolverd__v1__signed_delegation__free_unpacked(outer, NULL);
-	return r;
+	if (good)
+		*ret_delegations = found;
+	return good;
+}
+
+static void set_delegations(
+    struct signer *signer, const struct delegations *delegations, int64_t now_ms)
+{
+	int64_t life_ms = delegations->not_after_ms - now_ms;
+	free(signer->delegations.bytes);
+	signer->delegations = *delegations;
+	signer->delegations.resign_at_ms = delegations->not_after_ms - life_ms / RESIGN_SHARE;
+	signer->renew_at_ms = now_ms + life_ms / 2;
+	if (signer->sign_all_anew)
+		sign_anew_before(signer, signer->own_generation);
+	signer->sign_all_anew = false;
+}
+
+int signer_take_delegations(
+    struct signer *signer, const uint8_t *bytes, size_t count, int64_t now_ms)
+{
+	struct delegations taken;
+	Resolverd__V1__StatusResponse *message =
+	    resolverd__v1__status_response__unpack(NULL, count, bytes);
+	if (message == NULL)
+		return -EBADMSG;
+	bool is_next =
+	    signer->next_key != NULL && read_delegations(message, signer->next_public_key, &taken);
+	bool is_ours = is_next || read_delegations(message, signer->public_key, &taken);
+	resolverd__v1__status_response__free_unpacked(message, NULL);
+	if (!is_ours)
+		return -EBADMSG;
+	taken.bytes = malloc(count);
+	if (taken.bytes == NULL)
+		return -ENOMEM;
+	memcpy(taken.bytes, bytes, count);
+	taken.count = count;
+	if (is_next)
+		use_next_key(signer);
+	set_delegations(signer, &taken, now_ms);
+	return 0;
+}
+
+void signer_renew(struct signer *signer)
+{
+	signer->renew_at_ms = INT64_MIN;
+	signer->sign_all_anew = true;
+}
+
+void signer_advance(struct signer *signer, int64_t now_ms)
+{
+	size_t left = 0;
+	for (size_t i = 0; i < signer->retired_count; i++) {
+		struct retired_key *key = &signer->retired[i];
+		const struct delegations *delegations = &key->delegations;
+		bool is_early = now_ms < delegations->not_before_ms;
+		if (is_early || now_ms >= delegations->resign_at_ms)
+			sign_anew_before(signer, key->next_generation);
+		if (is_early || now_ms >= delegations->not_after_ms)
+			free(delegations->bytes);
+		else
+			signer->retired[left++] = *key;
+	}
+	signer->retired_count = left;
+}
+
+/* Messages one after the other are one message: its repeated fields are joined. */
+static Resolverd__V1__StatusResponse *join_delegations(
+    const struct signer *signer, size_t retired_count)
+{
+	size_t count = signer->delegations.count, used = 0;
+	for (size_t i = 0; i < retired_count; i++)
+		count += signer->retired[i].delegations.count;
+	uint8_t *bytes = malloc(count + 1);
+	if (bytes == NULL)
+		return NULL;
+	for (size_t i = 0; i <= retired_count; i++) {
+		const struct delegations *from =
+		    i == 0 ? &signer->delegations : &signer->retired[i - 1].delegations;
+		if (from->count > 0)
+			memcpy(bytes + used, from->bytes, from->count);
+		used += from->count;
+	}
+	Resolverd__V1__StatusResponse *message =
+	    resolverd__v1__status_response__unpack(NULL, used, bytes);
+	free(bytes);
+	return message;
+}
+
+Resolverd__V1__StatusResponse *signer_delegations(const struct signer *signer)
+{
+	return join_delegations(signer, signer->retired_count);
 }
 
 /* ---- envelope ---- */
@@ -166,7 +319,7 @@ static struct answer *sign(
 		if (trace != NULL)
 			resolverd__v1__explained__pack(
 			    trace, answer->data + answer_trace_at(answer));
-		answer->policy_generation = signer->policy_generation;
+		answer->generation = signer->generation;
 		answer->cacheable = envelope->cacheable;
 		answer->bogus = is_bogus(envelope);
 		answer->stale = envelope->stale_since != 0;
@@ -294,13 +447,16 @@ struct answer *signer_extend(
 
 void signer_forget_facts(struct signer *signer)
 {
-	signer->facts_generation = ++signer->policy_generation;
+	signer->facts_generation = ++signer->generation;
+	sign_anew_before(signer, signer->generation);
+	for (size_t i = 0; i < signer->retired_count; i++)
+		signer->retired[i].next_generation = signer->generation;
 }
 
 void signer_set_config(struct signer *signer, const struct config *config)
 {
 	signer->config = config;
-	signer->policy_generation++;
+	signer->policy_generation = ++signer->generation;
 }
 
 struct answer *signer_failure(struct signer *signer, Resolverd__V1__Question *question,
@@ -368,6 +524,29 @@ static bool pack_seal(const struct signer *signer, const uint8_t hash[SEAL_HASH_
 	return ret_bytes->data != NULL;
 }
 
+/* Of the key that seals: the first, and those by other long-term keys. */
+static bool add_delegations(const struct signer *signer, Resolverd__V1__SignedSeal *outer)
+{
+	Resolverd__V1__StatusResponse *from = join_delegations(signer, 0);
+	size_t count = from != NULL ? from->n_delegations : 0;
+	if (count > 1)
+		outer->other_delegations = malloc((count - 1) * sizeof *outer->other_delegations);
+	bool done = count == 1 || (count > 1 && outer->other_delegations != NULL);
+	if (done) {
+		outer->delegation = from->delegations[0];
+		for (size_t i = 1; i < count; i++)
+			outer->other_delegations[outer->n_other_delegations++] =
+			    from->delegations[i];
+		from->n_delegations = 0; /* they are the seal's now */
+	}
+	if (from != NULL && from->n_delegations == 0) {
+		free(from->delegations);
+		from->delegations = NULL;
+	}
+	resolverd__v1__status_response__free_unpacked(from, NULL);
+	return done;
+}
+
 Resolverd__V1__SignedSeal *signer_seal(
     const struct signer *signer, const uint8_t hash[SEAL_HASH_BYTES], int64_t now_ms)
 {
@@ -380,9 +559,7 @@ Resolverd__V1__SignedSeal *signer_seal(
 		goto fail;
 	signing_sign(SIGNING_CONTEXT_SEAL, outer->seal.data, outer->seal.len, signer->key->secret,
 	    signature);
-	outer->delegation = resolverd__v1__signed_delegation__unpack(
-	    NULL, signer->delegation_bytes, signer->delegation);
-	if (signer->delegation_bytes == 0 || outer->delegation == NULL ||
+	if (!add_delegations(signer, outer) ||
 	    !set_bytes(&outer->signature, signature, sizeof signature) ||
 	    !set_bytes(&outer->key_id, signer->key_id, KEY_ID_BYTES))
 		goto fail;

@@ -163,7 +163,6 @@ static bool take_record(struct prefetch *prefetch, const struct record *record,
 	if (answer == NULL)
 		return false;
 	answer->cacheable = true;
-	answer->foreign = true;
 	answer->expires_at_ms = record->expires_at_ms;
 	memcpy(answer->data, blob, record_answer_bytes(record));
 	if (!answer_hosts_are_good(answer)) {

@@ -74,15 +74,16 @@ void status_send(struct session *session, uint64_t id)
 	struct server *server = session->server;
 	Resolverd__V1__StatusResponse status = RESOLVERD__V1__STATUS_RESPONSE__INIT;
 	Resolverd__V1__Response response = RESOLVERD__V1__RESPONSE__INIT;
-	Resolverd__V1__SignedDelegation *delegation = resolverd__v1__signed_delegation__unpack(
-	    NULL, server->signer.delegation_bytes, server->signer.delegation);
 	int64_t now_ms = clock_wall_ms();
+	signer_advance(&server->signer, now_ms); /* none that has ended is told */
+	Resolverd__V1__StatusResponse *signed_part = signer_delegations(&server->signer);
 	char reason[800];
 	struct lists *lists = calloc(1, sizeof *lists);
-	if (lists == NULL) {
+	if (lists == NULL || signed_part == NULL) {
 		session_send_error(
 		    session, id, RESOLVERD__V1__ERROR_CODE__INTERNAL, "out of memory");
-		resolverd__v1__signed_delegation__free_unpacked(delegation, NULL);
+		free(lists);
+		resolverd__v1__status_response__free_unpacked(signed_part, NULL);
 		return;
 	}
 	add_checks(server, now_ms, lists, &status);
@@ -92,8 +93,8 @@ void status_send(struct session *session, uint64_t id)
 	add_anchor(&server->health, lists, &status);
 	status.clock_steps = server->health.step_count;
 	status.config_loaded_at = (uint64_t)server->config_loaded_at_ms;
-	status.delegations = &delegation;
-	status.n_delegations = delegation != NULL;
+	status.delegations = signed_part->delegations;
+	status.n_delegations = signed_part->n_delegations;
 	status.version = (char *)(uintptr_t)RESOLVERD_VERSION;
 	status.member = server->config->signing.member;
 	status.started_at = (uint64_t)server->health.started_at_ms;
@@ -132,5 +133,5 @@ void status_send(struct session *session, uint64_t id)
 	response.status = &status;
 	session_send(session, &response);
 	free(lists);
-	resolverd__v1__signed_delegation__free_unpacked(delegation, NULL);
+	resolverd__v1__status_response__free_unpacked(signed_part, NULL);
 }

@@ -62,13 +62,23 @@ static void on_from_server(evutil_socket_t fd, short what, void *arg);
 /* First of all: before any worker brings something new. */
 static void snapshot_tell(struct supervisor *supervisor)
 {
-	struct link_message message = {
-	    .type = LINK_SNAPSHOT, .bytes_count = crypto_generichash_KEYBYTES};
+	struct link_message message = {.type = LINK_SNAPSHOT};
 	if (supervisor->snapshot_fd < 0)
 		return;
-	longterm_derive(&supervisor->key, SNAPSHOT_USE, message.bytes);
+	message.bytes_count =
+	    (uint32_t)longterm_derive(&supervisor->longterm, SNAPSHOT_USE, message.bytes);
 	if (link_send(supervisor->channel, &message, supervisor->snapshot_fd) != 0)
 		log_error("cannot hand the snapshot to the server: the cache begins empty");
+	sodium_memzero(&message, sizeof message);
+}
+
+void keys_tell(struct supervisor *supervisor)
+{
+	struct link_message message = {.type = LINK_KEYS};
+	message.bytes_count =
+	    (uint32_t)longterm_derive(&supervisor->longterm, SNAPSHOT_USE, message.bytes);
+	if (supervisor->channel >= 0 && link_send(supervisor->channel, &message, -1) != 0)
+		log_error("cannot tell the server that the long-term keys have changed");
 	sodium_memzero(&message, sizeof message);
 }
 
@@ -124,12 +134,13 @@ static void on_restart(evutil_socket_t fd, short what, void *arg)
 
 static void delegate(struct supervisor *supervisor, const struct link_message *request)
 {
+	const struct config *config = supervisor->start->config;
 	struct link_message answer = {.type = LINK_DELEGATION};
 	if (request->bytes_count != crypto_sign_PUBLICKEYBYTES)
 		return;
-	answer.bytes_count =
-	    (uint32_t)longterm_delegate(&supervisor->key, supervisor->start->config->signing.member,
-		request->bytes, clock_wall_ms(), answer.bytes, sizeof answer.bytes);
+	answer.bytes_count = (uint32_t)longterm_delegate(&supervisor->longterm,
+	    config->signing.member, config->signing.delegation_life_ms, request->bytes,
+	    clock_wall_ms(), answer.bytes, sizeof answer.bytes);
 	if (answer.bytes_count == 0 || link_send(supervisor->channel, &answer, -1) != 0)
 		log_fatal("cannot delegate to the server's online key");
 }

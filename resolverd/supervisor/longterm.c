@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,7 +13,6 @@
 #include "resolverd/base/file.h"
 #include "resolverd/base/secret.h"
 
-#define DELEGATION_LIFE_MS (INT64_C(86400) * 1000)
 #define DELEGATION_EARLY_MS (INT64_C(60) * 1000) /* for clients whose clock is a little behind */
 
 static int say(char *error, size_t error_bytes, const char *what, const char *path, int number,
@@ -82,21 +82,18 @@ static int make_seed(const char *path, uint8_t *seed, char *error, size_t error_
 			    "give resolverd write permission to server.state-directory");
 }
 
-static int publish(
-    const struct longterm_key *key, const char *path, char *error, size_t error_bytes)
+/* ---- the keys ---- */
+
+static const char *path_of(const char *file, const char *state_directory, char path[PATH_MAX])
 {
-	char text[KEY_BASE64_CHARS + 1];
-	sodium_bin2base64(text, KEY_BASE64_CHARS, key->public_key, sizeof key->public_key,
-	    sodium_base64_VARIANT_ORIGINAL);
-	strcat(text, "\n");
-	int r = file_replace(path, 0644, text);
-	return r == 0 ? 0
-		      : say(error, error_bytes, "cannot publish the public key", path, -r,
-			    "make its directory writable, or set signing.public-key-file");
+	if (file[0] != '\0')
+		return file;
+	snprintf(path, PATH_MAX, "%s/signing.key", state_directory);
+	return path;
 }
 
-int longterm_open(
-    struct longterm_key *key, const struct config *config, char *error, size_t error_bytes)
+static int open_key(
+    struct longterm_key *key, const char *path, bool may_make, char *error, size_t error_bytes)
 {
 	uint8_t *seed = secret_new(crypto_sign_SEEDBYTES);
 	*key = (struct longterm_key){.secret = secret_new(crypto_sign_SECRETKEYBYTES)};
@@ -104,62 +101,139 @@ int longterm_open(
 	if (seed == NULL || key->secret == NULL) {
 		snprintf(error, error_bytes, "no memory for the signing key");
 	} else {
-		r = read_seed(config->signing.key_file, seed, error, error_bytes);
-		if (r == -ENOENT)
-			r = make_seed(config->signing.key_file, seed, error, error_bytes);
+		r = read_seed(path, seed, error, error_bytes);
+		if (r == -ENOENT && may_make)
+			r = make_seed(path, seed, error, error_bytes);
+		else if (r == -ENOENT)
+			snprintf(error, error_bytes,
+			    "%s, the signing key, is gone; restore it, or name another file that "
+			    "has it",
+			    path);
 	}
 	if (r == 0) {
 		crypto_sign_seed_keypair(key->public_key, key->secret, seed);
 		hide(key);
-		r = publish(key, config->signing.public_key_file, error, error_bytes);
 	}
 	secret_free(seed, crypto_sign_SEEDBYTES);
-	if (r != 0)
-		longterm_fini(key);
 	return r;
 }
 
-void longterm_fini(struct longterm_key *key)
+static bool is_same(const struct longterm_key *a, const struct longterm_key *b)
 {
-	secret_free(key->secret, crypto_sign_SECRETKEYBYTES);
-	key->secret = NULL;
+	return memcmp(a->public_key, b->public_key, sizeof a->public_key) == 0;
 }
 
-void longterm_derive(
-    struct longterm_key *key, const char *use, uint8_t ret_key[crypto_generichash_KEYBYTES])
+int longterm_open(struct longterm *longterm, const struct config *config,
+    const char *state_directory, bool may_make_first, char *error, size_t error_bytes)
+{
+	char path[PATH_MAX];
+	const char *first = path_of(config->signing.key_file, state_directory, path),
+		   *second = config->signing.second_key_file;
+	*longterm = (struct longterm){.count = 1};
+	int r = open_key(&longterm->keys[0], first, may_make_first, error, error_bytes);
+	if (r == 0 && second != NULL && second[0] != '\0') {
+		longterm->count++;
+		r = open_key(&longterm->keys[1], second, true, error, error_bytes);
+		if (r == 0 && is_same(&longterm->keys[0], &longterm->keys[1])) {
+			snprintf(error, error_bytes,
+			    "%s holds the same key as %s; name a file with the next or the "
+			    "previous one as signing.second-key-file, or none",
+			    second, first);
+			r = -EINVAL;
+		}
+	}
+	if (r != 0)
+		longterm_fini(longterm);
+	return r;
+}
+
+void longterm_fini(struct longterm *longterm)
+{
+	for (size_t i = 0; i < longterm->count; i++)
+		secret_free(longterm->keys[i].secret, crypto_sign_SECRETKEYBYTES);
+	*longterm = (struct longterm){0};
+}
+
+int longterm_publish(
+    const struct longterm *longterm, const char *path, char *error, size_t error_bytes)
+{
+	char text[LONGTERM_KEYS_MAX * (KEY_BASE64_CHARS + 1)] = "";
+	for (size_t i = 0; i < longterm->count; i++) {
+		char line[KEY_BASE64_CHARS];
+		const struct longterm_key *key = &longterm->keys[i];
+		sodium_bin2base64(line, sizeof line, key->public_key, sizeof key->public_key,
+		    sodium_base64_VARIANT_ORIGINAL);
+		strcat(strcat(text, line), "\n");
+	}
+	int r = file_replace(path, 0644, text);
+	return r == 0 ? 0
+		      : say(error, error_bytes, "cannot publish the public key", path, -r,
+			    "make its directory writable, or set signing.public-key-file");
+}
+
+bool longterm_equal(const struct longterm *a, const struct longterm *b)
+{
+	bool equal = a->count == b->count;
+	for (size_t i = 0; equal && i < a->count; i++)
+		equal = is_same(&a->keys[i], &b->keys[i]);
+	return equal;
+}
+
+/* ---- what they are for ---- */
+
+size_t longterm_derive(struct longterm *longterm, const char *use,
+    uint8_t ret_keys[LONGTERM_KEYS_MAX * crypto_generichash_KEYBYTES])
+{
+	for (size_t i = 0; i < longterm->count; i++) {
+		struct longterm_key *key = &longterm->keys[i];
+		show(key); /* the secret key begins with its seed */
+		crypto_generichash(ret_keys + i * crypto_generichash_KEYBYTES,
+		    crypto_generichash_KEYBYTES, (const uint8_t *)use, strlen(use), key->secret,
+		    crypto_sign_SEEDBYTES);
+		hide(key);
+	}
+	return longterm->count * crypto_generichash_KEYBYTES;
+}
+
+static void sign_delegation(
+    struct longterm_key *key, uint8_t *signature, uint8_t *key_id, ProtobufCBinaryData inner)
 {
 	show(key);
-	crypto_generichash(ret_key, crypto_generichash_KEYBYTES, (const uint8_t *)use, strlen(use),
-	    key->secret, crypto_sign_SEEDBYTES); /* the secret key begins with its seed */
+	signing_sign(SIGNING_CONTEXT_DELEGATION, inner.data, inner.len, key->secret, signature);
 	hide(key);
+	key_id_of(key->public_key, key_id);
 }
 
-size_t longterm_delegate(struct longterm_key *key, const char *member,
+size_t longterm_delegate(struct longterm *longterm, const char *member, int64_t life_ms,
     const uint8_t online_key[crypto_sign_PUBLICKEYBYTES], int64_t now_ms, uint8_t *out,
     size_t out_bytes)
 {
-	uint8_t packed[512], signature[crypto_sign_BYTES], key_id[KEY_ID_BYTES], online[32];
+	uint8_t packed[512], online[crypto_sign_PUBLICKEYBYTES];
 	memcpy(online, online_key, sizeof online);
 	Resolverd__V1__Delegation inner = RESOLVERD__V1__DELEGATION__INIT;
 	inner.online_key = (ProtobufCBinaryData){.len = sizeof online, .data = online};
 	inner.member = (char *)(uintptr_t)member;
 	inner.not_before = (uint64_t)(now_ms - DELEGATION_EARLY_MS);
-	inner.not_after = (uint64_t)(now_ms + DELEGATION_LIFE_MS);
+	inner.not_after = (uint64_t)(now_ms + life_ms);
 	inner.scope = RESOLVERD__V1__SCOPE__ANSWERS;
 	size_t inner_bytes = resolverd__v1__delegation__get_packed_size(&inner);
 	if (inner_bytes > sizeof packed)
 		return 0;
 	resolverd__v1__delegation__pack(&inner, packed);
-	show(key);
-	signing_sign(SIGNING_CONTEXT_DELEGATION, packed, inner_bytes, key->secret, signature);
-	hide(key);
-	key_id_of(key->public_key, key_id);
-	Resolverd__V1__SignedDelegation outer = RESOLVERD__V1__SIGNED_DELEGATION__INIT;
-	outer.delegation = (ProtobufCBinaryData){.len = inner_bytes, .data = packed};
-	outer.signature = (ProtobufCBinaryData){.len = sizeof signature, .data = signature};
-	outer.key_id = (ProtobufCBinaryData){.len = sizeof key_id, .data = key_id};
-	size_t bytes = resolverd__v1__signed_delegation__get_packed_size(&outer);
-	if (bytes > out_bytes)
-		return 0;
-	return resolverd__v1__signed_delegation__pack(&outer, out);
+	const ProtobufCBinaryData bytes = {.len = inner_bytes, .data = packed};
+	uint8_t signatures[LONGTERM_KEYS_MAX][crypto_sign_BYTES];
+	uint8_t key_ids[LONGTERM_KEYS_MAX][KEY_ID_BYTES];
+	Resolverd__V1__SignedDelegation outers[LONGTERM_KEYS_MAX], *list[LONGTERM_KEYS_MAX];
+	Resolverd__V1__StatusResponse message = RESOLVERD__V1__STATUS_RESPONSE__INIT;
+	message.delegations = list;
+	for (size_t i = 0; i < longterm->count; i++) {
+		sign_delegation(&longterm->keys[i], signatures[i], key_ids[i], bytes);
+		resolverd__v1__signed_delegation__init(&outers[i]);
+		outers[i].delegation = bytes;
+		outers[i].signature = (ProtobufCBinaryData){sizeof signatures[i], signatures[i]};
+		outers[i].key_id = (ProtobufCBinaryData){sizeof key_ids[i], key_ids[i]};
+		list[message.n_delegations++] = &outers[i];
+	}
+	size_t count = resolverd__v1__status_response__get_packed_size(&message);
+	return count <= out_bytes ? resolverd__v1__status_response__pack(&message, out) : 0;
 }

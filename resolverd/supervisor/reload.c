@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,6 +134,41 @@ static bool works(struct supervisor *supervisor, int config_fd)
 	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+/* As the files are now. What changes is published; nothing can fail after this. */
+static int read_keys(struct supervisor *supervisor, const struct config *next,
+    struct longterm *ret_longterm, char *error, size_t error_bytes)
+{
+	const struct config *current =
+	    supervisor->start->config; /* what a reload does not change */
+	int r = longterm_open(
+	    ret_longterm, next, current->server.state_directory, false, error, error_bytes);
+	if (r != 0 || longterm_equal(ret_longterm, &supervisor->longterm))
+		return r;
+	r = longterm_publish(ret_longterm, current->signing.public_key_file, error, error_bytes);
+	if (r != 0)
+		longterm_fini(ret_longterm);
+	return r;
+}
+
+static void take_keys(struct supervisor *supervisor, struct longterm *next)
+{
+	char ids[LONGTERM_KEYS_MAX][2 * KEY_ID_BYTES + 1] = {0};
+	bool changed = !longterm_equal(next, &supervisor->longterm);
+	longterm_fini(&supervisor->longterm);
+	supervisor->longterm = *next;
+	if (!changed)
+		return;
+	for (size_t i = 0; i < next->count; i++) {
+		uint8_t id[KEY_ID_BYTES];
+		key_id_of(next->keys[i].public_key, id);
+		sodium_bin2hex(ids[i], sizeof ids[i], id, sizeof id);
+	}
+	log_notice("reload: the long-term key is %s%s%s; clients need its public key from %s",
+	    ids[0], next->count > 1 ? ", the second one " : "", ids[1],
+	    supervisor->start->config->signing.public_key_file);
+	keys_tell(supervisor);
+}
+
 static void tell_manager(struct supervisor *supervisor)
 {
 	char state[80];
@@ -146,7 +182,8 @@ static bool take_over(struct supervisor *supervisor)
 {
 	struct config *current = supervisor->start->config, next;
 	struct access_list access;
-	char text[700];
+	struct longterm longterm;
+	char text[PATH_MAX + 400];
 	int config_fd;
 	if (parse_again(supervisor, &next, &access, &config_fd, text, sizeof text) != 0) {
 		log_error("reload: %s; the configuration in force stays", text);
@@ -154,6 +191,12 @@ static bool take_over(struct supervisor *supervisor)
 	}
 	if (!works(supervisor, config_fd)) {
 		log_error("reload: no worker can start with it; the configuration in force stays");
+		config_fini(&next);
+		close(config_fd);
+		return false;
+	}
+	if (read_keys(supervisor, &next, &longterm, text, sizeof text) != 0) {
+		log_error("reload: %s; the configuration in force stays", text);
 		config_fini(&next);
 		close(config_fd);
 		return false;
@@ -172,6 +215,7 @@ static bool take_over(struct supervisor *supervisor)
 		log_error("reload: cannot reach the server: it is started again");
 		kill(supervisor->children[SERVER].pid, SIGKILL);
 	}
+	take_keys(supervisor, &longterm);
 	domains_tell(supervisor);
 	access_tell(supervisor);
 	watch_zones(supervisor);

@@ -53,7 +53,7 @@ struct supervisor {
 	struct manager manager;
 	struct heartbeat heartbeat;
 	struct event_base *base;
-	struct longterm_key key;
+	struct longterm longterm;
 	int state_fd, snapshot_fd, config_fd, listen_fd, control_fd;
 	int channel;     /* to the server; -1: none */
 	char **role_set; /* --set of the roles: ours, and the keys that a reload does not change */
@@ -78,6 +78,8 @@ void stop(struct supervisor *supervisor, int exit_code);
 /* ---- children.c ---- */
 void children_init(struct supervisor *supervisor);
 void start_server(struct supervisor *supervisor);
+/* The long-term keys have changed: the server has new delegations made. */
+void keys_tell(struct supervisor *supervisor);
 void child_ended(struct supervisor *supervisor, struct child *child, int status);
 /* One by one, or at once: then nothing of what they are finding counts. */
 void renew_workers(struct supervisor *supervisor, bool at_once);

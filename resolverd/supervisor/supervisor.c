@@ -173,7 +173,11 @@ static int open_all(struct supervisor *supervisor, char *error, size_t error_byt
 		r = open_sockets(supervisor, error, error_bytes);
 	if (r != 0)
 		return r;
-	r = longterm_open(&supervisor->key, config, error, error_bytes);
+	r = longterm_open(&supervisor->longterm, config, config->server.state_directory, true,
+	    error, error_bytes);
+	if (r == 0)
+		r = longterm_publish(
+		    &supervisor->longterm, config->signing.public_key_file, error, error_bytes);
 	supervisor->config_fd = hold_config(supervisor->start->config_text);
 	if (r == 0 && supervisor->config_fd < 0) {
 		snprintf(error, error_bytes, "cannot hold the configuration in memory: %s",
@@ -211,15 +215,18 @@ static void watch(struct supervisor *supervisor)
 static int confine(const struct config *config)
 {
 	const char *const files[] = {config->server.socket, config->server.control_socket,
-	    config->signing.key_file, config->signing.public_key_file};
+	    config->signing.public_key_file, config->signing.key_file,
+	    config->signing.second_key_file};
 	enum { COUNT = sizeof files / sizeof *files };
 	char folders[COUNT][PATH_MAX];
 	struct sandbox_path paths[COUNT + 1] = {{config->server.state_directory, true}};
+	size_t count = 1;
 	for (size_t i = 0; i < COUNT; i++) {
 		snprintf(folders[i], sizeof folders[i], "%s", files[i]);
-		paths[i + 1] = (struct sandbox_path){dirname(folders[i]), true};
+		if (files[i][0] != '\0')
+			paths[count++] = (struct sandbox_path){dirname(folders[i]), true};
 	}
-	return sandbox_enter(&(struct sandbox){SANDBOX_SUPERVISOR, paths, COUNT + 1}, config);
+	return sandbox_enter(&(struct sandbox){SANDBOX_SUPERVISOR, paths, count}, config);
 }
 
 /* Roles that start after a reload read its text: pinned, what it can't change stays as it is. */
@@ -297,7 +304,7 @@ int supervisor_main(const struct supervisor_start *start)
 		supervisor.exit_code = EX_OSERR;
 	remove_sockets(&supervisor);
 	unpin_fixed(&supervisor);
-	longterm_fini(&supervisor.key);
+	longterm_fini(&supervisor.longterm);
 	event_base_free(supervisor.base);
 	close(supervisor.listen_fd);
 	close(supervisor.control_fd);

@@ -50,7 +50,7 @@
 #define END_S 20u   /* for the role to end by itself */
 
 struct stage {
-	struct longterm_key key;
+	struct longterm longterm;
 	unsigned long providers;
 	int channel, jobs;
 	pid_t pid;
@@ -242,7 +242,7 @@ static void listen_to_role(struct stage *stage)
 			fprintf(stderr, "stage: the role gave up its worker\n");
 			exit(1);
 		}
-		answer.bytes_count = (uint32_t)longterm_delegate(&stage->key, "bench",
+		answer.bytes_count = (uint32_t)longterm_delegate(&stage->longterm, "bench", LIFE_MS,
 		    message.bytes, wall_ms(), answer.bytes, sizeof answer.bytes);
 		if (link_send(stage->channel, &answer, -1) != 0)
 			die("cannot delegate");
@@ -357,7 +357,10 @@ int main(int argc, char **argv)
 		return 64;
 	signal(SIGPIPE, SIG_IGN);
 	sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_terminate}, NULL);
-	if (sodium_init() < 0 || longterm_open(&stage.key, &config, error, sizeof error) != 0)
+	if (sodium_init() < 0 ||
+	    longterm_open(&stage.longterm, &config, "", true, error, sizeof error) != 0 ||
+	    longterm_publish(
+		&stage.longterm, config.signing.public_key_file, error, sizeof error) != 0)
 		die(error);
 	start(&stage, path, argv + optind);
 	while (!stopping) {

@@ -17,7 +17,7 @@ import resolverd_pb2 as pb
 from conftest import BUILD, wait_for
 from faketime import DAY, HOUR, YEAR, Clock
 from servers import Scripted
-from wire import Client, NotVerified
+from wire import Client, NotVerified, UnknownKey
 
 EX_CONFIG = 78
 WITHOUT_A_WAIT_S = 0.25  # on a busy machine, too; a lookup's own time is not in it
@@ -44,6 +44,9 @@ class Watcher:
         try:
             answers = [self.client.verify(signed, pb.Answer.FromString(signed.answer).question, now_ms=self.clock() * 1000)
                        for signed in response.answers]
+        except UnknownKey:
+            self.client.learn_delegations(now_ms=self.clock() * 1000)
+            return self.answers(next_hop, **options)
         except NotVerified as error:
             assert str(error) == "expired", error
             return self.answers(next_hop, **options)  # on its way: as any client does

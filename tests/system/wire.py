@@ -19,6 +19,10 @@ class NotVerified(Exception):
     pass
 
 
+class UnknownKey(NotVerified):
+    """No delegation seen so far covers it: the status tells whether there is one."""
+
+
 def blake2b(data):
     return hashlib.blake2b(data, digest_size=32).digest()
 
@@ -138,22 +142,27 @@ class Client:
     def learn_delegations(self, now_ms=None):
         now_ms = now_ms or time.time() * 1000
         status = self.ask(status=pb.StatusRequest()).status
+        self.online = {}
         for signed in status.delegations:
             if signed.key_id not in self.trusted:
-                raise NotVerified("delegation by an unknown key")
+                continue  # by another long-term key
             check_signature(b"resolverd delegation v1", signed.delegation, signed.signature, self.trusted[signed.key_id])
             delegation = pb.Delegation.FromString(signed.delegation)
             if delegation.scope != pb.ANSWERS or not delegation.not_before <= now_ms < delegation.not_after:
                 raise NotVerified("delegation out of time or scope")
             self.online[key_id(delegation.online_key)] = delegation
+        if not self.online:
+            raise NotVerified("no delegation by a key that is trusted")
         return status
 
     def verify(self, signed, question, now_ms=None):
         """The Answer inside, or NotVerified."""
         now_ms = now_ms or time.time() * 1000
         if signed.key_id not in self.online:
-            raise NotVerified("unknown online key")
+            raise UnknownKey("unknown online key")
         delegation = self.online[signed.key_id]
+        if not delegation.not_before <= now_ms < delegation.not_after:
+            raise UnknownKey("by a key whose delegation has ended")
         check_signature(b"resolverd answer v1", signed.answer, signed.signature, delegation.online_key)
         answer = pb.Answer.FromString(signed.answer)
         if answer.question != question:

@@ -236,12 +236,60 @@ static void an_unknown_key_is_looked_up_once(void **state)
 	}
 }
 
+/* ---- a rotated long-term key ---- */
+
+/* On one connection: the file has another key by the time that the status does. */
+static void the_key_file_is_read_again_for_an_unknown_key(void **state)
+{
+	(void)state;
+	for (int published = 0; published < 2; published++) {
+		struct scene scene;
+		struct resolverd_plan *plan = NULL;
+		scene_init(&scene);
+		scene_sign(&scene);
+		assert_int_equal(ask_plan(&scene, "example.org", &plan), 0);
+		resolverd_plan_free(plan);
+		plan = NULL;
+		scene.long_term = signer_of(3);
+		scene.online = scene.answers = signer_of(5);
+		scene.delegation = new_delegation(scene.memory, &scene.online);
+		scene_sign(&scene);
+		if (published)
+			fake_trust(&scene.daemon, &scene.long_term);
+		int r = ask_plan(&scene, "example.org", &plan);
+		assert_int_equal(r, published ? 0 : RESOLVERD_ERROR_VERIFY);
+		resolverd_plan_free(plan);
+		assert_int_equal(scene.daemon.connections, 1);
+		scene_fini(&scene);
+	}
+}
+
+static void a_key_file_that_is_gone_leaves_what_it_held(void **state)
+{
+	struct scene scene;
+	struct resolverd_plan *plan = NULL;
+	(void)state;
+	scene_init(&scene);
+	scene_sign(&scene);
+	assert_int_equal(ask_plan(&scene, "example.org", &plan), 0);
+	resolverd_plan_free(plan);
+	scene.online = scene.answers = signer_of(5);
+	scene.delegation = new_delegation(scene.memory, &scene.online);
+	scene_sign(&scene);
+	unlink(scene.daemon.key_file);
+	assert_int_equal(ask_plan(&scene, "example.org", &plan), 0);
+	resolverd_plan_free(plan);
+	scene_fini(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(no_lie_delivers),
 	    cmocka_unit_test(no_single_flipped_bit_delivers),
 	    cmocka_unit_test(an_unknown_key_is_looked_up_once),
+	    cmocka_unit_test(the_key_file_is_read_again_for_an_unknown_key),
+	    cmocka_unit_test(a_key_file_that_is_gone_leaves_what_it_held),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

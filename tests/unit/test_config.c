@@ -40,7 +40,9 @@ static void assert_defaults(const struct config *config)
 	assert_int_equal(config->server.max_clients, 10000);
 	assert_int_equal(config->server.max_jobs_per_client, 4096);
 	assert_int_equal(config->server.max_jobs_per_user, 16384);
-	assert_string_equal(config->signing.key_file, "/var/lib/resolverd/signing.key");
+	assert_string_equal(config->signing.key_file, ""); /* in the state directory */
+	assert_string_equal(config->signing.second_key_file, "");
+	assert_int_equal(config->signing.delegation_life_ms, 86400000);
 	assert_true(config->signing.member[0] != '\0'); /* the host's name */
 	assert_int_equal(config->cache.max_memory_bytes, 256 << 20);
 	assert_int_equal(config->cache.min_ttl_ms, 0);
@@ -106,7 +108,8 @@ static void every_key_is_taken(void **state)
 	    " max-jobs-per-client = 8\n max-jobs-per-user = 9\n sandbox = required\n"
 	    " max-clients-per-user = 3\n max-buffered-per-user = 5M\n"
 	    " allow-users = {postfix, 1000}\n allow-groups = {mail}\n}\n"
-	    "signing {\n public-key-file = /a/pub\n member = mx1\n}\n"
+	    "signing {\n public-key-file = /a/pub\n member = mx1\n key-file = /a/key\n"
+	    " second-key-file = /a/next\n}\n"
 	    "cache {\n max-memory = 64M\n min-ttl = 5s\n max-ttl = 2h\n failure-ttl = 250ms\n"
 	    " stale = 1d\n}\n"
 	    "prefetch {\n rule = on-hit\n domains-file = /a/domains\n}\n"
@@ -132,7 +135,8 @@ static void every_key_is_taken(void **state)
 	assert_int_equal(config.cache.stale_ms, 86400000);
 	assert_int_equal(config.prefetch.rule, PREFETCH_ON_HIT);
 	assert_string_equal(config.prefetch.domains_file, "/a/domains");
-	assert_string_equal(config.signing.key_file, "/a/state/signing.key");
+	assert_string_equal(config.signing.key_file, "/a/key");
+	assert_string_equal(config.signing.second_key_file, "/a/next");
 	assert_string_equal(config.signing.public_key_file, "/a/pub");
 	assert_string_equal(config.signing.member, "mx1");
 	assert_int_equal(config.cache.max_memory_bytes, 64 << 20);

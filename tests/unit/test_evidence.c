@@ -361,6 +361,15 @@ static void set_text(char **field, const char *text)
 	*field = strdup(text);
 }
 
+static void put_bytes(ProtobufCBinaryData *field, const uint8_t *bytes, size_t count)
+{
+	free(field->data);
+	field->data = malloc(count);
+	field->len = count;
+	assert_non_null(field->data);
+	memcpy(field->data, bytes, count);
+}
+
 static void another_host(Record *record)
 {
 	set_text(&record->attempts[0]->host, "mx.plain.net");
@@ -658,6 +667,80 @@ static void a_plan_alone_has_its_time_from_its_answers(void **state)
 	}
 }
 
+/* ---- keys that changed ---- */
+
+/* The key that signed the answers, vouched for from and until so long after the record was made;
+ * before it, by wrapping. */
+static void delegate(Record *record, uint64_t from_ms, uint64_t until_ms)
+{
+	static uint8_t bytes[512], signature[crypto_sign_BYTES], id[KEY_ID_BYTES];
+	Resolverd__V1__SignedDelegation *outer = record->delegations[0];
+	Resolverd__V1__Delegation *inner =
+	    resolverd__v1__delegation__unpack(NULL, outer->delegation.len, outer->delegation.data);
+	assert_int_equal(record->n_delegations, 1);
+	inner->not_before = record->made_at + from_ms;
+	inner->not_after = record->made_at + until_ms;
+	size_t count = resolverd__v1__delegation__pack(inner, bytes);
+	signing_sign(SIGNING_CONTEXT_DELEGATION, bytes, count, keys.long_term, signature);
+	key_id_of(keys.long_term_public, id);
+	put_bytes(&outer->delegation, bytes, count);
+	put_bytes(&outer->signature, signature, sizeof signature);
+	put_bytes(&outer->key_id, id, sizeof id);
+	resolverd__v1__delegation__free_unpacked(inner, NULL);
+}
+
+static void delegated_all_the_time(Record *record)
+{
+	delegate(record, -YEAR_MS, YEAR_MS);
+}
+
+static void delegated_when_the_record_was_made(Record *record)
+{
+	delegate(record, 0, 1);
+}
+
+static void delegated_after_it_was_made(Record *record)
+{
+	delegate(record, 1, YEAR_MS);
+}
+
+static void delegated_before_the_facts_were_found(Record *record)
+{
+	delegate(record, -2 * YEAR_MS, -YEAR_MS);
+}
+
+static void delegated_then_and_nothing_tried(Record *record)
+{
+	delegate(record, 0, 1);
+	for (size_t i = 0; i < record->n_attempts; i++)
+		resolverd__evidence__v1__attempt__free_unpacked(record->attempts[i], NULL);
+	record->n_attempts = 0;
+}
+
+/* What was found before is signed anew by the key of the day, but none of another day. A plan was
+ * there before the verdict. */
+static void answers_are_by_a_key_of_their_time_or_the_records(void **state)
+{
+	(void)state;
+	static const struct {
+		void (*change)(Record *);
+		bool records, answers;
+	} rows[] = {{delegated_all_the_time, true, true},
+	    {delegated_when_the_record_was_made, true, false},
+	    {delegated_then_and_nothing_tried, true, true},
+	    {delegated_after_it_was_made, false, false},
+	    {delegated_before_the_facts_were_found, false, false}};
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct resolverd_evidence_report *report =
+		    report_on(reseal("dane-ee", rows[i].change, (struct sealing){0}));
+		assert_int_equal(result_of(report, "records"),
+		    rows[i].records ? RESOLVERD_CHECK_PASSED : RESOLVERD_CHECK_FAILED);
+		assert_int_equal(result_of(report, "answers"),
+		    rows[i].answers ? RESOLVERD_CHECK_PASSED : RESOLVERD_CHECK_FAILED);
+		resolverd_evidence_report_free(report);
+	}
+}
+
 /* ---- */
 
 static void write_escapes(Record *record)
@@ -719,6 +802,7 @@ int main(void)
 	    cmocka_unit_test(a_sealed_lie_is_found),
 	    cmocka_unit_test(without_mx_records_the_next_hop_is_its_own_host),
 	    cmocka_unit_test(a_plan_alone_has_its_time_from_its_answers),
+	    cmocka_unit_test(answers_are_by_a_key_of_their_time_or_the_records),
 	    cmocka_unit_test(text_of_a_file_cannot_steer_a_terminal),
 	};
 	return cmocka_run_group_tests_name("evidence", tests, setup, teardown);

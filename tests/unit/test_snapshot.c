@@ -125,7 +125,7 @@ static void m06_all_that_counts_comes_back(void **state)
 		const struct cache_entry *b = (const struct cache_entry *)table_find(
 		    &from->cache.table, a->key, a->node.key_bytes);
 		assert_non_null(b);
-		assert_true(a->answer->foreign && a->answer->cacheable);
+		assert_true(a->answer->generation == 0 && a->answer->cacheable);
 		assert_int_equal(a->answer->expires_at_ms, b->answer->expires_at_ms);
 		assert_int_equal(a->answer->host_count, b->answer->host_count);
 		assert_int_equal(a->answer->blob_bytes, b->answer->blob_bytes);
@@ -280,12 +280,12 @@ static void write_for_ever(const char *directory, struct scene *scene)
 		if (saver_init(&saver, base, &scene->prefetch, &config) != 0)
 			_exit(1);
 		saver.dir_fd = open(directory, O_RDONLY | O_DIRECTORY);
-		memcpy(saver.key, key, SNAPSHOT_KEY_BYTES);
+		saver_set_keys(&saver, key, SNAPSHOT_KEY_BYTES);
 		saver_fini(&saver); /* writes */
 	}
 }
 
-static unsigned entries_restored(const char *directory)
+static unsigned entries_restored(const char *directory, const uint8_t *keys, size_t key_count)
 {
 	static char worker_text[] = "the same";
 	static struct config config;
@@ -294,7 +294,8 @@ static unsigned entries_restored(const char *directory)
 	struct saver saver;
 	config.worker_text = worker_text;
 	assert_int_equal(saver_init(&saver, base, &scene->prefetch, &config), 0);
-	saver_open(&saver, open(directory, O_RDONLY | O_DIRECTORY), key);
+	saver_set_keys(&saver, keys, key_count * SNAPSHOT_KEY_BYTES);
+	saver_open(&saver, open(directory, O_RDONLY | O_DIRECTORY));
 	unsigned count = (unsigned)scene->cache.table.count;
 	saver_fini(&saver); /* the interval is 0: writes nothing */
 	scene_free(scene);
@@ -326,7 +327,7 @@ static void a_death_at_any_instant_leaves_a_whole_file(void **state)
 		assert_int_equal(waitpid(child, NULL, 0), child);
 		snprintf(path, sizeof path, "%s/snapshot.new", directory);
 		cut_short += access(path, F_OK) == 0;
-		assert_int_equal(entries_restored(directory), ENTRIES);
+		assert_int_equal(entries_restored(directory, key, 1), ENTRIES);
 	}
 	assert_true(cut_short > 0); /* or no death came in the middle */
 	unlink(path);
@@ -334,6 +335,39 @@ static void a_death_at_any_instant_leaves_a_whole_file(void **state)
 	unlink(path);
 	rmdir(directory);
 	scene_free(scene);
+}
+
+/* ---- keys that change ---- */
+
+static void m08_the_other_key_opens_the_file_and_no_third_one(void **state)
+{
+	char directory[] = "/tmp/resolverd-snapshot-XXXXXX", path[64];
+	static char worker_text[] = "the same";
+	static struct config config;
+	uint8_t keys[2][SNAPSHOT_KEY_BYTES] = {{1}, {2}};
+	struct event_base *base = event_base_new();
+	struct scene *scene = scene_new();
+	struct saver saver;
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	config.worker_text = worker_text;
+	config.cache.snapshot_interval_ms = 1000;
+	for (unsigned i = 0; i < ENTRIES; i++)
+		put(scene, i, i % 4, INT64_MAX / 2);
+	assert_int_equal(saver_init(&saver, base, &scene->prefetch, &config), 0);
+	saver_set_keys(&saver, key, SNAPSHOT_KEY_BYTES);
+	saver.dir_fd = open(directory, O_RDONLY | O_DIRECTORY);
+	saver_fini(&saver);
+	assert_int_equal(entries_restored(directory, keys[0], 2), 0);
+	memcpy(keys[1], key, SNAPSHOT_KEY_BYTES);
+	assert_int_equal(entries_restored(directory, keys[0], 2), ENTRIES);
+	assert_int_equal(entries_restored(directory, keys[1], 1), ENTRIES);
+	assert_int_equal(entries_restored(directory, keys[0], 1), 0);
+	snprintf(path, sizeof path, "%s/snapshot", directory);
+	unlink(path);
+	rmdir(directory);
+	scene_free(scene);
+	event_base_free(base);
 }
 
 /* ---- facts that no longer count ---- */
@@ -365,7 +399,8 @@ static void m08_what_no_longer_counts_is_not_brought_back(void **state)
 		struct scene *scene = scene_new();
 		fill(scene);
 		assert_int_equal(saver_init(&saver, base, &scene->prefetch, &config), 0);
-		saver_open(&saver, open(directory, O_RDONLY | O_DIRECTORY), key);
+		saver_set_keys(&saver, key, SNAPSHOT_KEY_BYTES);
+		saver_open(&saver, open(directory, O_RDONLY | O_DIRECTORY));
 		run_until(&saver, path, false);
 		/* Now, or while the next one is written, or when it is and nobody has looked. */
 		if (turn % 3 > 0)
@@ -398,6 +433,7 @@ int main(void)
 	    cmocka_unit_test(more_than_a_chunk_comes_back),
 	    cmocka_unit_test(a_full_disk_is_an_error),
 	    cmocka_unit_test(a_death_at_any_instant_leaves_a_whole_file),
+	    cmocka_unit_test(m08_the_other_key_opens_the_file_and_no_third_one),
 	    cmocka_unit_test(m08_what_no_longer_counts_is_not_brought_back),
 	};
 	return sodium_init() < 0 ? 1 : cmocka_run_group_tests_name("snapshot", tests, NULL, NULL);
