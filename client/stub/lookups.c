@@ -83,11 +83,6 @@ static struct lookup *find(struct lookups *lookups, uint64_t id)
 	return NULL;
 }
 
-static unsigned type_to_ask(const struct lookup *lookup)
-{
-	return lookup->query.type == DNS_TYPE_ANY ? dns_any_type(lookup->nth) : lookup->query.type;
-}
-
 /* For the first time, or for the next type. Returns 0, or an enum resolverd_error and nothing is
  * changed. */
 static int ask(struct lookups *lookups, struct lookup *lookup)
@@ -97,8 +92,9 @@ static int ask(struct lookups *lookups, struct lookup *lookup)
 		return RESOLVERD_ERROR_ARGUMENT;
 	int64_t left_ms = lookup->until_ms - GRACE_MS - clock_mono_ms();
 	uint64_t id;
-	int r = resolverd_submit_records(
-	    lookups->client, name, type_to_ask(lookup), left_ms > 1 ? (unsigned)left_ms : 1, &id);
+	int r = resolverd_submit_records(lookups->client, name,
+	    dns_message_type(&lookup->query, lookup->nth), left_ms > 1 ? (unsigned)left_ms : 1,
+	    &id);
 	if (r != 0)
 		return r;
 	if (lookup->id != 0)
@@ -178,18 +174,10 @@ static void note_unusable(struct lookups *lookups, int error, const char *detail
 	stub_log(STUB_WARNING, "%s: %s", resolverd_strerror(error), detail);
 }
 
-/* Of a query for ANY: there is nothing of this type, and another one is left to be asked for. */
-static bool goes_on(const struct lookup *lookup, const struct resolverd_records *records)
-{
-	return lookup->query.type == DNS_TYPE_ANY && records->rcode == DNS_NOERROR &&
-	       (records->status == RESOLVERD_SECURE || records->status == RESOLVERD_INSECURE) &&
-	       records->answer_count == 0 && dns_any_type(lookup->nth + 1) != 0;
-}
-
 static void take_records(
     struct lookups *lookups, struct lookup *lookup, const struct resolverd_records *records)
 {
-	if (goes_on(lookup, records)) {
+	if (dns_message_goes_on(&lookup->query, lookup->nth, records)) {
 		lookup->nth++;
 		int r = ask(lookups, lookup);
 		if (r != 0)
