@@ -9,7 +9,7 @@
 #include "client/shim/shim.h"
 
 #define EXPORTED __attribute__((visibility("default")))
-#define OLD_NAME(name, of) extern EXPORTED __typeof(of) name __attribute__((alias(#of), copy(of)))
+#define OLD_NAME(name, of) extern EXPORTED __typeof(of)(name) __attribute__((alias(#of), copy(of)))
 
 static bool is_ready(res_state state)
 {

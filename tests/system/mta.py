@@ -42,6 +42,7 @@ MAIN = {
     "smtp_connect_timeout": "3s",
     "smtp_helo_timeout": "3s",
     "smtp_starttls_timeout": "3s",
+    "default_process_limit": "20",
     "default_destination_concurrency_failed_cohort_limit": "0",  # a failed delivery does not suspend the next
     "import_environment": "MAIL_CONFIG LANG=C",
 }
@@ -167,8 +168,9 @@ class Postfix(Instance):
         pattern = re.compile(rf"postfix/(\w+)\[(\d+)\]: {queue_id}: to=<.*relay=([^,]+), .*dsn=([\d.]+), status=(\w+) .*")
         found = wait_for(lambda: pattern.search(self.log()[start:]), PATIENCE_S, self.log)
         service, pid, relay, dsn, status = found.groups()
-        lines = [line for line in self.log()[start:start + found.end()].splitlines() if f"postfix/{service}[{pid}]" in line]
-        text = "\n".join(lines)
+        lines = [line for line in self.log()[:start + found.end()].splitlines() if f"postfix/{service}[{pid}]" in line]
+        earlier = [number for number, line in enumerate(lines[:-1]) if "status=" in line]  # messages of the same process
+        text = "\n".join(lines[earlier[-1] + 1 if earlier else 0:])
         return Delivery(status, dsn, relay, re.findall(r"(\w+) TLS connection established to", text), text)
 
     def deliver(self, recipient, **options):
