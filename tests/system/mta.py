@@ -99,14 +99,17 @@ class Instance:
         self.resolv_conf = self.directory / "resolv.conf"
         self.resolv_conf.write_text(resolv_conf)
         self.output = self.directory / "output"
+        self.binds = {"/etc/resolv.conf": self.resolv_conf}  # what this server alone sees in place of what is there
         self.process = None
 
+    def bound(self, command):
+        """The command in a mount namespace where it sees self.binds."""
+        mounts = "".join(f"mount --bind {source} {target} && " for target, source in self.binds.items())
+        return ["unshare", "--mount", "sh", "-c", f'{mounts}exec "$@"', "sh", *command]
+
     def launch(self, command, **options):
-        """In a mount namespace, so that /etc/resolv.conf is ours for this server alone."""
-        script = f'mount --bind {self.resolv_conf} /etc/resolv.conf && exec "$@"'
         with open(self.output, "ab") as output:
-            self.process = process.start(["unshare", "--mount", "sh", "-c", script, "sh", *command], stdin=subprocess.DEVNULL,
-                                         stdout=output, stderr=output, **options)
+            self.process = process.start(self.bound(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, **options)
 
     def log(self):
         return self.output.read_text(errors="replace") if self.output.exists() else ""
@@ -182,6 +185,4 @@ class Postfix(Instance):
 
     def run(self, *command):
         """A tool of Postfix with this configuration and resolver: run("postmap", "-q", key, table)."""
-        script = f'mount --bind {self.resolv_conf} /etc/resolv.conf && exec "$@"'
-        return subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", command[0], "-c", str(self.config), *command[1:]],
-                              capture_output=True, text=True, timeout=30)
+        return subprocess.run(self.bound([command[0], "-c", str(self.config), *command[1:]]), capture_output=True, text=True, timeout=30)

@@ -202,16 +202,20 @@ def test_a_user_who_may_not_ask(make_daemon, public_path):
     assert (delivery.status, server.gave()) == ("deferred", []), delivery.text
 
 
-@pytest.mark.parametrize("is_inside, status, tls", [(True, "sent", ["Verified"]), (False, "deferred", [])])
-def test_chroot(make_daemon, public_path, is_inside, status, tls):
-    """As Debian has it for smtp(8): the socket and the key need to be in the queue directory."""
+@pytest.mark.parametrize("where, status, tls", [("outside", "deferred", []), ("inside", "sent", ["Verified"]), ("bound", "sent", ["Verified"])])
+def test_chroot(make_daemon, public_path, where, status, tls):
+    """As Debian has it for smtp(8): socket and key need to be seen in the queue directory, made there or bound to it."""
     daemon = make_daemon(start=False, below=public_path, server__socket_mode="0666")
     environment = environment_of(daemon)
-    if is_inside:
+    if where == "inside":
         environment |= {"RESOLVERD_SOCKET": "/daemon1/s.sock", "RESOLVERD_PUBLIC_KEY": "/daemon1/resolverd.pub"}
     postfix = Postfix(environment=environment, chroot=True)
-    if is_inside:
+    if where == "inside":
         daemon = make_daemon(start=False, below=postfix.queue, server__socket_mode="0666")
+    if where == "bound":
+        folder = postfix.queue / daemon.directory.relative_to("/")
+        folder.mkdir(parents=True)
+        postfix.binds[folder] = daemon.directory
     daemon.start()
     with postfix, Server(mx(DANE)):
         delivery = postfix.deliver(f"user@{DANE}")
