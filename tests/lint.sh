@@ -18,9 +18,12 @@ rule() {
 }
 rule proto resolverd client
 rule client resolverd
-rule client/lib client/openssl client/evidence client/smtp client/danesend client/ctl client/dns client/stub
-rule client/dns client/lib client/openssl client/evidence client/smtp client/danesend client/ctl client/stub
-rule client/stub client/openssl client/evidence client/smtp client/danesend client/ctl
+servers="client/serve client/stub client/postfix"
+rule client/lib client/openssl client/evidence client/smtp client/danesend client/ctl client/dns $servers
+rule client/dns client/lib client/openssl client/evidence client/smtp client/danesend client/ctl $servers
+rule client/serve client/openssl client/evidence client/smtp client/danesend client/ctl client/dns client/stub client/postfix
+rule client/stub client/openssl client/evidence client/smtp client/danesend client/ctl client/postfix
+rule client/postfix client/openssl client/evidence client/smtp client/danesend client/ctl client/dns client/stub
 rule client/openssl client/lib client/evidence client/smtp client/danesend client/ctl
 rule client/evidence client/smtp client/danesend client/ctl
 rule resolverd/base resolverd/supervisor resolverd/server resolverd/worker resolverd/anchor client
