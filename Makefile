@@ -41,6 +41,7 @@ EVIDENCE := $(call objects,client/evidence/*.c) $(BUILD)/gen/evidence.pb-c.o
 DNS := $(call objects,client/dns/*.c)
 SERVE := $(call objects,client/serve/*.c)
 STUB := $(call objects,client/stub/*.c)
+POSTFIX := $(filter-out %/main.o,$(call objects,client/postfix/*.c))
 CTL := $(call objects,client/ctl/*.c)
 SMTP := $(call objects,client/smtp/*.c)
 DANESEND := $(filter-out %/main.o,$(call objects,client/danesend/*.c))
@@ -50,11 +51,11 @@ EXAMPLES := $(patsubst docs/examples/%.c,$(BUILD)/examples/%,$(wildcard docs/exa
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 SCRIPTS := $(BUILD)/sim/script $(wildcard tests/sim/scripts/*.sim)
 
-CLIENT_ARCHIVES := $(BUILD)/libserve.a $(BUILD)/libdns.a $(foreach name,-evidence -openssl,$(BUILD)/libresolverd$(name).a) $(BUILD)/libresolverd.a
+CLIENT_ARCHIVES := $(BUILD)/libpostfix.a $(BUILD)/libserve.a $(BUILD)/libdns.a $(foreach name,-evidence -openssl,$(BUILD)/libresolverd$(name).a) $(BUILD)/libresolverd.a
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TIME ?= 60
 
-PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl $(BUILD)/danesend $(BUILD)/resolverd-stub
+PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl $(BUILD)/danesend $(BUILD)/resolverd-stub $(BUILD)/resolverd-postfix
 LIBRARIES := $(foreach name,libresolverd libresolverd-openssl,$(BUILD)/$(name).so.0 $(BUILD)/$(name).a) \
 	$(BUILD)/libresolverd-evidence.a
 
@@ -123,6 +124,8 @@ $(BUILD)/danesend: $(BUILD)/obj/client/danesend/main.o $(BUILD)/libdelivery.a $(
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
 $(BUILD)/resolverd-stub: $(STUB) $(BUILD)/libserve.a $(BUILD)/libdns.a $(BUILD)/libresolverd.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(SERVE_LIBS)
+$(BUILD)/resolverd-postfix: $(BUILD)/obj/client/postfix/main.o $(BUILD)/libpostfix.a $(BUILD)/libserve.a $(BUILD)/libresolverd.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(SERVE_LIBS)
 $(BUILD)/libresolverd.so.0: $(CLIENT) $(WIRE) client/lib/exports.map
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libresolverd.so.0 \
 		-Wl,--version-script,client/lib/exports.map -o $@ $(CLIENT) $(WIRE) $(CLIENT_LIBS)
@@ -137,6 +140,7 @@ $(BUILD)/libresolverd-evidence.a: $(EVIDENCE)
 $(BUILD)/libdaemon.a: $(DAEMON)
 $(BUILD)/libdns.a: $(DNS)
 $(BUILD)/libserve.a: $(SERVE)
+$(BUILD)/libpostfix.a: $(POSTFIX)
 $(BUILD)/libdelivery.a: $(SMTP) $(DANESEND)
 $(BUILD)/libwire.a: $(WIRE)
 $(BUILD)/%.a:
@@ -222,7 +226,7 @@ queries: all $(BUILD)/gen/resolverd_pb2.py
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include \
 		$(DESTDIR)$(PREFIX)/lib/pkgconfig
-	install -m 755 $(BUILD)/resolverd $(BUILD)/resolverd-stub $(DESTDIR)$(PREFIX)/sbin/
+	install -m 755 $(BUILD)/resolverd $(BUILD)/resolverd-stub $(BUILD)/resolverd-postfix $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(BUILD)/resolverctl $(BUILD)/danesend $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 client/resolverd.h $(DESTDIR)$(PREFIX)/include/
 	set -e; for header in client/openssl/resolverd-openssl.h client/evidence/resolverd-evidence.h; do \

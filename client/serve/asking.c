@@ -224,7 +224,7 @@ int asking_new(struct event_base *base, const struct resolverd_options *daemon, 
 	int r = resolverd_client_new(daemon, &asking->client);
 	if (r == RESOLVERD_ERROR_ARGUMENT) {
 		serve_log(SERVE_ERROR, "the socket path is too long");
-		asking_free(asking, NULL);
+		asking_free(asking);
 		return EXIT_WRONG_USAGE;
 	}
 	asking->ready = event_new(base, -1, 0, on_ready, asking);
@@ -235,18 +235,18 @@ int asking_new(struct event_base *base, const struct resolverd_options *daemon, 
 	}
 no_memory:
 	serve_log(SERVE_ERROR, "out of memory");
-	asking_free(asking, NULL);
+	asking_free(asking);
 	return EXIT_TROUBLE;
 }
 
-void asking_free(struct asking *asking, void (*forget)(struct ask *ask))
+void asking_free(struct asking *asking)
 {
 	if (asking == NULL)
 		return;
 	struct ask *ask;
 	while ((ask = TAILQ_FIRST(&asking->open)) != NULL) {
 		unlink_ask(asking, ask);
-		forget(ask);
+		asking->kind->forget(ask);
 	}
 	if (asking->ready != NULL)
 		event_free(asking->ready);

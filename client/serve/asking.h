@@ -34,14 +34,15 @@ struct asking_kind {
 	 * May start others, and this one again by asking_again. */
 	void (*done)(
 	    void *context, struct ask *ask, int error, const char *detail, const void *result);
+	/* The program ends, and nobody will hear of it. */
+	void (*forget)(struct ask *ask);
 };
 
 struct asking;
 /* Returns 0, or an exit status, having said why. kind and context are borrowed. */
 [[nodiscard]] int asking_new(struct event_base *base, const struct resolverd_options *daemon,
     unsigned timeout_ms, const struct asking_kind *kind, void *context, struct asking **ret_asking);
-/* What is not done is dropped by this function, without done: forget is given each. */
-void asking_free(struct asking *asking, void (*forget)(struct ask *ask));
+void asking_free(struct asking *asking);
 /* Returns 0, or an enum resolverd_error, and it is not asked. Nothing is sent before asking_update.
  */
 [[nodiscard]] int asking_start(struct asking *asking, struct ask *ask);

@@ -108,12 +108,18 @@ static void done(void *context, struct ask *ask, int error, const char *detail, 
 		fail(lookups, lookup, error, detail);
 }
 
+static void forget(struct ask *ask)
+{
+	free(lookup_of(ask));
+}
+
 static const struct asking_kind records_kind = {
     .while_down = "all questions are SERVFAIL",
     .submit = submit,
     .take = take,
     .free = free_records,
     .done = done,
+    .forget = forget,
 };
 
 bool lookups_start(
@@ -158,15 +164,10 @@ int lookups_new(struct stub *stub, struct event_base *base, const struct stub_op
 	return 0;
 }
 
-static void forget(struct ask *ask)
-{
-	free(lookup_of(ask));
-}
-
 void lookups_free(struct lookups *lookups)
 {
 	if (lookups == NULL)
 		return;
-	asking_free(lookups->asking, forget);
+	asking_free(lookups->asking);
 	free(lookups);
 }
