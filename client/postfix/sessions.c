@@ -258,12 +258,15 @@ static void take_all(struct session *session)
 	enum netstring_parse parse = NETSTRING_WHOLE;
 	while (parse == NETSTRING_WHOLE && !is_full(session))
 		parse = take_one(session);
+	if (parse == NETSTRING_MALFORMED) { /* those before it still get their replies */
+		struct evbuffer *in = bufferevent_get_input(session->connection);
+		note_malformed(session->sessions);
+		evbuffer_drain(in, evbuffer_get_length(in));
+		session->has_ended_asking = true;
+	}
 	bool has_all =
 	    session->has_ended_asking && !session->is_asking && unread_bytes(session) == 0;
-	if (parse == NETSTRING_MALFORMED) {
-		note_malformed(session->sessions);
-		end(session);
-	} else if (has_all) {
+	if (has_all) {
 		end(session);
 	} else if (is_full(session) || session->has_ended_asking) {
 		bufferevent_disable(session->connection, EV_READ);
