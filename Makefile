@@ -26,7 +26,7 @@ pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
 WIRE_LIBS = $(call pkg,--libs,libprotobuf-c libsodium)
 DAEMON_LIBS = $(call pkg,--libs,libunbound libevent_core libconfuse libseccomp) $(WIRE_LIBS) -lresolv
 CLIENT_LIBS = $(call pkg,--libs,libidn2) $(WIRE_LIBS)
-STUB_LIBS = $(call pkg,--libs,libevent_core) $(CLIENT_LIBS)
+SERVE_LIBS = $(call pkg,--libs,libevent_core) $(CLIENT_LIBS)
 TLS_LIBS = $(call pkg,--libs,libssl libcrypto)
 TOOL_LIBS = $(call pkg,--libs,jansson ldns) $(TLS_LIBS) $(CLIENT_LIBS)
 
@@ -39,8 +39,10 @@ CLIENT := $(call objects,client/lib/*.c)
 CLIENT_TLS := $(call objects,client/openssl/*.c proto/tlsa_set.c)
 EVIDENCE := $(call objects,client/evidence/*.c) $(BUILD)/gen/evidence.pb-c.o
 DNS := $(call objects,client/dns/*.c)
+SERVE := $(call objects,client/serve/*.c)
 STUB := $(call objects,client/stub/*.c)
 SHIM := $(call objects,client/shim/*.c)
+POSTFIX := $(filter-out %/main.o,$(call objects,client/postfix/*.c))
 CTL := $(call objects,client/ctl/*.c)
 SMTP := $(call objects,client/smtp/*.c)
 DANESEND := $(filter-out %/main.o,$(call objects,client/danesend/*.c))
@@ -50,11 +52,11 @@ EXAMPLES := $(patsubst docs/examples/%.c,$(BUILD)/examples/%,$(wildcard docs/exa
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 SCRIPTS := $(BUILD)/sim/script $(wildcard tests/sim/scripts/*.sim)
 
-CLIENT_ARCHIVES := $(BUILD)/libdns.a $(foreach name,-evidence -openssl,$(BUILD)/libresolverd$(name).a) $(BUILD)/libresolverd.a
+CLIENT_ARCHIVES := $(BUILD)/libpostfix.a $(BUILD)/libserve.a $(BUILD)/libdns.a $(foreach name,-evidence -openssl,$(BUILD)/libresolverd$(name).a) $(BUILD)/libresolverd.a
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TIME ?= 60
 
-PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl $(BUILD)/danesend $(BUILD)/resolverd-stub
+PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl $(BUILD)/danesend $(BUILD)/resolverd-stub $(BUILD)/resolverd-postfix
 LIBRARIES := $(foreach name,libresolverd libresolverd-openssl,$(BUILD)/$(name).so.0 $(BUILD)/$(name).a) \
 	$(BUILD)/libresolverd-evidence.a
 PRELOADED := $(BUILD)/libresolverd-shim.so
@@ -122,8 +124,10 @@ $(BUILD)/resolverctl: $(CTL) $(BUILD)/libdelivery.a $(CLIENT_ARCHIVES)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
 $(BUILD)/danesend: $(BUILD)/obj/client/danesend/main.o $(BUILD)/libdelivery.a $(CLIENT_ARCHIVES)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
-$(BUILD)/resolverd-stub: $(STUB) $(BUILD)/libdns.a $(BUILD)/libresolverd.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(STUB_LIBS)
+$(BUILD)/resolverd-stub: $(STUB) $(BUILD)/libserve.a $(BUILD)/libdns.a $(BUILD)/libresolverd.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(SERVE_LIBS)
+$(BUILD)/resolverd-postfix: $(BUILD)/obj/client/postfix/main.o $(BUILD)/libpostfix.a $(BUILD)/libserve.a $(BUILD)/libresolverd.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(SERVE_LIBS)
 $(BUILD)/libresolverd.so.0: $(CLIENT) $(WIRE) client/lib/exports.map
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libresolverd.so.0 \
 		-Wl,--version-script,client/lib/exports.map -o $@ $(CLIENT) $(WIRE) $(CLIENT_LIBS)
@@ -140,6 +144,8 @@ $(BUILD)/libresolverd-openssl.a: $(CLIENT_TLS)
 $(BUILD)/libresolverd-evidence.a: $(EVIDENCE)
 $(BUILD)/libdaemon.a: $(DAEMON)
 $(BUILD)/libdns.a: $(DNS)
+$(BUILD)/libserve.a: $(SERVE)
+$(BUILD)/libpostfix.a: $(POSTFIX)
 $(BUILD)/libdelivery.a: $(SMTP) $(DANESEND)
 $(BUILD)/libwire.a: $(WIRE)
 $(BUILD)/%.a:
@@ -229,7 +235,7 @@ queries: all $(BUILD)/gen/resolverd_pb2.py
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include \
 		$(DESTDIR)$(PREFIX)/lib/pkgconfig
-	install -m 755 $(BUILD)/resolverd $(BUILD)/resolverd-stub $(DESTDIR)$(PREFIX)/sbin/
+	install -m 755 $(BUILD)/resolverd $(BUILD)/resolverd-stub $(BUILD)/resolverd-postfix $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(BUILD)/resolverctl $(BUILD)/danesend $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 client/resolverd.h $(DESTDIR)$(PREFIX)/include/
 	set -e; for header in client/openssl/resolverd-openssl.h client/evidence/resolverd-evidence.h; do \
