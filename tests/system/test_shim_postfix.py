@@ -70,8 +70,10 @@ def deliver_all(postfix):
     """{scenario: Delivery}, {host: messages it got}"""
     with all_mail_hosts() as servers:
         queued = {name: postfix.submit(f"user@{scenario['domain']}") for name, scenario in SENT.items()}
-        return ({name: postfix.fate(queue_id) for name, queue_id in queued.items()},
-                {host: server.messages() for host, server in servers.items()})
+        fates = {name: postfix.fate(queue_id) for name, queue_id in queued.items()}
+        if fates["slow-server"].status == "deferred":  # libunbound may give it up beside a hundred others that it has not seen before
+            fates["slow-server"] = postfix.deliver(f"user@{SENT['slow-server']['domain']}")
+        return (fates, {host: server.messages() for host, server in servers.items()})
 
 
 @pytest.fixture(scope="module")
