@@ -26,7 +26,7 @@ pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
 WIRE_LIBS = $(call pkg,--libs,libprotobuf-c libsodium)
 DAEMON_LIBS = $(call pkg,--libs,libunbound libevent_core libconfuse libseccomp) $(WIRE_LIBS) -lresolv
 CLIENT_LIBS = $(call pkg,--libs,libidn2) $(WIRE_LIBS)
-STUB_LIBS = $(call pkg,--libs,libevent_core) $(CLIENT_LIBS)
+SERVE_LIBS = $(call pkg,--libs,libevent_core) $(CLIENT_LIBS)
 TLS_LIBS = $(call pkg,--libs,libssl libcrypto)
 TOOL_LIBS = $(call pkg,--libs,jansson ldns) $(TLS_LIBS) $(CLIENT_LIBS)
 
@@ -39,7 +39,10 @@ CLIENT := $(call objects,client/lib/*.c)
 CLIENT_TLS := $(call objects,client/openssl/*.c proto/tlsa_set.c)
 EVIDENCE := $(call objects,client/evidence/*.c) $(BUILD)/gen/evidence.pb-c.o
 DNS := $(call objects,client/dns/*.c)
+SERVE := $(call objects,client/serve/*.c)
 STUB := $(call objects,client/stub/*.c)
+SHIM := $(call objects,client/shim/*.c)
+POSTFIX := $(filter-out %/main.o,$(call objects,client/postfix/*.c))
 CTL := $(call objects,client/ctl/*.c)
 SMTP := $(call objects,client/smtp/*.c)
 DANESEND := $(filter-out %/main.o,$(call objects,client/danesend/*.c))
@@ -49,16 +52,17 @@ EXAMPLES := $(patsubst docs/examples/%.c,$(BUILD)/examples/%,$(wildcard docs/exa
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 SCRIPTS := $(BUILD)/sim/script $(wildcard tests/sim/scripts/*.sim)
 
-CLIENT_ARCHIVES := $(BUILD)/libdns.a $(foreach name,-evidence -openssl,$(BUILD)/libresolverd$(name).a) $(BUILD)/libresolverd.a
+CLIENT_ARCHIVES := $(BUILD)/libpostfix.a $(BUILD)/libserve.a $(BUILD)/libdns.a $(foreach name,-evidence -openssl,$(BUILD)/libresolverd$(name).a) $(BUILD)/libresolverd.a
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TIME ?= 60
 
-PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl $(BUILD)/danesend $(BUILD)/resolverd-stub
+PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl $(BUILD)/danesend $(BUILD)/resolverd-stub $(BUILD)/resolverd-postfix
 LIBRARIES := $(foreach name,libresolverd libresolverd-openssl,$(BUILD)/$(name).so.0 $(BUILD)/$(name).a) \
 	$(BUILD)/libresolverd-evidence.a
+PRELOADED := $(BUILD)/libresolverd-shim.so
 
 .PHONY: all deps demo test unit system conformance mutants fuzz-world asan fuzz run-fuzzers lint format bench bench-quick queries sim freshness install clean
-all: $(PROGRAMS) $(LIBRARIES)
+all: $(PROGRAMS) $(LIBRARIES) $(PRELOADED)
 
 deps:
 	@tests/deps.sh
@@ -76,7 +80,7 @@ unit: $(UNIT_TESTS) $(SCRIPTS)
 	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/unit-*.log
 	@r=0; for t in $(UNIT_TESTS); do $$t 2>&1 | tee $(RESULTS)/unit-$${t##*/}.log || r=1; done; \
 		$(SCRIPTS) 2>&1 | tee $(RESULTS)/unit-sim.log || r=1; exit $$r
-system: all $(EXAMPLES) $(BUILD)/python/resolverd/resolverd_pb2.py $(BUILD)/node/lib/resolverd.proto $(BUILD)/gen/resolverd_pb2.py $(BUILD)/gen/evidence_pb2.py $(BUILD)/tests/record-delivery
+system: all $(EXAMPLES) $(BUILD)/python/resolverd/resolverd_pb2.py $(BUILD)/node/lib/resolverd.proto $(BUILD)/gen/resolverd_pb2.py $(BUILD)/gen/evidence_pb2.py $(BUILD)/tests/record-delivery $(BUILD)/tests/resolver-calls
 	@BUILD_DIR=$(CURDIR)/$(BUILD) $(PYTHON) tests/run_files.py $(RESULTS) tests/system tests/world tests/conformance
 	@$(MAKE) --no-print-directory fuzz-world SEED=2 COUNT=150
 
@@ -120,8 +124,10 @@ $(BUILD)/resolverctl: $(CTL) $(BUILD)/libdelivery.a $(CLIENT_ARCHIVES)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
 $(BUILD)/danesend: $(BUILD)/obj/client/danesend/main.o $(BUILD)/libdelivery.a $(CLIENT_ARCHIVES)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
-$(BUILD)/resolverd-stub: $(STUB) $(BUILD)/libdns.a $(BUILD)/libresolverd.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(STUB_LIBS)
+$(BUILD)/resolverd-stub: $(STUB) $(BUILD)/libserve.a $(BUILD)/libdns.a $(BUILD)/libresolverd.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(SERVE_LIBS)
+$(BUILD)/resolverd-postfix: $(BUILD)/obj/client/postfix/main.o $(BUILD)/libpostfix.a $(BUILD)/libserve.a $(BUILD)/libresolverd.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(SERVE_LIBS)
 $(BUILD)/libresolverd.so.0: $(CLIENT) $(WIRE) client/lib/exports.map
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libresolverd.so.0 \
 		-Wl,--version-script,client/lib/exports.map -o $@ $(CLIENT) $(WIRE) $(CLIENT_LIBS)
@@ -130,11 +136,16 @@ $(BUILD)/libresolverd-openssl.so.0: $(CLIENT_TLS) client/openssl/exports.map
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libresolverd-openssl.so.0 \
 		-Wl,--version-script,client/openssl/exports.map -o $@ $(CLIENT_TLS) $(TLS_LIBS)
 	ln -sf libresolverd-openssl.so.0 $(BUILD)/libresolverd-openssl.so
+$(BUILD)/libresolverd-shim.so: $(SHIM) $(BUILD)/libdns.a $(BUILD)/libresolverd.a client/shim/exports.map
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libresolverd-shim.so \
+		-Wl,--version-script,client/shim/exports.map -o $@ $(filter-out %.map,$^) $(CLIENT_LIBS)
 $(BUILD)/libresolverd.a: $(CLIENT) $(WIRE)
 $(BUILD)/libresolverd-openssl.a: $(CLIENT_TLS)
 $(BUILD)/libresolverd-evidence.a: $(EVIDENCE)
 $(BUILD)/libdaemon.a: $(DAEMON)
 $(BUILD)/libdns.a: $(DNS)
+$(BUILD)/libserve.a: $(SERVE)
+$(BUILD)/libpostfix.a: $(POSTFIX)
 $(BUILD)/libdelivery.a: $(SMTP) $(DANESEND)
 $(BUILD)/libwire.a: $(WIRE)
 $(BUILD)/%.a:
@@ -149,6 +160,10 @@ $(BUILD)/sim/%: $(BUILD)/obj/tests/sim/%.o $(BUILD)/obj/tests/sim/sim.o $(BUILD)
 $(BUILD)/tests/record-delivery: $(BUILD)/obj/tests/system/record_delivery.o $(CLIENT_ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
+# Nothing of ours in it: the shim comes by LD_PRELOAD.
+$(BUILD)/tests/resolver-calls: $(BUILD)/obj/tests/system/resolver_calls.o
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lresolv
 $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/libdaemon.a $(BUILD)/libdelivery.a $(CLIENT_ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(TOOL_LIBS) $(DAEMON_LIBS)
@@ -191,7 +206,7 @@ $(BUILD)/node/lib/resolverd.proto: proto/resolverd.proto $(NODE_CLIENT) $(BUILD)
 SOURCES := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
 format:
 	clang-format -i $(SOURCES)
-lint: $(LIBRARIES) $(GENERATED)
+lint: $(LIBRARIES) $(PRELOADED) $(GENERATED)
 	@command -v clang-format clang-tidy >/dev/null || { echo "lint: install clang-format and clang-tidy" >&2; exit 1; }
 	clang-format --dry-run --Werror $(SOURCES)
 	tests/lint.sh $(BUILD)
@@ -220,13 +235,13 @@ queries: all $(BUILD)/gen/resolverd_pb2.py
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include \
 		$(DESTDIR)$(PREFIX)/lib/pkgconfig
-	install -m 755 $(BUILD)/resolverd $(BUILD)/resolverd-stub $(DESTDIR)$(PREFIX)/sbin/
+	install -m 755 $(BUILD)/resolverd $(BUILD)/resolverd-stub $(BUILD)/resolverd-postfix $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(BUILD)/resolverctl $(BUILD)/danesend $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 client/resolverd.h $(DESTDIR)$(PREFIX)/include/
 	set -e; for header in client/openssl/resolverd-openssl.h client/evidence/resolverd-evidence.h; do \
 		sed 's|"client/resolverd.h"|<resolverd.h>|' $$header > $(DESTDIR)$(PREFIX)/include/$${header##*/}; done
 	install -m 644 $(filter %.a,$(LIBRARIES)) $(DESTDIR)$(PREFIX)/lib/
-	install -m 755 $(filter %.so.0,$(LIBRARIES)) $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(filter %.so.0,$(LIBRARIES)) $(PRELOADED) $(DESTDIR)$(PREFIX)/lib/
 	set -e; for pc in client/lib/libresolverd client/openssl/libresolverd-openssl; do name=$${pc##*/}; \
 		ln -sf $$name.so.0 $(DESTDIR)$(PREFIX)/lib/$$name.so; \
 		sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $$pc.pc.in \

@@ -33,7 +33,7 @@ static void on_datagrams(evutil_socket_t fd, short what, void *arg)
 		    &asker.peer.any, &asker.peer_bytes);
 		if (n < 0)
 			break;
-		if ((size_t)n <= sizeof packet && stub_is_loopback(&asker.peer))
+		if ((size_t)n <= sizeof packet && serve_is_loopback(&asker.peer))
 			stub_take(datagrams->stub, packet, (size_t)n, &asker);
 	}
 	stub_taken(datagrams->stub);

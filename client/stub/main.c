@@ -6,11 +6,9 @@
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "client/stub/stub.h"
 
@@ -18,7 +16,6 @@
 #define DEFAULT_STREAM_IDLE_MS 10000
 #define DEFAULT_STREAMS 256
 #define STREAMS_MAX 100000
-#define MAX_SECONDS 300.0
 
 static const char help[] =
     "Usage: resolverd-stub [OPTION]...\n\n"
@@ -50,25 +47,6 @@ struct stub {
 	uint8_t message[DNS_MESSAGE_MAX];
 };
 
-void stub_log(enum stub_log_level level, const char *format, ...)
-{
-	char line[1024];
-	int n = secure_getenv("JOURNAL_STREAM") != NULL ? snprintf(line, sizeof line, "<%d>", level)
-							: 0;
-	n += snprintf(line + n, sizeof line - (size_t)n, "resolverd-stub: ");
-	va_list arguments;
-	va_start(arguments, format);
-	vsnprintf(line + n, sizeof line - (size_t)n - 1, format, arguments);
-	va_end(arguments);
-	size_t length = strlen(line);
-	for (size_t i = 0; i < length; i++) /* one line stays one line */
-		if ((unsigned char)line[i] < ' ')
-			line[i] = ' ';
-	line[length] = '\n';
-	if (write(STDERR_FILENO, line, length + 1) < 0)
-		return; /* nowhere left to say it */
-}
-
 /* ---- arguments: 0, or an exit status ---- */
 
 enum {
@@ -94,31 +72,6 @@ static const struct option options[] = {
     {0},
 };
 
-static int take_seconds(const char *text, unsigned *ret_ms)
-{
-	char *end;
-	double seconds = strtod(text, &end);
-	if (end == text || *end != '\0' || !(seconds > 0) || seconds > MAX_SECONDS) {
-		stub_log(
-		    STUB_ERROR, "\"%s\" is no number of seconds up to %.0f", text, MAX_SECONDS);
-		return EXIT_WRONG_USAGE;
-	}
-	*ret_ms = seconds < 0.001 ? 1 : (unsigned)(seconds * 1000);
-	return 0;
-}
-
-static int take_count(const char *text, unsigned most, unsigned *ret_count)
-{
-	char *end;
-	unsigned long count = strtoul(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end != '\0' || count == 0 || count > most) {
-		stub_log(STUB_ERROR, "\"%s\" is no number from 1 to %u", text, most);
-		return EXIT_WRONG_USAGE;
-	}
-	*ret_count = (unsigned)count;
-	return 0;
-}
-
 static int take_option(struct arguments *arguments, int option, const char *value)
 {
 	struct stub_options *taken = &arguments->options;
@@ -132,13 +85,13 @@ static int take_option(struct arguments *arguments, int option, const char *valu
 		taken->daemon.public_key_file = value;
 		return 0;
 	case OPTION_TIMEOUT:
-		return take_seconds(value, &taken->timeout_ms);
+		return serve_take_seconds(value, &taken->timeout_ms);
 	case OPTION_TCP_IDLE:
-		return take_seconds(value, &taken->stream_idle_ms);
+		return serve_take_seconds(value, &taken->stream_idle_ms);
 	case OPTION_TCP_CLIENTS:
-		return take_count(value, STREAMS_MAX, &taken->streams_max);
+		return serve_take_count(value, STREAMS_MAX, &taken->streams_max);
 	default:
-		stub_log(STUB_ERROR, "wrong option (see --help)");
+		serve_log(SERVE_ERROR, "wrong option (see --help)");
 		return EXIT_WRONG_USAGE;
 	}
 }
@@ -158,7 +111,7 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv)
 	if (r != 0)
 		return r;
 	if (optind < argc) {
-		stub_log(STUB_ERROR, "\"%s\": there are options only (see --help)", argv[optind]);
+		serve_log(SERVE_ERROR, "\"%s\": there are options only (see --help)", argv[optind]);
 		return EXIT_WRONG_USAGE;
 	}
 	return -1;
@@ -236,7 +189,7 @@ static int begin(struct stub *stub, const struct arguments *arguments)
 	if (stub->datagrams != NULL && stub->streams != NULL && catch_signals(stub))
 		return 0;
 trouble:
-	stub_log(STUB_ERROR, "cannot begin: %s", strerror(errno != 0 ? errno : ENOMEM));
+	serve_log(SERVE_ERROR, "cannot begin: %s", strerror(errno != 0 ? errno : ENOMEM));
 	return EXIT_TROUBLE;
 }
 
@@ -257,14 +210,14 @@ static int serve(const struct arguments *arguments)
 {
 	struct stub *stub = calloc(1, sizeof *stub);
 	if (stub == NULL) {
-		stub_log(STUB_ERROR, "out of memory");
+		serve_log(SERVE_ERROR, "out of memory");
 		return EXIT_TROUBLE;
 	}
 	int r = begin(stub, arguments);
 	for (size_t i = 0; r == 0 && i < arguments->sockets.count; i++)
-		stub_log(STUB_NOTICE, "listening on %s", arguments->sockets.list[i].name);
+		serve_log(SERVE_NOTICE, "listening on %s", arguments->sockets.list[i].name);
 	if (r == 0 && event_base_dispatch(stub->base) < 0) {
-		stub_log(STUB_ERROR, "cannot wait for events: %s", strerror(errno));
+		serve_log(SERVE_ERROR, "cannot wait for events: %s", strerror(errno));
 		r = EXIT_TROUBLE;
 	}
 	stub_free(stub);

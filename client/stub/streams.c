@@ -4,7 +4,6 @@
  * connection ends when nothing whole came for some time and no answer is owed; when it is not read
  * from; and, the longest idle first, when there is no room for a new one.
  */
-#include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <netinet/tcp.h>
@@ -13,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "client/serve/accepting.h"
 #include "client/stub/stub.h"
 
 #define LENGTH_BYTES 2u
@@ -20,8 +20,6 @@
 #define IN_MAX (4 * (LENGTH_BYTES + PACKET_MAX))
 #define OUT_MAX_BYTES (256u * 1024u) /* unread answers; then no more queries are read */
 #define OWED_MAX 256u                /* answers of one connection; as above */
-#define ACCEPT_AT_ONCE 32u
-#define ACCEPT_PAUSE_MS 500 /* out of descriptors or memory */
 
 struct stream {
 	struct streams *streams;
@@ -32,18 +30,13 @@ struct stream {
 	TAILQ_ENTRY(stream) link; /* the longest idle first */
 };
 
-struct listener {
-	struct streams *streams;
-	struct event *readable, *pause;
-};
-
 struct streams {
 	struct stub *stub;
 	struct event_base *base;
 	unsigned max, count;
 	struct timeval idle;
 	TAILQ_HEAD(, stream) open, ended;
-	struct listener listeners[STUB_SOCKETS_MAX];
+	struct accepting *listeners[STUB_SOCKETS_MAX];
 	size_t listener_count;
 };
 
@@ -207,8 +200,9 @@ static bool make_room(struct streams *streams)
 }
 
 /* Takes fd. */
-static void begin(struct streams *streams, int fd)
+static void begin(void *context, int fd)
 {
+	struct streams *streams = context;
 	const int on = 1;
 	struct stream *stream = make_room(streams) ? calloc(1, sizeof *stream) : NULL;
 	if (stream == NULL) {
@@ -237,49 +231,6 @@ static void begin(struct streams *streams, int fd)
 	bufferevent_enable(stream->connection, EV_READ | EV_WRITE);
 }
 
-static void on_connection(evutil_socket_t listening, short what, void *arg)
-{
-	struct listener *listener = arg;
-	(void)what;
-	for (unsigned i = 0; i < ACCEPT_AT_ONCE; i++) {
-		union stub_address peer = {0};
-		socklen_t bytes = sizeof peer;
-		int fd = accept4(listening, &peer.any, &bytes, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd >= 0 && stub_is_loopback(&peer)) {
-			begin(listener->streams, fd);
-		} else if (fd >= 0) {
-			close(fd);
-		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
-			   errno == ENOMEM) {
-			const struct timeval pause = {.tv_usec = ACCEPT_PAUSE_MS * 1000};
-			event_del(listener->readable);
-			event_add(listener->pause, &pause);
-			return;
-		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-			return;
-		}
-	}
-}
-
-static void on_pause_over(evutil_socket_t fd, short what, void *arg)
-{
-	struct listener *listener = arg;
-	(void)fd;
-	(void)what;
-	event_add(listener->readable, NULL);
-}
-
-static bool listen_on(struct streams *streams, int fd)
-{
-	struct listener *listener = &streams->listeners[streams->listener_count++];
-	listener->streams = streams;
-	listener->readable =
-	    event_new(streams->base, fd, EV_READ | EV_PERSIST, on_connection, listener);
-	listener->pause = evtimer_new(streams->base, on_pause_over, listener);
-	return listener->readable != NULL && listener->pause != NULL &&
-	       event_add(listener->readable, NULL) == 0;
-}
-
 struct streams *streams_new(struct stub *stub, struct event_base *base,
     const struct stub_sockets *sockets, const struct stub_options *options)
 {
@@ -293,11 +244,17 @@ struct streams *streams_new(struct stub *stub, struct event_base *base,
 	    (struct timeval){options->stream_idle_ms / 1000, options->stream_idle_ms % 1000 * 1000};
 	TAILQ_INIT(&streams->open);
 	TAILQ_INIT(&streams->ended);
-	for (size_t i = 0; i < sockets->count; i++)
-		if (sockets->list[i].is_stream && !listen_on(streams, sockets->list[i].fd)) {
+	for (size_t i = 0; i < sockets->count; i++) {
+		if (!sockets->list[i].is_stream)
+			continue;
+		struct accepting *listener =
+		    accepting_new(base, sockets->list[i].fd, begin, streams);
+		if (listener == NULL) {
 			streams_free(streams);
 			return NULL;
 		}
+		streams->listeners[streams->listener_count++] = listener;
+	}
 	return streams;
 }
 
@@ -309,11 +266,7 @@ void streams_free(struct streams *streams)
 		end(TAILQ_FIRST(&streams->open));
 	while (!TAILQ_EMPTY(&streams->ended))
 		release(TAILQ_FIRST(&streams->ended));
-	for (size_t i = 0; i < streams->listener_count; i++) {
-		if (streams->listeners[i].readable != NULL)
-			event_free(streams->listeners[i].readable);
-		if (streams->listeners[i].pause != NULL)
-			event_free(streams->listeners[i].pause);
-	}
+	for (size_t i = 0; i < streams->listener_count; i++)
+		accepting_free(streams->listeners[i]);
 	free(streams);
 }

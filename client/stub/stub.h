@@ -15,12 +15,7 @@
 
 #include "client/dns/message.h"
 #include "client/resolverd.h"
-
-enum {                         /* sysexits(3) */
-	EXIT_WRONG_USAGE = 64, /* EX_USAGE */
-	EXIT_TROUBLE = 71,     /* EX_OSERR: no socket, no memory */
-	EXIT_BAD_SOCKET = 78,  /* EX_CONFIG: a socket of the service manager that can't be served */
-};
+#include "client/serve/serve.h"
 
 #define STUB_SOCKETS_MAX 16u
 
@@ -31,22 +26,11 @@ struct stub_options {
 	unsigned streams_max;
 };
 
-enum stub_log_level { STUB_ERROR = 3, STUB_WARNING = 4, STUB_NOTICE = 5 };
-
-/* One line on stderr, with its <N> prefix under systemd. */
-[[gnu::format(printf, 2, 3)]] void stub_log(enum stub_log_level level, const char *format, ...);
-
-union stub_address {
-	struct sockaddr any;
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
-};
-
 /* Who waits for an answer: a datagram's sender, or a stream, which stays until it is told. */
 struct stub_asker {
 	enum dns_transport transport;
 	int fd;
-	union stub_address peer;
+	union serve_address peer;
 	socklen_t peer_bytes;
 	struct stream *stream;
 };
@@ -77,7 +61,6 @@ struct stub_sockets {
 	size_t count;
 };
 
-bool stub_is_loopback(const union stub_address *address);
 /* Adds UDP and TCP at "127.0.0.1", "127.0.0.1:5353", "::1" or "[::1]:5353". Returns 0 or an exit
  * status, having said why. */
 [[nodiscard]] int stub_listen(struct stub_sockets *sockets, const char *text);

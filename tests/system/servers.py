@@ -27,13 +27,13 @@ def internal_zone(name="corp.example", mx="relay", address="127.25.99.1"):
 
 
 @contextlib.contextmanager
-def stripping_forwarder(address, upstream):
-    """Forwards UDP queries, and takes everything of DNSSEC from the answers but the AD bit, which it sets."""
+def stripping_forwarder(address, upstream, ad=True):
+    """Forwards UDP queries, and takes everything of DNSSEC from the answers but the AD bit, which it sets, or clears."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind((address, 53))
         sock.settimeout(0.1)
         done = threading.Event()
-        thread = threading.Thread(target=strip_all, args=(sock, upstream, done))
+        thread = threading.Thread(target=strip_all, args=(sock, upstream, ad, done))
         thread.start()
         try:
             yield
@@ -42,23 +42,23 @@ def stripping_forwarder(address, upstream):
             thread.join()
 
 
-def strip_all(sock, upstream, done):
+def strip_all(sock, upstream, ad, done):
     while not done.is_set():
         try:
             wire, peer = sock.recvfrom(4096)
         except TimeoutError:
             continue
         try:
-            sock.sendto(strip(dns.message.from_wire(wire), upstream), peer)
+            sock.sendto(strip(dns.message.from_wire(wire), upstream, ad), peer)
         except (dns.exception.DNSException, OSError):
             continue  # the client asks again
 
 
-def strip(query, upstream):
+def strip(query, upstream, ad):
     plain = dns.message.make_query(query.question[0].name, query.question[0].rdtype)
     reply = dns.query.udp_with_fallback(plain, upstream, timeout=3)[0]
     reply.id = query.id
-    reply.flags |= dns.flags.AD
+    reply.flags = reply.flags | dns.flags.AD if ad else reply.flags & ~dns.flags.AD
     for section in (reply.answer, reply.authority):
         section[:] = [rrset for rrset in section if rrset.rdtype not in SIGNING_TYPES]
     return reply.to_wire(max_size=65535)

@@ -39,9 +39,9 @@ def free_port():
 class Stub:
     """resolverd-stub as a child process, beside a daemon that may not be there."""
 
-    def __init__(self, directory, daemon, *options):
+    def __init__(self, directory, daemon, *options, port=None):
         self.log_path = pathlib.Path(directory) / f"stub-{time.monotonic_ns()}.log"
-        self.port = free_port()
+        self.port = port or free_port()
         self.command = [str(BUILD / "resolverd-stub"), "--listen", f"{ADDRESS}:{self.port}", "--listen",
                         f"[{ADDRESS_6}]:{self.port}", "--socket", daemon.socket, "--public-key", daemon.public_key,
                         *options]
