@@ -45,13 +45,14 @@ static void read_tags(const char *state_directory, struct link_anchor *anchor)
 void anchor_tell(struct supervisor *supervisor)
 {
 	const struct config *config = supervisor->start->config;
+	char path[PATH_MAX];
 	struct link_message message = {.type = LINK_ANCHOR};
 	struct link_anchor anchor = {
 	    .checked_at_ms = file_time_ms(supervisor->state_fd, ANCHOR_STATE_FILE)};
 	const int64_t files[] = {anchor.checked_at_ms,
 	    file_time_ms(supervisor->state_fd, ANCHOR_FILE),
 	    file_time_ms(AT_FDCWD, config->resolver.trust_anchor_file),
-	    file_time_ms(AT_FDCWD, config->signing.key_file)};
+	    file_time_ms(AT_FDCWD, longterm_file(config, config->server.state_directory, path))};
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
 		if (files[i] > anchor.newest_file_ms)
 			anchor.newest_file_ms = files[i];

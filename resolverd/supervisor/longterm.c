@@ -84,10 +84,11 @@ static int make_seed(const char *path, uint8_t *seed, char *error, size_t error_
 
 /* ---- the keys ---- */
 
-static const char *path_of(const char *file, const char *state_directory, char path[PATH_MAX])
+const char *longterm_file(
+    const struct config *config, const char *state_directory, char path[PATH_MAX])
 {
-	if (file[0] != '\0')
-		return file;
+	if (config->signing.key_file[0] != '\0')
+		return config->signing.key_file;
 	snprintf(path, PATH_MAX, "%s/signing.key", state_directory);
 	return path;
 }
@@ -127,7 +128,7 @@ int longterm_open(struct longterm *longterm, const struct config *config,
     const char *state_directory, bool may_make_first, char *error, size_t error_bytes)
 {
 	char path[PATH_MAX];
-	const char *first = path_of(config->signing.key_file, state_directory, path),
+	const char *first = longterm_file(config, state_directory, path),
 		   *second = config->signing.second_key_file;
 	*longterm = (struct longterm){.count = 1};
 	int r = open_key(&longterm->keys[0], first, may_make_first, error, error_bytes);

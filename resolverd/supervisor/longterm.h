@@ -5,6 +5,8 @@
  * clients, and their one use is signing delegations to online keys: each signs each.
  */
 #pragma once
+#include <limits.h>
+
 #include "proto/signing.h"
 #include "resolverd/base/config.h"
 
@@ -19,6 +21,10 @@ struct longterm {
 	struct longterm_key keys[LONGTERM_KEYS_MAX]; /* that of key-file first */
 	size_t count;
 };
+
+/* Where the first one is; path: for the one in the state directory. */
+const char *longterm_file(
+    const struct config *config, const char *state_directory, char path[PATH_MAX]);
 
 /* Loads the keys; makes a second one that is not there, and the first if may_make_first.
  * state_directory: where the first is by default. On failure returns a negative errno and writes

@@ -291,7 +291,7 @@ def test_idle_connections_end(make_stub):
 
 
 def test_a_waiting_connection_is_not_idle(make_stub):
-    stub = make_stub("--tcp-idle", "0.3", "--timeout", "1.5")
+    stub = make_stub("--tcp-idle", "1", "--timeout", "3")
     with stub.connect() as sock:
         sock.sendall(framed(dns.message.make_query(silent(), "TXT")))
         assert receive(sock).rcode() == dns.rcode.SERVFAIL
