@@ -163,6 +163,12 @@ def test_E08_insecure_mx_is_authenticated_but_never_called_verified(postfix):
         assert (delivery.status, got(server)) == ("deferred", "nothing"), delivery.text
 
 
+@pytest.mark.parametrize("name", ["mx-cname-expanded.net", "mx-cname-original.net"])
+def test_F11_aliased_hosts(postfix, name):
+    delivery, gave = delivers(postfix, name, "no-starttls", f"mail.{name}")
+    assert (delivery.status, gave) == ("deferred", "nothing"), delivery.text
+
+
 @pytest.mark.parametrize("domain, dsn", [("null-mx.org", "5.1.0"), ("no-such-domain.net", "5.4.4")])
 def test_N01_what_can_not_be_mailed_bounces(postfix, domain, dsn):
     """The map is not asked: there is no host."""
