@@ -41,6 +41,7 @@ EVIDENCE := $(call objects,client/evidence/*.c) $(BUILD)/gen/evidence.pb-c.o
 DNS := $(call objects,client/dns/*.c)
 SERVE := $(call objects,client/serve/*.c)
 STUB := $(call objects,client/stub/*.c)
+SHIM := $(call objects,client/shim/*.c)
 POSTFIX := $(filter-out %/main.o,$(call objects,client/postfix/*.c))
 CTL := $(call objects,client/ctl/*.c)
 SMTP := $(call objects,client/smtp/*.c)
@@ -58,9 +59,10 @@ TIME ?= 60
 PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl $(BUILD)/danesend $(BUILD)/resolverd-stub $(BUILD)/resolverd-postfix
 LIBRARIES := $(foreach name,libresolverd libresolverd-openssl,$(BUILD)/$(name).so.0 $(BUILD)/$(name).a) \
 	$(BUILD)/libresolverd-evidence.a
+PRELOADED := $(BUILD)/libresolverd-shim.so
 
 .PHONY: all deps demo test unit system conformance mutants fuzz-world asan fuzz run-fuzzers lint format bench bench-quick queries sim freshness install clean
-all: $(PROGRAMS) $(LIBRARIES)
+all: $(PROGRAMS) $(LIBRARIES) $(PRELOADED)
 
 deps:
 	@tests/deps.sh
@@ -78,7 +80,7 @@ unit: $(UNIT_TESTS) $(SCRIPTS)
 	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/unit-*.log
 	@r=0; for t in $(UNIT_TESTS); do $$t 2>&1 | tee $(RESULTS)/unit-$${t##*/}.log || r=1; done; \
 		$(SCRIPTS) 2>&1 | tee $(RESULTS)/unit-sim.log || r=1; exit $$r
-system: all $(EXAMPLES) $(BUILD)/python/resolverd/resolverd_pb2.py $(BUILD)/node/lib/resolverd.proto $(BUILD)/gen/resolverd_pb2.py $(BUILD)/gen/evidence_pb2.py $(BUILD)/tests/record-delivery
+system: all $(EXAMPLES) $(BUILD)/python/resolverd/resolverd_pb2.py $(BUILD)/node/lib/resolverd.proto $(BUILD)/gen/resolverd_pb2.py $(BUILD)/gen/evidence_pb2.py $(BUILD)/tests/record-delivery $(BUILD)/tests/resolver-calls
 	@BUILD_DIR=$(CURDIR)/$(BUILD) $(PYTHON) tests/run_files.py $(RESULTS) tests/system tests/world tests/conformance
 	@$(MAKE) --no-print-directory fuzz-world SEED=2 COUNT=150
 
@@ -134,6 +136,9 @@ $(BUILD)/libresolverd-openssl.so.0: $(CLIENT_TLS) client/openssl/exports.map
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libresolverd-openssl.so.0 \
 		-Wl,--version-script,client/openssl/exports.map -o $@ $(CLIENT_TLS) $(TLS_LIBS)
 	ln -sf libresolverd-openssl.so.0 $(BUILD)/libresolverd-openssl.so
+$(BUILD)/libresolverd-shim.so: $(SHIM) $(BUILD)/libdns.a $(BUILD)/libresolverd.a client/shim/exports.map
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libresolverd-shim.so \
+		-Wl,--version-script,client/shim/exports.map -o $@ $(filter-out %.map,$^) $(CLIENT_LIBS)
 $(BUILD)/libresolverd.a: $(CLIENT) $(WIRE)
 $(BUILD)/libresolverd-openssl.a: $(CLIENT_TLS)
 $(BUILD)/libresolverd-evidence.a: $(EVIDENCE)
@@ -155,6 +160,10 @@ $(BUILD)/sim/%: $(BUILD)/obj/tests/sim/%.o $(BUILD)/obj/tests/sim/sim.o $(BUILD)
 $(BUILD)/tests/record-delivery: $(BUILD)/obj/tests/system/record_delivery.o $(CLIENT_ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
+# Nothing of ours in it: the shim comes by LD_PRELOAD.
+$(BUILD)/tests/resolver-calls: $(BUILD)/obj/tests/system/resolver_calls.o
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lresolv
 $(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/libdaemon.a $(BUILD)/libdelivery.a $(CLIENT_ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(TOOL_LIBS) $(DAEMON_LIBS)
@@ -197,7 +206,7 @@ $(BUILD)/node/lib/resolverd.proto: proto/resolverd.proto $(NODE_CLIENT) $(BUILD)
 SOURCES := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
 format:
 	clang-format -i $(SOURCES)
-lint: $(LIBRARIES) $(GENERATED)
+lint: $(LIBRARIES) $(PRELOADED) $(GENERATED)
 	@command -v clang-format clang-tidy >/dev/null || { echo "lint: install clang-format and clang-tidy" >&2; exit 1; }
 	clang-format --dry-run --Werror $(SOURCES)
 	tests/lint.sh $(BUILD)
@@ -232,7 +241,7 @@ install: all
 	set -e; for header in client/openssl/resolverd-openssl.h client/evidence/resolverd-evidence.h; do \
 		sed 's|"client/resolverd.h"|<resolverd.h>|' $$header > $(DESTDIR)$(PREFIX)/include/$${header##*/}; done
 	install -m 644 $(filter %.a,$(LIBRARIES)) $(DESTDIR)$(PREFIX)/lib/
-	install -m 755 $(filter %.so.0,$(LIBRARIES)) $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(filter %.so.0,$(LIBRARIES)) $(PRELOADED) $(DESTDIR)$(PREFIX)/lib/
 	set -e; for pc in client/lib/libresolverd client/openssl/libresolverd-openssl; do name=$${pc##*/}; \
 		ln -sf $$name.so.0 $(DESTDIR)$(PREFIX)/lib/$$name.so; \
 		sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $$pc.pc.in \

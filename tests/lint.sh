@@ -18,12 +18,13 @@ rule() {
 }
 rule proto resolverd client
 rule client resolverd
-servers="client/serve client/stub client/postfix"
+servers="client/serve client/stub client/postfix client/shim"
 rule client/lib client/openssl client/evidence client/smtp client/danesend client/ctl client/dns $servers
 rule client/dns client/lib client/openssl client/evidence client/smtp client/danesend client/ctl $servers
-rule client/serve client/openssl client/evidence client/smtp client/danesend client/ctl client/dns client/stub client/postfix
-rule client/stub client/openssl client/evidence client/smtp client/danesend client/ctl client/postfix
-rule client/postfix client/openssl client/evidence client/smtp client/danesend client/ctl client/dns client/stub
+rule client/serve client/openssl client/evidence client/smtp client/danesend client/ctl client/dns client/stub client/postfix client/shim
+rule client/stub client/openssl client/evidence client/smtp client/danesend client/ctl client/postfix client/shim
+rule client/postfix client/openssl client/evidence client/smtp client/danesend client/ctl client/dns client/stub client/shim
+rule client/shim client/openssl client/evidence client/smtp client/danesend client/ctl client/serve client/stub client/postfix
 rule client/openssl client/lib client/evidence client/smtp client/danesend client/ctl
 rule client/evidence client/smtp client/danesend client/ctl
 rule resolverd/base resolverd/supervisor resolverd/server resolverd/worker resolverd/anchor client
@@ -46,7 +47,7 @@ fi
 # exports LIBRARY MAP: the library exports just what its map lists.
 exports() {
 	exported=$(nm -D --defined-only "$build/$1" | awk '$2 == "T" {print $3}' | sed 's/@.*//' | sort)
-	listed=$(grep -oE '\bresolverd_[a-z0-9_]+' "$2" | sort)
+	listed=$(grep -oE '\b(resolverd|(__)?res)_[a-z0-9_]+' "$2" | sort)
 	if [ "$exported" != "$listed" ]; then
 		echo "lint: exported symbols of $1 and $2 differ" >&2
 		failed=1
@@ -54,4 +55,5 @@ exports() {
 }
 exports libresolverd.so.0 client/lib/exports.map
 exports libresolverd-openssl.so.0 client/openssl/exports.map
+exports libresolverd-shim.so client/shim/exports.map
 exit $failed

@@ -221,6 +221,18 @@ static bool has_data(const struct resolverd_records *records)
 	       (records->rcode == DNS_NOERROR || records->rcode == DNS_NXDOMAIN);
 }
 
+unsigned dns_message_type(const struct dns_query *query, unsigned nth)
+{
+	return query->type == DNS_TYPE_ANY ? dns_any_type(nth) : query->type;
+}
+
+bool dns_message_goes_on(
+    const struct dns_query *query, unsigned nth, const struct resolverd_records *records)
+{
+	return query->type == DNS_TYPE_ANY && has_data(records) && records->rcode == DNS_NOERROR &&
+	       records->answer_count == 0 && dns_any_type(nth + 1) != 0;
+}
+
 size_t dns_message_answer(const struct dns_query *query, const struct resolverd_records *records,
     uint64_t now_ms, enum dns_transport transport, uint8_t ret_message[DNS_MESSAGE_MAX])
 {

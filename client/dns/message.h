@@ -22,6 +22,12 @@ enum dns_transport {
 size_t dns_message_answer(const struct dns_query *query, const struct resolverd_records *records,
     uint64_t now_ms, enum dns_transport transport, uint8_t ret_message[DNS_MESSAGE_MAX]);
 
+/* Which type to ask the daemon for; of a query for ANY the nth, from 0. */
+unsigned dns_message_type(const struct dns_query *query, unsigned nth);
+/* Of a query for ANY: there is nothing of this type, and another one is left to be asked for. */
+bool dns_message_goes_on(
+    const struct dns_query *query, unsigned nth, const struct resolverd_records *records);
+
 /* An answer without data. At most DNS_DATAGRAM_MIN octets; a longer text is cut. */
 size_t dns_message_error(const struct dns_query *query, const struct dns_error *error,
     uint8_t ret_message[DNS_DATAGRAM_MIN]);

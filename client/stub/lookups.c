@@ -59,19 +59,6 @@ static void answer(
 
 /* ---- asking ---- */
 
-static unsigned type_to_ask(const struct lookup *lookup)
-{
-	return lookup->query.type == DNS_TYPE_ANY ? dns_any_type(lookup->nth) : lookup->query.type;
-}
-
-/* Of a query for ANY: there is nothing of this type, and another one is left to be asked for. */
-static bool goes_on(const struct lookup *lookup, const struct resolverd_records *records)
-{
-	return lookup->query.type == DNS_TYPE_ANY && records->rcode == DNS_NOERROR &&
-	       (records->status == RESOLVERD_SECURE || records->status == RESOLVERD_INSECURE) &&
-	       records->answer_count == 0 && dns_any_type(lookup->nth + 1) != 0;
-}
-
 static int submit(
     struct resolverd_client *client, struct ask *ask, unsigned deadline_ms, uint64_t *ret_id)
 {
@@ -79,7 +66,8 @@ static int submit(
 	char name[NAME_TEXT_MAX];
 	if (name_from_wire(lookup->query.name, lookup->query.name_bytes, name) != NAME_OK)
 		return RESOLVERD_ERROR_ARGUMENT;
-	return resolverd_submit_records(client, name, type_to_ask(lookup), deadline_ms, ret_id);
+	return resolverd_submit_records(
+	    client, name, dns_message_type(&lookup->query, lookup->nth), deadline_ms, ret_id);
 }
 
 static int take(struct resolverd_client *client, uint64_t id, void **ret_result)
@@ -96,7 +84,7 @@ static void done(void *context, struct ask *ask, int error, const char *detail, 
 {
 	struct lookups *lookups = context;
 	struct lookup *lookup = lookup_of(ask);
-	if (error == 0 && goes_on(lookup, result)) {
+	if (error == 0 && dns_message_goes_on(&lookup->query, lookup->nth, result)) {
 		lookup->nth++;
 		error = asking_again(lookups->asking, ask);
 		if (error == 0)

@@ -42,6 +42,7 @@ MAIN = {
     "smtp_connect_timeout": "3s",
     "smtp_helo_timeout": "3s",
     "smtp_starttls_timeout": "3s",
+    "default_process_limit": "20",
     "default_destination_concurrency_failed_cohort_limit": "0",  # a failed delivery does not suspend the next
     "import_environment": "MAIL_CONFIG LANG=C",
 }
@@ -98,14 +99,17 @@ class Instance:
         self.resolv_conf = self.directory / "resolv.conf"
         self.resolv_conf.write_text(resolv_conf)
         self.output = self.directory / "output"
+        self.binds = {"/etc/resolv.conf": self.resolv_conf}  # what this server alone sees in place of what is there
         self.process = None
 
+    def bound(self, command):
+        """The command in a mount namespace where it sees self.binds."""
+        mounts = "".join(f"mount --bind {source} {target} && " for target, source in self.binds.items())
+        return ["unshare", "--mount", "sh", "-c", f'{mounts}exec "$@"', "sh", *command]
+
     def launch(self, command, **options):
-        """In a mount namespace, so that /etc/resolv.conf is ours for this server alone."""
-        script = f'mount --bind {self.resolv_conf} /etc/resolv.conf && exec "$@"'
         with open(self.output, "ab") as output:
-            self.process = process.start(["unshare", "--mount", "sh", "-c", script, "sh", *command], stdin=subprocess.DEVNULL,
-                                         stdout=output, stderr=output, **options)
+            self.process = process.start(self.bound(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, **options)
 
     def log(self):
         return self.output.read_text(errors="replace") if self.output.exists() else ""
@@ -167,8 +171,9 @@ class Postfix(Instance):
         pattern = re.compile(rf"postfix/(\w+)\[(\d+)\]: {queue_id}: to=<.*relay=([^,]+), .*dsn=([\d.]+), status=(\w+) .*")
         found = wait_for(lambda: pattern.search(self.log()[start:]), PATIENCE_S, self.log)
         service, pid, relay, dsn, status = found.groups()
-        lines = [line for line in self.log()[start:start + found.end()].splitlines() if f"postfix/{service}[{pid}]" in line]
-        text = "\n".join(lines)
+        lines = [line for line in self.log()[:start + found.end()].splitlines() if f"postfix/{service}[{pid}]" in line]
+        earlier = [number for number, line in enumerate(lines[:-1]) if "status=" in line]  # messages of the same process
+        text = "\n".join(lines[earlier[-1] + 1 if earlier else 0:])
         return Delivery(status, dsn, relay, re.findall(r"(\w+) TLS connection established to", text), text)
 
     def deliver(self, recipient, **options):
@@ -180,6 +185,4 @@ class Postfix(Instance):
 
     def run(self, *command):
         """A tool of Postfix with this configuration and resolver: run("postmap", "-q", key, table)."""
-        script = f'mount --bind {self.resolv_conf} /etc/resolv.conf && exec "$@"'
-        return subprocess.run(["unshare", "--mount", "sh", "-c", script, "sh", command[0], "-c", str(self.config), *command[1:]],
-                              capture_output=True, text=True, timeout=30)
+        return subprocess.run(self.bound([command[0], "-c", str(self.config), *command[1:]]), capture_output=True, text=True, timeout=30)

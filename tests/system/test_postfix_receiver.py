@@ -2,7 +2,6 @@
 """danesend and Debian's Postfix as the receiving server: a good host, one with the wrong certificate, one without STARTTLS."""
 
 import contextlib
-import os
 import pathlib
 import re
 import shutil
@@ -12,6 +11,7 @@ import tempfile
 import process
 import pytest
 from conftest import WORLD, wait_for
+from mta import why_no_postfix
 from smtp import addresses_of
 from test_danesend import MESSAGE, mx, send
 
@@ -56,15 +56,7 @@ postlog unix-dgram n - n - 1 postlogd
 """
 
 
-def why_not():
-    if not shutil.which("postfix"):
-        return "Debian's package postfix is not installed"
-    if os.geteuid() != 0 or pathlib.Path("/proc/self/uid_map").read_text().split()[2] == "1":
-        return "Postfix changes to its own user, so these tests need to be run by root"
-    return None
-
-
-pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+pytestmark = pytest.mark.skipif(why_no_postfix() is not None, reason=str(why_no_postfix()))
 
 
 @contextlib.contextmanager

@@ -168,6 +168,7 @@ class Behaviour:
     clear: tuple = ("STARTTLS",)  # offered beside, in clear only
     tls: tuple = ()  # offered beside, under TLS only
     certificate: object = None  # a host whose certificate is shown, or a number of days: how long it is still good
+    by_sni: bool = False  # the certificate of the name that it is asked for, where there is one
     subject: str = ""  # further words of it, of whatever length
     versions: tuple = ()  # (lowest, highest)
 
@@ -184,6 +185,7 @@ BEHAVIOURS = {
     "no-pipelining": Behaviour(offered=tuple(word for word in OFFERED if word != "PIPELINING")),
     "no-8bitmime": Behaviour(offered=("PIPELINING",)),
     "small": Behaviour(offered=("SIZE 1000", "PIPELINING", "8BITMIME")),
+    "by-sni": Behaviour(by_sni=True),
     "other-certificate": Behaviour(certificate="mx.dane-ta.com"),
     "expired": Behaviour(certificate=-1),
     "expires-soon": Behaviour(certificate=3),
@@ -465,8 +467,13 @@ class Server(Listener):
                 file = stack.enter_context(dated_certificate(self.directory, self.host, days, self.behaviour.subject))
             context.load_cert_chain(file)
 
-        def note_sni(_socket, name, _context):
+        def note_sni(sock, name, _context):
             connection.sni = name
+            asked_for = self.directory / "tls" / f"{name}.pem"
+            if self.behaviour.by_sni and asked_for.exists():
+                other = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                other.load_cert_chain(asked_for)
+                sock.context = other
 
         context.sni_callback = note_sni
         return context
