@@ -171,6 +171,7 @@ void stream_send(struct stream *stream, const uint8_t *message, size_t bytes)
 		return; /* out of memory: this one goes without */
 	evbuffer_add(out, length, sizeof length);
 	evbuffer_add(out, message, bytes);
+	touch(stream); /* else one that becomes idle in this moment ends before it is written */
 }
 
 void stream_settled(struct stream *stream)

@@ -11,7 +11,7 @@ import tempfile
 import time
 
 import pytest
-from conftest import Daemon, wait_for
+from conftest import HERE, Daemon, wait_for
 from mta import NOWHERE, Postfix, why_no_postfix
 from scenarios import DANE, MISMATCH, NO_AUTH, PLAIN, SCENARIOS, mx
 from servers import stripping_forwarder
@@ -27,6 +27,7 @@ CONFIG = f"""
 override "{MANDATORY}" {{ requirement = mandatory }}
 override "{OFF}" {{ requirement = off }}
 """
+DOCUMENT = HERE.parent.parent / "docs" / "integrations" / "postfix.md"
 IDLE_S = 10  # after which Postfix closes a connection to a socketmap (dict_sockmap(3))
 numbers = itertools.count()
 
@@ -163,6 +164,12 @@ def test_E08_insecure_mx_is_authenticated_but_never_called_verified(postfix):
         assert (delivery.status, got(server)) == ("deferred", "nothing"), delivery.text
 
 
+@pytest.mark.parametrize("name", ["mx-cname-expanded.net", "mx-cname-original.net"])
+def test_F11_aliased_hosts(postfix, name):
+    delivery, gave = delivers(postfix, name, "no-starttls", f"mail.{name}")
+    assert (delivery.status, gave) == ("deferred", "nothing"), delivery.text
+
+
 @pytest.mark.parametrize("domain, dsn", [("null-mx.org", "5.1.0"), ("no-such-domain.net", "5.4.4")])
 def test_N01_what_can_not_be_mailed_bounces(postfix, domain, dsn):
     """The map is not asked: there is no host."""
@@ -173,6 +180,17 @@ def test_N01_what_can_not_be_mailed_bounces(postfix, domain, dsn):
 def test_M01_off(postfix):
     delivery, gave = delivers(postfix, OFF, "no-starttls")
     assert (delivery.status, gave) == ("sent", "message"), delivery.text
+
+
+def test_the_configuration_of_the_documentation(policy_map):
+    text = re.search(r"```main.cf\n(.*?)```", DOCUMENT.read_text(), re.DOTALL).group(1)
+    lines = dict(line.split(" = ", 1) for line in text.replace("unix:resolverd/policy", f"unix:{policy_map.path}").splitlines())
+    assert lines["smtp_tls_policy_maps"] == f"socketmap:unix:{policy_map.path}:policy"
+    with Postfix(lines, resolv_conf=STUB) as postfix:
+        for domain, behaviour, status, tls in ((DANE, "good", "sent", ["Verified"]), (DANE, "no-starttls", "deferred", []),
+                                               (PLAIN, "no-starttls", "sent", []), (OFF, "no-starttls", "sent", [])):
+            delivery, _ = delivers(postfix, domain, behaviour)
+            assert (delivery.status, delivery.tls) == (status, tls), delivery.text
 
 
 # ---- the same without ----
