@@ -147,7 +147,8 @@ def test_it_is_confined_and_lacks_nothing_for_that(machine):
     assert int(found["Uid"]) > 0 and int(found["CapEff"], 16) == int(found["CapBnd"], 16) == 0
     assert (found["NoNewPrivs"], found["Seccomp"]) == ("1", "2")
     root = f"/proc/{machine.show('resolverd', 'MainPID')}/root"
-    assert machine.run("ls", root + "/var").stdout.split() == ["lib", "tmp"] and machine.run("ls", root + "/run/systemd").stdout.split() == ["incoming", "notify"]
+    assert machine.run("ls", root + "/var").stdout.split() == ["lib", "tmp"], "it sees more of the host than it should"
+    assert machine.run("ls", root + "/run/systemd").stdout.split() == ["incoming", "notify"]
     assert "less confined" not in machine.journal("resolverd")
 
 
@@ -155,10 +156,10 @@ def test_every_question_works_in_the_sandbox(machine):
     assert machine.ctl("plan", SECURE)["outcome"] == "deliver"
     assert machine.ctl("plan", BOGUS, check=False)["outcome"] == "delay"
     assert machine.ctl("explain", SECURE)["differences"] == []
+    assert machine.run("journalctl", "-q", "--no-pager", "-o", "cat", "-u", "resolverd", "-p", "warning").stdout == ""
     machine.systemctl("restart", "resolverd")
     ready(machine)
-    assert "answers restored" in machine.journal("resolverd"), machine.journal("resolverd")
-    assert machine.run("journalctl", "-q", "--no-pager", "-o", "cat", "-u", "resolverd", "-p", "warning").stdout == ""
+    assert re.search(r"snapshot: [1-9]\d* answers restored", machine.journal("resolverd")), machine.journal("resolverd")
 
 
 @pytest.mark.parametrize("root", ["", CHROOT])
