@@ -92,7 +92,7 @@ static const char *const never_but_to_start[] = {"execve", "execveat", NULL};
 /* What sanitizers and coverage do, from start to end. */
 static const char *const for_instruments[] = {"openat", "open", "readlink", "readlinkat", "access",
     "ptrace", "fork", "vfork", "execve", "wait4", "prctl", "mmap", "mmap2", "mprotect", "clone",
-    "getdents64", "mkdir", "ftruncate", "tgkill", "kill", "prlimit64", "ioctl", "dup2",
+    "getdents", "getdents64", "mkdir", "ftruncate", "tgkill", "kill", "prlimit64", "ioctl", "dup2",
     "process_vm_readv", "unlink", "pipe", "setrlimit", "stat", "lstat", "arch_prctl", "dup", NULL};
 
 /* ---- rules ---- */
