@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # make · make demo · make test · make unit · make conformance · make mutants · make fuzz-world · make lint · make asan
 # make fuzz · make format · make bench · make queries · make sim · make freshness · make install
+# make dist · make deb · make deb-test
 MODE ?= release
 BUILD := build/$(MODE)
 PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSCONFDIR ?= /etc
 VERSION := 0.1.0
 
@@ -20,7 +23,8 @@ CFLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzze
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wvla \
 	-Wformat=2 -Wundef $(if $(CI),-Werror)
 CFLAGS += -std=gnu2x $(CFLAGS_$(MODE)) $(WARNINGS) -fvisibility=hidden -fPIC -fstack-protector-strong
-BUILD_TIME := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),0)
+# No clock is right that is before it. Without git it is that of the files of make dist: their commit's.
+BUILD_TIME := $(or $(SOURCE_DATE_EPOCH),$(if $(wildcard .git),$(shell git log -1 --format=%ct 2>/dev/null)),$(shell stat -c %Y Makefile),0)
 CPPFLAGS += -D_GNU_SOURCE -DRESOLVERD_VERSION='"$(VERSION)"' -DRESOLVERD_BUILD_TIME_S=$(BUILD_TIME) -I. -isystem $(BUILD)/gen
 
 pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
@@ -63,7 +67,7 @@ LIBRARIES := $(foreach name,libresolverd libresolverd-openssl,$(BUILD)/$(name).s
 PRELOADED := $(BUILD)/libresolverd-shim.so
 UNITS := $(wildcard systemd/*.service systemd/*.socket systemd/*.mount)
 
-.PHONY: all deps demo test unit system conformance mutants fuzz-world asan fuzz run-fuzzers lint format bench bench-quick queries sim freshness install clean
+.PHONY: all deps demo test unit system conformance mutants fuzz-world asan fuzz run-fuzzers lint format bench bench-quick queries sim freshness install dist deb deb-test clean
 all: $(PROGRAMS) $(LIBRARIES) $(PRELOADED)
 
 deps:
@@ -236,24 +240,36 @@ queries: all $(BUILD)/gen/resolverd_pb2.py
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include \
-		$(DESTDIR)$(PREFIX)/lib/pkgconfig
+		$(DESTDIR)$(LIBDIR)/pkgconfig
 	install -m 755 $(BUILD)/resolverd $(BUILD)/resolverd-stub $(BUILD)/resolverd-postfix $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(BUILD)/resolverctl $(BUILD)/danesend $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 client/resolverd.h $(DESTDIR)$(PREFIX)/include/
 	set -e; for header in client/openssl/resolverd-openssl.h client/evidence/resolverd-evidence.h; do \
 		sed 's|"client/resolverd.h"|<resolverd.h>|' $$header > $(DESTDIR)$(PREFIX)/include/$${header##*/}; done
-	install -m 644 $(filter %.a,$(LIBRARIES)) $(DESTDIR)$(PREFIX)/lib/
-	install -m 755 $(filter %.so.0,$(LIBRARIES)) $(PRELOADED) $(DESTDIR)$(PREFIX)/lib/
+	install -m 644 $(filter %.a,$(LIBRARIES)) $(DESTDIR)$(LIBDIR)/
+	install -m 755 $(filter %.so.0,$(LIBRARIES)) $(PRELOADED) $(DESTDIR)$(LIBDIR)/
 	set -e; for pc in client/lib/libresolverd client/openssl/libresolverd-openssl; do name=$${pc##*/}; \
-		ln -sf $$name.so.0 $(DESTDIR)$(PREFIX)/lib/$$name.so; \
-		sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $$pc.pc.in \
-			> $(DESTDIR)$(PREFIX)/lib/pkgconfig/$$name.pc; done
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/lib/,systemd/system sysusers.d tmpfiles.d) $(DESTDIR)$(SYSCONFDIR)/resolverd
-	set -e; for unit in $(UNITS); do sed 's|@PREFIX@|$(PREFIX)|' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/}; done
+		ln -sf $$name.so.0 $(DESTDIR)$(LIBDIR)/$$name.so; \
+		sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' $$pc.pc.in \
+			> $(DESTDIR)$(LIBDIR)/pkgconfig/$$name.pc; done
+	install -d $(DESTDIR)$(UNITDIR) $(addprefix $(DESTDIR)$(PREFIX)/lib/,sysusers.d tmpfiles.d) $(DESTDIR)$(SYSCONFDIR)/resolverd
+	set -e; for unit in $(UNITS); do sed 's|@PREFIX@|$(PREFIX)|' $$unit > $(DESTDIR)$(UNITDIR)/$${unit##*/}; done
 	install -m 644 systemd/resolverd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/resolverd.conf
 	install -m 644 systemd/resolverd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/resolverd.conf
 	test -e $(DESTDIR)$(SYSCONFDIR)/resolverd/resolverd.conf || \
 		install -m 644 systemd/resolverd.conf $(DESTDIR)$(SYSCONFDIR)/resolverd/
+
+# The committed files (in an unpacked dist: that one's own), the same bytes each time.
+DIST := build/resolverd-$(VERSION).tar.gz
+dist:
+	@systemd/debian/build.sh dist $(DIST) resolverd-$(VERSION)
+# Debian's packages out of it, in build/deb, with what lintian says. DEB_VERSION=0.1.1: as that version.
+deb: dist
+	@tests/deps.sh dpkg-dev debhelper dh-python python3-all python3-setuptools help2man lintian
+	@systemd/debian/build.sh packages $(DIST) build/deb $(DEB_VERSION)
+# They are built twice, compared, and in a Debian of their own installed, upgraded, removed and purged.
+deb-test: deps deb $(addprefix $(BUILD)/gen/,resolverd_pb2.py evidence_pb2.py)
+	@tests/packages/run.sh $(DIST) build/deb $(CURDIR)/$(BUILD)
 
 clean:
 	rm -rf build

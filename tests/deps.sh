@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# Installs the Debian packages that build, tests and demo need: only what is missing.
+# Installs the Debian packages that build, tests and demo need: only what is missing. deps.sh PACKAGE…: what the build needs, and these.
 set -eu
 
 build="gcc make pkg-config protobuf-c-compiler protobuf-compiler libunbound-dev libevent-dev
@@ -12,6 +12,8 @@ postfix libgnutls-dane0 libidn12 libpcre2-8-0 libnsl2 libdb5.3"
 # Debian's npm brings some hundred packages: not where there is one, from wherever it came.
 command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 || tests="$tests nodejs npm"
 
+[ $# = 0 ] || tests=$*
+
 if ! command -v dpkg-query >/dev/null 2>&1; then
 	echo "deps: this is no Debian system; install the counterparts of these packages by hand:" >&2
 	echo $build $tests >&2
@@ -21,6 +23,7 @@ fi
 # Exim can't be installed beside Postfix: it is unpacked where the tests look for it, its libraries are above.
 exim=$(dirname "$0")/../build/exim4
 unpack_exim() {
+	case " $tests " in *" postfix "*) ;; *) return 0 ;; esac
 	[ ! -x "$exim/usr/sbin/exim4" ] && ! command -v exim4 >/dev/null 2>&1 || return 0
 	echo "deps: unpacking exim4-daemon-light"
 	folder=$(mktemp -d)
