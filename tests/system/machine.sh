@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # machine.sh FOLDER UNIT…: becomes systemd, the first process of a machine made of the host's /usr, what is installed in
-# FOLDER/install, and nothing else of the host; these units are enabled. To be run in namespaces of its own (machine.py), but for the network's.
+# FOLDER/install, and nothing else of the host; these units are enabled. With a whole Debian in FOLDER/install: made of that alone, which
+# stays as it is. To be run in namespaces of its own (machine.py), but for the network's.
 set -eu
 install=$1/install root=$1/root
 shift
@@ -9,15 +10,22 @@ shift
 mount --make-rprivate /
 mount -t tmpfs -o mode=755 machine "$root"
 cd "$root"
-mkdir -p usr etc var/lib var/log var/spool/postfix/pid run proc sys dev root over/upper over/work
-mkdir -m 1777 tmp var/tmp
-ln -s ../run var/run
-for folder in bin sbin lib lib32 lib64; do
-	[ ! -L "/$folder" ] || ln -s "usr/$folder" "$folder"
-done
-mount -t overlay -o "lowerdir=$install/usr:/usr,upperdir=over/upper,workdir=over/work" machine usr
-cp -r "$install/etc/." etc/
-cp /etc/ld.so.cache /etc/services etc/ 2>/dev/null || true
+whole() { [ -e "$install/var/lib/dpkg/status" ]; }
+if whole; then
+	mkdir -p over/upper over/work system
+	mount -t overlay -o "lowerdir=$install,upperdir=over/upper,workdir=over/work" machine system
+	cd system
+else
+	mkdir -p usr etc var/lib var/log var/spool/postfix/pid run proc sys dev root over/upper over/work
+	mkdir -m 1777 tmp var/tmp
+	ln -s ../run var/run
+	for folder in bin sbin lib lib32 lib64; do
+		[ ! -L "/$folder" ] || ln -s "usr/$folder" "$folder"
+	done
+	mount -t overlay -o "lowerdir=$install/usr:/usr,upperdir=over/upper,workdir=over/work" machine usr
+	cp -r "$install/etc/." etc/
+	cp /etc/ld.so.cache /etc/services etc/ 2>/dev/null || true
+fi
 
 mount -t proc proc proc
 mount -t sysfs -o ro sysfs sys
@@ -34,23 +42,25 @@ for device in null zero full random urandom tty; do
 done
 mount -t tmpfs -o mode=755 machine run
 
-# Users, tmpfiles and journal are made and started as ever, of this project's files alone; nothing else of the host's services.
-rm -rf usr/lib/systemd/system/*.wants usr/lib/systemd/system-generators usr/lib/sysusers.d usr/lib/tmpfiles.d
-cp -r "$install/usr/lib/sysusers.d" "$install/usr/lib/tmpfiles.d" usr/lib/
-wants() {
-	mkdir -p "usr/lib/systemd/system/$1.wants"
-	shift_to=$1
-	shift
-	for unit in "$@"; do ln -s "../$unit" "usr/lib/systemd/system/$shift_to.wants/"; done
-}
-wants sysinit.target systemd-sysusers.service systemd-tmpfiles-setup.service systemd-journald.service
-wants sockets.target systemd-journald.socket systemd-journald-dev-log.socket
+if ! whole; then
+	# Users, tmpfiles and journal are made and started as ever, of this project's files alone; nothing else of the host's services.
+	rm -rf usr/lib/systemd/system/*.wants usr/lib/systemd/system-generators usr/lib/sysusers.d usr/lib/tmpfiles.d
+	cp -r "$install/usr/lib/sysusers.d" "$install/usr/lib/tmpfiles.d" usr/lib/
+	wants() {
+		mkdir -p "usr/lib/systemd/system/$1.wants"
+		shift_to=$1
+		shift
+		for unit in "$@"; do ln -s "../$unit" "usr/lib/systemd/system/$shift_to.wants/"; done
+	}
+	wants sysinit.target systemd-sysusers.service systemd-tmpfiles-setup.service systemd-journald.service
+	wants sockets.target systemd-journald.socket systemd-journald-dev-log.socket
+fi
 
 mkdir old
 pivot_root . old
 umount -l /old
 rmdir /old
 mount --make-rshared / # as systemd does on a host; credentials come to their place by it
-SYSTEMD_OFFLINE=1 systemctl --quiet enable "$@"
+[ $# = 0 ] || SYSTEMD_OFFLINE=1 systemctl --quiet enable "$@"
 exec env -i container=resolverd-test PATH=/usr/sbin:/usr/bin /usr/lib/systemd/systemd --unit=multi-user.target --show-status=no \
 	--log-target=journal
