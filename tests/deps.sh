@@ -4,7 +4,7 @@
 # Installs the Debian packages that build, tests and demo need: only what is missing. "build": without those of tests and demo.
 set -eu
 
-build="gcc make pkg-config protobuf-c-compiler protobuf-compiler libunbound-dev libevent-dev
+build="gcc libc6-dev make pkg-config protobuf-c-compiler protobuf-compiler libunbound-dev libevent-dev
 libsodium-dev libprotobuf-c-dev libconfuse-dev libseccomp-dev libssl-dev libidn2-dev libjansson-dev libldns-dev dns-root-data"
 tests="libcmocka-dev python3-pytest python3-dnspython python3-protobuf python3-nacl
 python3-cryptography python3-idna nsd ldnsutils unbound bind9-dnsutils knot-dnsutils dnsperf faketime iproute2
