@@ -4,6 +4,7 @@
 MODE ?= release
 BUILD := build/$(MODE)
 PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
 VERSION := 0.1.0
 
 SHELL := /bin/bash
@@ -60,6 +61,7 @@ PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl $(BUILD)/danesend $(BUILD)/r
 LIBRARIES := $(foreach name,libresolverd libresolverd-openssl,$(BUILD)/$(name).so.0 $(BUILD)/$(name).a) \
 	$(BUILD)/libresolverd-evidence.a
 PRELOADED := $(BUILD)/libresolverd-shim.so
+UNITS := $(wildcard systemd/*.service systemd/*.socket systemd/*.mount)
 
 .PHONY: all deps demo test unit system conformance mutants fuzz-world asan fuzz run-fuzzers lint format bench bench-quick queries sim freshness install clean
 all: $(PROGRAMS) $(LIBRARIES) $(PRELOADED)
@@ -246,6 +248,12 @@ install: all
 		ln -sf $$name.so.0 $(DESTDIR)$(PREFIX)/lib/$$name.so; \
 		sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $$pc.pc.in \
 			> $(DESTDIR)$(PREFIX)/lib/pkgconfig/$$name.pc; done
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/lib/,systemd/system sysusers.d tmpfiles.d) $(DESTDIR)$(SYSCONFDIR)/resolverd
+	set -e; for unit in $(UNITS); do sed 's|@PREFIX@|$(PREFIX)|' $$unit > $(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/}; done
+	install -m 644 systemd/resolverd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/resolverd.conf
+	install -m 644 systemd/resolverd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/resolverd.conf
+	test -e $(DESTDIR)$(SYSCONFDIR)/resolverd/resolverd.conf || \
+		install -m 644 systemd/resolverd.conf $(DESTDIR)$(SYSCONFDIR)/resolverd/
 
 clean:
 	rm -rf build

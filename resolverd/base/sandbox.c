@@ -32,6 +32,15 @@ void sandbox_raise_limits(void)
 	(void)setrlimit(RLIMIT_NOFILE, &files);
 }
 
+/* A service manager that took them may forbid capset, too. */
+static bool has_capabilities(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct now[_LINUX_CAPABILITY_U32S_3] = {0};
+	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
+	return syscall(SYS_capget, &header, now) != 0 || memcmp(now, none, sizeof now) != 0;
+}
+
 /* Root's too. The bounding set is out of reach for others, who have no use for it either. */
 static int drop_capabilities(void)
 {
@@ -41,7 +50,7 @@ static int drop_capabilities(void)
 		if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0)
 			break;
 	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	return syscall(SYS_capset, &header, none) == 0 ? 0 : -errno;
+	return !has_capabilities() || syscall(SYS_capset, &header, none) == 0 ? 0 : -errno;
 }
 
 void sandbox_forbid_dumps(void)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "resolverd/base/file.h"
 #include "resolverd/base/secret.h"
 
+#define CREDENTIALS "CREDENTIALS_DIRECTORY"      /* systemd.exec(5) */
 #define DELEGATION_EARLY_MS (INT64_C(60) * 1000) /* for clients whose clock is a little behind */
 
 static int say(char *error, size_t error_bytes, const char *what, const char *path, int number,
@@ -32,6 +34,20 @@ static void hide(struct longterm_key *key)
 	secret_hide(key->secret, crypto_sign_SECRETKEYBYTES);
 }
 
+/* Of the service manager, which lets nobody else into that folder. */
+static bool is_credential(const char *path)
+{
+	const char *folder = getenv(CREDENTIALS);
+	size_t bytes = folder != NULL ? strlen(folder) : 0;
+	return bytes > 0 && strncmp(path, folder, bytes) == 0 && path[bytes] == '/';
+}
+
+/* Of a credential the group's rights are the mask of the ACL that makes us its reader. */
+static bool others_may_read(const char *path, mode_t mode)
+{
+	return (mode & (is_credential(path) ? 037 : 077)) != 0;
+}
+
 static int read_seed(const char *path, uint8_t *seed, char *error, size_t error_bytes)
 {
 	static const char advice[] = "resolverd needs to read its own key there";
@@ -48,7 +64,7 @@ static int read_seed(const char *path, uint8_t *seed, char *error, size_t error_
 	int r = 0;
 	if (n < 0) {
 		r = say(error, error_bytes, "cannot read the key", path, errno, advice);
-	} else if ((status.st_mode & 077) != 0) {
+	} else if (others_may_read(path, status.st_mode)) {
 		snprintf(error, error_bytes,
 		    "%s may be read by others (mode %04o); do chmod 600 %s", path,
 		    (unsigned)status.st_mode & 07777, path);
@@ -87,8 +103,14 @@ static int make_seed(const char *path, uint8_t *seed, char *error, size_t error_
 const char *longterm_file(
     const struct config *config, const char *state_directory, char path[PATH_MAX])
 {
+	const char *credentials = getenv(CREDENTIALS);
 	if (config->signing.key_file[0] != '\0')
 		return config->signing.key_file;
+	if (credentials != NULL) {
+		snprintf(path, PATH_MAX, "%s/resolverd.signing-key", credentials);
+		if (access(path, F_OK) == 0)
+			return path;
+	}
 	snprintf(path, PATH_MAX, "%s/signing.key", state_directory);
 	return path;
 }

@@ -22,7 +22,8 @@ struct longterm {
 	size_t count;
 };
 
-/* Where the first one is; path: for the one in the state directory. */
+/* Where the first one is: key-file; else the service manager's credential resolverd.signing-key, if
+ * it gave one; else in the state directory. path: room for the latter two. */
 const char *longterm_file(
     const struct config *config, const char *state_directory, char path[PATH_MAX]);
 

@@ -91,6 +91,28 @@ static void a_reload_makes_the_second_key_but_never_the_first(void **state)
 	assert_int_equal(place->keys.count, 2);
 }
 
+/* As systemd mounts it from version 254 on: root's, with an ACL for us that shows as the group's.
+ */
+static void a_credential_goes_before_the_state_and_needs_no_mode_of_ours(void **state)
+{
+	struct place *place = *state;
+	char credential[128];
+	uint8_t own[crypto_sign_PUBLICKEYBYTES];
+	assert_int_equal(open_keys(place, true), 0);
+	memcpy(own, place->keys.keys[0].public_key, sizeof own);
+	snprintf(credential, sizeof credential, "%s/resolverd.signing-key", place->directory);
+	write_text(credential, 0440, "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=\n");
+	assert_int_equal(setenv("CREDENTIALS_DIRECTORY", place->directory, 1), 0);
+	assert_int_equal(open_keys(place, false), 0);
+	assert_memory_not_equal(own, place->keys.keys[0].public_key, sizeof own);
+	assert_int_equal(chmod(credential, 0444), 0);
+	assert_int_equal(open_keys(place, false), -EPERM);
+	assert_int_equal(unlink(credential), 0);
+	assert_int_equal(open_keys(place, false), 0);
+	assert_memory_equal(own, place->keys.keys[0].public_key, sizeof own);
+	assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+}
+
 static const struct bad_row {
 	const char *name, *text, *words;
 	mode_t mode;
@@ -225,6 +247,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    PLACE_TEST(the_first_key_is_made_once_and_stays),
 	    PLACE_TEST(a_reload_makes_the_second_key_but_never_the_first),
+	    PLACE_TEST(a_credential_goes_before_the_state_and_needs_no_mode_of_ours),
 	    PLACE_TEST(one_key_is_not_two),
 	    PLACE_TEST(both_public_keys_are_published_a_line_each),
 	    PLACE_TEST(each_key_signs_the_delegation),
