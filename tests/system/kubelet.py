@@ -14,6 +14,7 @@ import ctypes
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -75,7 +76,7 @@ class Pod:
             "privileges": security["allowPrivilegeEscalation"],
         }
         program = command or [*container.get("command", image["entrypoint"]), *container.get("args", [])]
-        return ["unshare", "--mount", "--pid", "--fork", "--kill-child", sys.executable, __file__, json.dumps(inside),
+        return ["unshare", "--mount", "--pid", "--fork", sys.executable, __file__, json.dumps(inside),
                 *program, *extra]
 
     def run(self, name, command=None, timeout_s=15):
@@ -96,8 +97,17 @@ class Pod:
         try:
             yield process, log
         finally:
-            process.kill()  # unshare; the container goes with it
-            process.wait()
+            end(process)
+
+
+def end(process):
+    """A container at once, with all that runs in it: its first process is that of a namespace."""
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    for pid in children.read_text().split() if process.poll() is None else ():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+    process.kill()  # unshare, if it had not come so far
+    process.wait(timeout=10)
 
 
 # ---- inside ----
