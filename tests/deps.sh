@@ -1,16 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# Installs the Debian packages that build, tests and demo need: only what is missing.
+# Usage: deps.sh [build]
+# Installs the Debian packages that build, tests and demo need: only what is missing. "build": without those of tests and demo.
 set -eu
 
-build="gcc make pkg-config protobuf-c-compiler protobuf-compiler libunbound-dev libevent-dev
+build="gcc libc6-dev make pkg-config protobuf-c-compiler protobuf-compiler libunbound-dev libevent-dev
 libsodium-dev libprotobuf-c-dev libconfuse-dev libseccomp-dev libssl-dev libidn2-dev libjansson-dev libldns-dev dns-root-data"
 tests="libcmocka-dev python3-pytest python3-dnspython python3-protobuf python3-nacl
 python3-cryptography python3-idna nsd ldnsutils unbound bind9-dnsutils knot-dnsutils dnsperf faketime iproute2
-util-linux systemd
+util-linux systemd python3-kubernetes python3-yaml
 postfix libgnutls-dane0 libidn12 libpcre2-8-0 libnsl2 libdb5.3"
 # Debian's npm brings some hundred packages: not where there is one, from wherever it came.
 command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 || tests="$tests nodejs npm"
+[ "${1:-}" != build ] || tests=""
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
 	echo "deps: this is no Debian system; install the counterparts of these packages by hand:" >&2
@@ -21,7 +23,7 @@ fi
 # Exim can't be installed beside Postfix: it is unpacked where the tests look for it, its libraries are above.
 exim=$(dirname "$0")/../build/exim4
 unpack_exim() {
-	[ ! -x "$exim/usr/sbin/exim4" ] && ! command -v exim4 >/dev/null 2>&1 || return 0
+	[ -n "$tests" ] && [ ! -x "$exim/usr/sbin/exim4" ] && ! command -v exim4 >/dev/null 2>&1 || return 0
 	echo "deps: unpacking exim4-daemon-light"
 	folder=$(mktemp -d)
 	if (cd "$folder" && apt-get download -qq exim4-daemon-light >/dev/null 2>&1); then
