@@ -73,7 +73,10 @@ class Keyring:
     def learn(self):
         trusted = {key_id(key): key for key in map(base64.b64decode, pathlib.Path(self.public_key).read_text().split())}
         with Client(self.path, timeout=DEADLINE_S + GRACE_S) as client:
-            status = client.ask(status=pb.StatusRequest()).status
+            response = client.ask(status=pb.StatusRequest())
+        if response.HasField("error"):
+            raise NotVerified(f"no delegations: {response.error}")
+        status = response.status
         for signed in status.delegations:
             check_signature(b"resolverd delegation v1", signed.delegation, signed.signature, trusted[signed.key_id])
             delegation = pb.Delegation.FromString(signed.delegation)
@@ -214,6 +217,8 @@ class WireAsker(Asker):
         for signed, name in zip(answers[1:], names):
             verified.append(self.verify(signed, pb.Question(kind=pb.HOST, name=name, port=scenario["port"]), times_ms))
         if nonce:
+            if response.attestation.key_id not in self.keyring.online:
+                raise UnknownKey("attested by an unknown online key")  # the answers may be by the one before
             keys = {identity: delegation.online_key for identity, delegation in self.keyring.online.items()}
             self.first_good(lambda at: check_attestation(nonce, data, response, keys, at), times_ms)
             self.tally.add("attested")

@@ -72,9 +72,10 @@ class ServerKilled(Fault):
     weight, lasts_s, excludes = 0.7, (0.2, 0.2), ("Restarted",)
 
     def begin(self):
+        self.chaos.outages.begins()
         for pid in self.pids("server"):
-            self.chaos.outages.begins()
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
             wait_for(lambda dead=pid: not exists(dead), 5)
 
     def end(self):

@@ -21,6 +21,8 @@ def main():
     path, public_key, seconds, *domains = sys.argv[1:]
     taken = []
     with Client(path, map(base64.b64decode, pathlib.Path(public_key).read_text().split())) as client:
+        for domain in domains:
+            client.ask(plan=pb.PlanRequest(next_hop=domain))
         end = time.monotonic() + float(seconds)
         while time.monotonic() < end:
             for domain in domains:
