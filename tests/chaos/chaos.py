@@ -304,7 +304,8 @@ def say(report):
           f"clean errors {report['clean_errors']}, {report['online_keys_seen']} online keys")
     hot = report["hot"]
     if "dying" in hot:
-        print(f"hot p99 {hot['calm']['p99_ms']:.2f} ms, while workers die {hot['dying']['p99_ms']:.2f} ms ({report['hot_p99_ratio']} times)")
+        calm, dying = hot["calm"]["p99_ms"], hot["dying"]["p99_ms"]
+        print(f"hot p99 {calm:.2f} ms, while workers die {dying:.2f} ms ({report['hot_p99_ratio']} times)")
     print(f"all verdicts back after {', '.join(f'{seconds:.1f}' for seconds in report['healed_after_s'])} s")
     for complaint in report["complaints"]:
         print(complaint)
