@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Clients that mean harm: none of them takes more than its share of memory, descriptors or time, and the others are served meanwhile.
 
-The figures are printed: pytest -s.
+The figures are printed: pytest -s. HOSTILE_FRAMES=1000000 sends that many random frames.
 """
 
 import contextlib
@@ -23,10 +23,11 @@ from wire import Client, connect_in_turn
 MB = 1 << 20
 TICK = os.sysconf("SC_CLK_TCK")
 CONNECTIONS = 50_000
-OWN_FILES = 2_000  # that this process needs beside them
+OWN_FILES = 500    # that this process, or the daemon, needs beside them
 STALL_S = 30       # without a byte read, with output waiting; NOT_READING_MAX_MS of session.c
 SERVED_WITHIN_S = 2
 ORDER_SEED = 7
+RANDOM_FRAMES = int(os.environ.get("HOSTILE_FRAMES", "200000"))
 
 
 def frame(body):
@@ -167,7 +168,7 @@ def test_slow_readers_and_those_that_stop_are_ended_and_slow_writers_are_answere
         assert waited > STALL_S - 5, "they had their time"
         for client in reader, deaf:
             client.socket.settimeout(5)
-            with contextlib.suppress(ConnectionResetError):  # requests were left unread
+            with contextlib.suppress(ConnectionResetError):  # some of its requests were never read
                 while client.socket.recv(1 << 16):
                     pass
     print(f"\nslow: {len(request)} bytes of a request at 1 a second answered; 2 that do not read ended after {waited:.1f} s, held {held >> 10} kB, "
@@ -198,10 +199,10 @@ def test_connections_that_say_nothing_or_end_half_way_harm_nobody(watched):
         with contextlib.ExitStack() as floods:
             for how in None, socket.SHUT_WR, socket.SHUT_RD, socket.SHUT_RDWR:
                 floods.enter_context(beside(flood, how))
-            watcher.ask_for(4)
+            watcher.ask_for(2)
         busy = cpu_s(server) - busy
     wait_for(lambda: daemon.status()["clients"] == 1, 10)
-    print(f"\nhalf-open: 1000 silent and {sum(counts)} short-lived connections in 4 s, server {busy:.2f} CPU s; {watcher.told()}")
+    print(f"\nhalf-open: 1000 silent and {sum(counts)} short-lived connections in 2 s, server {busy:.2f} CPU s; {watcher.told()}")
     wait_for(lambda: open_files(server) <= files, 5, lambda: f"{open_files(server)} descriptors, {files} before")
     assert rss_bytes(server) - memory < 16 * MB
 
@@ -224,7 +225,7 @@ def many_files():
 
 def test_50000_connections_are_held_at_little_cost(watched, many_files):
     daemon, server, watcher = watched(server__max_clients=str(CONNECTIONS + OWN_FILES), server__max_clients_per_user=str(CONNECTIONS + OWN_FILES))
-    wanted = min(CONNECTIONS, many_files * 9 // 10 - OWN_FILES)  # a tenth is left to other users
+    wanted = min(CONNECTIONS, (many_files - OWN_FILES) * 9 // 10)  # the last tenth of what fits is not for one user
     steady = Client(daemon.socket)
     memory, files, busy = rss_bytes(server), open_files(server), cpu_s(server)
     with contextlib.ExitStack() as stack, steady:
@@ -371,9 +372,9 @@ def test_floods_of_what_costs_most_leave_time_for_others(watched):
             socks = connect_all(stack, daemon, 50)
             busy = cpu_s(server)
             with beside(flood, kind, socks):
-                watcher.ask_for(2)
+                watcher.ask_for(1)
             busy = cpu_s(server) - busy
-        print(f"\nflood of {kind}: {answered[kind] >> 10} kB answered, server {busy:.2f} CPU s in 2 s; {watcher.told()}")
+        print(f"\nflood of {kind}: {answered[kind] >> 10} kB answered, server {busy:.2f} CPU s in 1 s; {watcher.told()}")
         watcher.times.clear()
         wait_for(lambda: daemon.status()["clients"] == 1, 10)
 
@@ -431,9 +432,10 @@ def talk(daemon, frames):
         return read
 
 
-def test_a_million_random_frames_change_nothing(watched):
+def test_random_frames_change_nothing(watched):
     """Each session has some odd requests, and after them one that was spoilt or never made sense."""
-    total, each, pool = 1_000_000, 16, 20_000
+    total, each = RANDOM_FRAMES, 16
+    pool = total // each // 4
     daemon, server, watcher = watched()
     chance = random.Random(ORDER_SEED)
     odd = [odd_request(chance) for _ in range(pool)]
