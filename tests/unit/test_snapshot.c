@@ -51,6 +51,14 @@ static void scene_free(struct scene *scene)
 	free(scene);
 }
 
+/* Field 3 of a Response, of that length. */
+static void put_frame(struct answer *answer, size_t length)
+{
+	answer->data[0] = 0x1a;
+	answer->data[1] = (uint8_t)(length | 0x80);
+	answer->data[2] = (uint8_t)(length >> 7);
+}
+
 static struct cache_entry *put(
     struct scene *scene, unsigned number, unsigned hosts, int64_t expires_at_ms)
 {
@@ -63,7 +71,8 @@ static struct cache_entry *put(
 	answer->cacheable = true;
 	answer->expires_at_ms = expires_at_ms;
 	memset(answer->data, (int)number, answer->blob_bytes);
-	memcpy(answer->data + number, "mx.example", 10);
+	put_frame(answer, answer->blob_bytes - 3u);
+	memcpy(answer->data + 3 + number, "mx.example", 10);
 	for (unsigned i = 0; i < hosts; i++)
 		assert_true(answer_set_host(answer, i, "mx.example"));
 	struct cache_entry *entry = cache_put(&scene->cache, &question, answer);
@@ -231,6 +240,28 @@ static void m08_what_is_of_others_is_refused(void **state)
 	assert_int_equal(read_back(fd, to, NOW_MS - 1, &counts), -ERANGE); /* from the future */
 	assert_int_equal(to->cache.table.count, 0);
 	assert_int_equal(read_back(fd, to, NOW_MS, &counts), 0);
+	close(fd);
+	scene_free(from);
+	scene_free(to);
+}
+
+static void an_answer_longer_than_its_bytes_is_none(void **state)
+{
+	struct scene *from = scene_new(), *to = scene_new();
+	struct snapshot_counts counts;
+	(void)state;
+	struct answer *answer = put(from, 1, 0, FAR_MS)->answer;
+	for (int by = -1; by <= 1; by++) {
+		put_frame(answer, answer->blob_bytes - 3u + (size_t)by);
+		int fd = written(from, key);
+		assert_int_equal(read_back(fd, to, NOW_MS, &counts), by == 0 ? 0 : -EBADMSG);
+		close(fd);
+		scene_free(to);
+		to = scene_new();
+	}
+	memset(answer->data, 0xff, answer->blob_bytes); /* a length without end */
+	int fd = written(from, key);
+	assert_int_equal(read_back(fd, to, NOW_MS, &counts), -EBADMSG);
 	close(fd);
 	scene_free(from);
 	scene_free(to);
@@ -430,6 +461,7 @@ int main(void)
 	    cmocka_unit_test(m08_every_changed_byte_is_found),
 	    cmocka_unit_test(m08_every_torn_file_is_refused),
 	    cmocka_unit_test(m08_what_is_of_others_is_refused),
+	    cmocka_unit_test(an_answer_longer_than_its_bytes_is_none),
 	    cmocka_unit_test(more_than_a_chunk_comes_back),
 	    cmocka_unit_test(a_full_disk_is_an_error),
 	    cmocka_unit_test(a_death_at_any_instant_leaves_a_whole_file),
