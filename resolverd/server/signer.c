@@ -408,7 +408,8 @@ struct answer *signer_derive(struct signer *signer, const struct answer *answer,
 {
 	Resolverd__V1__Answer *envelope = answer_envelope(answer);
 	struct answer *derived =
-	    envelope != NULL && envelope->data_case != RESOLVERD__V1__ANSWER__DATA__NOT_SET
+	    envelope != NULL && envelope->question != NULL &&
+		    envelope->data_case != RESOLVERD__V1__ANSWER__DATA__NOT_SET
 		? sign_with_policy(signer, envelope, NULL, now_ms)
 		: NULL;
 	if (derived != NULL)
