@@ -220,8 +220,9 @@ static void flush(struct conn *conn)
 {
 	if (conn->gathered > 0)
 		send_gathered(conn);
-	conn->out_sent +=
-	    send_some(conn, conn->out + conn->out_sent, conn->out_used - conn->out_sent);
+	if (conn->out != NULL)
+		conn->out_sent +=
+		    send_some(conn, conn->out + conn->out_sent, conn->out_used - conn->out_sent);
 	if (conn->out_sent == conn->out_used) {
 		release_out(conn);
 	} else if (!conn->dead) {

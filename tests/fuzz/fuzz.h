@@ -15,8 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 #define must(condition)                                                                            \
 	do {                                                                                       \
 		if (!(condition)) {                                                                \
-			fprintf(                                                                   \
-			    stderr, "%s:%d: must hold: %s\n", __FILE__, __LINE__, #condition);     \
+			fprintf(stderr, "%s:%d: must hold: %s\n", __FILE__, __LINE__, #condition); \
 			abort();                                                                   \
 		}                                                                                  \
 	} while (0)

@@ -56,8 +56,8 @@ static void check(const struct config *config)
 		check_name(config->zones[i].name);
 	for (size_t i = 0; i < config->override_count; i++) {
 		check_override(&config->overrides[i]);
-		must(i == 0 || strcmp(config->overrides[i - 1].next_hop,
-				   config->overrides[i].next_hop) < 0);
+		must(i == 0 ||
+		     strcmp(config->overrides[i - 1].next_hop, config->overrides[i].next_hop) < 0);
 	}
 }
 

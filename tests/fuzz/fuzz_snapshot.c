@@ -90,7 +90,8 @@ static void check_entry(const struct cache_entry *a, struct cache *other)
 {
 	const struct cache_entry *b =
 	    (const struct cache_entry *)table_find(&other->table, a->key, a->node.key_bytes);
-	must(b != NULL && a->answer->generation == 0 && b->answer->blob_bytes == a->answer->blob_bytes);
+	must(b != NULL && a->answer->generation == 0 &&
+	     b->answer->blob_bytes == a->answer->blob_bytes);
 	must(a->answer->expires_at_ms > NOW_MS && a->timer.link != NULL);
 	must(a->answer->host_count == b->answer->host_count);
 	must(memcmp(a->answer->data, b->answer->data, answer_trace_at(a->answer)) == 0);

@@ -186,8 +186,36 @@ def snapshot():
     yield "whole", b"\1resolverd snapshot\n\0" + struct.pack("<Iq", 3, NOW_MS) + b"this configuration".ljust(32, b"\0")
 
 
+def server():
+    def asked(flags, *requests):
+        return bytes([flags]) + b"".join(frame(v1.Request(id=i + 1, **one).SerializeToString()) for i, one in enumerate(requests))
+
+    def told(flags, *facts):
+        return bytes([flags]) + b"".join(piece(worker.Facts(life_ms=60000, **one).SerializeToString()) for one in facts)
+
+    plan = {"plan": v1.PlanRequest(next_hop=NEXT_HOP, port=25)}
+    yield "plan", asked(0, plan, {"host": v1.HostRequest(name=HOST)}, {"records": v1.RecordsRequest(name=NEXT_HOP, type=15)})
+    yield "parts", asked(8, plan)[:1] + b"\3" + asked(8, plan, plan)[1:]
+    yield "attested", asked(0, {**plan, "nonce": bytes(32)}, {"status": v1.StatusRequest()})
+    yield "seal", asked(0, {"seal": v1.SealRequest(hash=bytes(32))}, {"seal": v1.SealRequest(hash=b"x")})
+    yield "watch", asked(0, {"watch": v1.WatchRequest(next_hop=NEXT_HOP, hold_down_ms=5)}, {})
+    yield "control", asked(1, {"warm": v1.WarmRequest(next_hop=NEXT_HOP, port=25)}, {"explain": v1.ExplainRequest(next_hop=NEXT_HOP)})
+    yield "odd", asked(0, {"plan": v1.PlanRequest(next_hop="[192.0.2.1]", port=65536)}, {"host": v1.HostRequest(name="a..b")})
+    yield "empty-frame", b"\0" + frame(b"")
+    yield "too-long", b"\0" + b"\0\0\x20\0"
+    a_route, a_host, some = {"route": route(requirement=0, insecure_mx_policy=0)}, {"host": host()}, {"records": records()}
+    yield "facts", told(6, a_route, a_host, some, a_host)
+    yield "facts-failed", told(6, {"route": route(kind=v1.FAILED, mx_status=v1.ERROR, mx=[]), "failed": True},
+                               {"host": host(policy=v1.UNREACHABLE, reason=v1.ADDRESS_FAILED, address_status=v1.BOGUS, addresses=[]), "failed": True})
+    yield "facts-insecure", told(6, {"route": route(mx_status=v1.INSECURE), "insecure_zones": [v1.InsecureZone(zone=NEXT_HOP)]},
+                                 {"host": host(policy=v1.OPPORTUNISTIC, tlsa=[], tlsa_status=v1.TLSA_INSECURE)})
+    yield "facts-of-none", told(2, {"id": 77, "question": question(v1.ROUTE, NEXT_HOP), **a_route})
+    yield "self-check", told(2, {"self_check": worker.SelfCheck(root_status=v1.BOGUS, reason="why")})
+    yield "facts-trace", told(6, {**a_route, "lookups": [v1.Lookup(name=NEXT_HOP, type=15)]})
+
+
 def main(wanted):
-    makers = {maker.__name__: maker for maker in (config, lookup, names, snapshot)}
+    makers = {maker.__name__: maker for maker in (config, lookup, names, server, snapshot)}
     for name in wanted or makers:
         folder = FOLDER / "corpus" / name
         folder.mkdir(parents=True, exist_ok=True)
