@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <signal.h>
 
+#include "resolverd/base/clock.h"
 #include "resolverd/server/saver.h"
 
 #define NOW_MS INT64_C(1790000000000)
@@ -267,6 +268,22 @@ static void an_answer_longer_than_its_bytes_is_none(void **state)
 	scene_free(to);
 }
 
+static void no_life_is_longer_than_max_ttl_can_be(void **state)
+{
+	static const int64_t ends[] = {-1, NOW_MS + 604800001, INT64_MAX};
+	struct snapshot_counts counts;
+	(void)state;
+	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+		struct scene *from = scene_new(), *to = scene_new();
+		put(from, 1, 0, FAR_MS)->answer->expires_at_ms = ends[i];
+		int fd = written(from, key);
+		assert_int_equal(read_back(fd, to, NOW_MS, &counts), -EBADMSG);
+		close(fd);
+		scene_free(from);
+		scene_free(to);
+	}
+}
+
 static void more_than_a_chunk_comes_back(void **state)
 {
 	struct scene *from = scene_new(), *to = scene_new();
@@ -342,7 +359,7 @@ static void a_death_at_any_instant_leaves_a_whole_file(void **state)
 	assert_non_null(mkdtemp(directory));
 	struct scene *scene = scene_new();
 	for (unsigned i = 0; i < ENTRIES; i++)
-		put(scene, i, i % 4, INT64_MAX / 2);
+		put(scene, i, i % 4, clock_wall_ms() + 86400000);
 	/* More of them on a machine with much else to do, until one came in the middle. */
 	for (unsigned kill_count = 0;
 	     kill_count < KILLS || (cut_short == 0 && kill_count < 20 * KILLS); kill_count++) {
@@ -384,7 +401,7 @@ static void m08_the_other_key_opens_the_file_and_no_third_one(void **state)
 	config.worker_text = worker_text;
 	config.cache.snapshot_interval_ms = 1000;
 	for (unsigned i = 0; i < ENTRIES; i++)
-		put(scene, i, i % 4, INT64_MAX / 2);
+		put(scene, i, i % 4, clock_wall_ms() + 86400000);
 	assert_int_equal(saver_init(&saver, base, &scene->prefetch, &config), 0);
 	saver_set_keys(&saver, key, SNAPSHOT_KEY_BYTES);
 	saver.dir_fd = open(directory, O_RDONLY | O_DIRECTORY);
@@ -462,6 +479,7 @@ int main(void)
 	    cmocka_unit_test(m08_every_torn_file_is_refused),
 	    cmocka_unit_test(m08_what_is_of_others_is_refused),
 	    cmocka_unit_test(an_answer_longer_than_its_bytes_is_none),
+	    cmocka_unit_test(no_life_is_longer_than_max_ttl_can_be),
 	    cmocka_unit_test(more_than_a_chunk_comes_back),
 	    cmocka_unit_test(a_full_disk_is_an_error),
 	    cmocka_unit_test(a_death_at_any_instant_leaves_a_whole_file),
