@@ -8,7 +8,7 @@
 
 #define MAGIC "resolverd snapshot\n"
 #define VERSION 3u
-#define LIFE_MAX_MS 604800000 /* the longest that cache.max-ttl may be */
+#define LIFE_MAX_MS 604800000  /* the longest that cache.max-ttl may be */
 #define CHUNK_BYTES (1u << 20) /* a record is smaller: an answer has to fit a response */
 #define TAG_BYTES 32u
 
@@ -169,9 +169,8 @@ static bool take_record(struct prefetch *prefetch, const struct record *record,
 	struct question_key key = {.count = record->key_bytes};
 	const uint8_t *blob = bytes + record->key_bytes;
 	if (record->key_bytes < 4 || record->key_bytes > sizeof key.bytes ||
-	    record->blob_bytes < 8 || record->host_count > 16 ||
-	    record->expires_at_ms < 0 || record->expires_at_ms > now_ms + LIFE_MAX_MS ||
-	    !is_one_field(blob, record->blob_bytes))
+	    record->blob_bytes < 8 || record->host_count > 16 || record->expires_at_ms < 0 ||
+	    record->expires_at_ms > now_ms + LIFE_MAX_MS || !is_one_field(blob, record->blob_bytes))
 		return false;
 	memcpy(key.bytes, bytes, record->key_bytes);
 	struct answer *answer = answer_new(record->blob_bytes, record->host_count, 0);

@@ -187,10 +187,11 @@ static void give_facts(struct worker *worker, const uint8_t *bytes, size_t count
 		give(worker->fd, bytes, count);
 		return;
 	}
-	Resolverd__V1__Kind kind =
-	    facts->data_case == RESOLVERD__WORKER__FACTS__DATA_ROUTE  ? RESOLVERD__V1__KIND__ROUTE
-	    : facts->data_case == RESOLVERD__WORKER__FACTS__DATA_HOST ? RESOLVERD__V1__KIND__HOST
-								      : RESOLVERD__V1__KIND__RECORDS;
+	Resolverd__V1__Kind kind = facts->data_case == RESOLVERD__WORKER__FACTS__DATA_ROUTE
+				       ? RESOLVERD__V1__KIND__ROUTE
+				   : facts->data_case == RESOLVERD__WORKER__FACTS__DATA_HOST
+				       ? RESOLVERD__V1__KIND__HOST
+				       : RESOLVERD__V1__KIND__RECORDS;
 	for (unsigned i = 0; i < worker->job_count; i++)
 		if (worker->jobs[i].kind == kind && worker->jobs[i].id != 0) {
 			Resolverd__V1__Question *own = facts->question;
@@ -201,8 +202,7 @@ static void give_facts(struct worker *worker, const uint8_t *bytes, size_t count
 			bytes_max = resolverd__worker__facts__get_packed_size(facts);
 			packed = malloc(bytes_max);
 			must(packed != NULL);
-			give(
-			    worker->fd, packed, resolverd__worker__facts__pack(facts, packed));
+			give(worker->fd, packed, resolverd__worker__facts__pack(facts, packed));
 			free(packed);
 			facts->question = own;
 			worker->jobs[i].id = 0;

@@ -138,6 +138,22 @@ def lookup():
     yield "pointer-loop", b"\2" + piece(name) + b"\0\x0f" + pointers
 
 
+def client():
+    def signed(flags, *answers):
+        return bytes([flags]) + b"".join(piece(answer(one).answer) for one in answers)
+
+    yield "plan", signed(1, route(), host())
+    yield "plan-insecure", signed(1, route(mx_status=v1.INSECURE), host(policy=v1.OPPORTUNISTIC, tlsa=[], tlsa_status=v1.TLSA_INSECURE))
+    yield "plan-alone", signed(1, route(kind=v1.NULL_MX, mx=[]))
+    yield "plan-parts", signed(9, route(), host())
+    yield "host", signed(3, host())
+    yield "records", signed(5, records())
+    yield "error", b"\0" + frame(v1.Response(id=1, error=v1.Error(code=v1.BUSY, text="later")).SerializeToString())
+    yield "unsigned", b"\0" + frame(v1.Response(id=2, answers=[answer(route())]).SerializeToString())
+    yield "status", b"\0" + frame(v1.Response(id=1, status=v1.StatusResponse(member="m1")).SerializeToString())
+    yield "no-frame", b"\0\xff\xff\xff\xff"
+
+
 def names():
     texts = ("example.org", "EXAMPLE.org.", ".", "_25._tcp.mx.example.org", "a\\.b.org", "\\000\\255.org", "*.org",
              "b\u00fccher.example", "xn--bcher-kva.example", "stra\u00dfe.de", "[mx.example.org]", "[192.0.2.1]",
@@ -215,7 +231,7 @@ def server():
 
 
 def main(wanted):
-    makers = {maker.__name__: maker for maker in (config, lookup, names, server, snapshot)}
+    makers = {maker.__name__: maker for maker in (client, config, lookup, names, server, snapshot)}
     for name in wanted or makers:
         folder = FOLDER / "corpus" / name
         folder.mkdir(parents=True, exist_ok=True)
