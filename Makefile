@@ -67,7 +67,7 @@ LIBRARIES := $(foreach name,libresolverd libresolverd-openssl,$(BUILD)/$(name).s
 PRELOADED := $(BUILD)/libresolverd-shim.so
 UNITS := $(wildcard systemd/*.service systemd/*.socket systemd/*.mount)
 
-.PHONY: all deps demo test unit system conformance mutants fuzz-world asan fuzz run-fuzzers lint format bench bench-quick queries sim freshness install dist deb deb-test clean
+.PHONY: all deps demo test unit system conformance mutants fuzz-world asan fuzz run-fuzzers lint format bench bench-quick queries sim freshness chaos install dist deb deb-test clean
 all: $(PROGRAMS) $(LIBRARIES) $(PRELOADED)
 
 deps:
@@ -233,6 +233,11 @@ freshness: all $(BENCH) $(BUILD)/gen/resolverd_pb2.py
 	@$(PYTHON) tests/bench/freshness_world.py $(if $(QUICK),--quick) > $(BUILD)/freshness-world.json
 	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py --data $(BUILD)/freshness-world.json -- \
 		$(PYTHON) tests/bench/freshness.py $(if $(QUICK),--quick)
+
+# Faults of every kind for SECONDS, under load, and every answer judged; build/chaos.json. SEED=7: the same faults again.
+SECONDS ?= 60
+chaos: all $(BUILD)/gen/resolverd_pb2.py $(BUILD)/python/resolverd/resolverd_pb2.py
+	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py -- unshare --mount $(PYTHON) tests/chaos/chaos.py --seconds $(SECONDS) --seed $(SEED)
 
 # Queries of a cold plan against the fewest, and with one setting of libunbound changed at a time.
 queries: all $(BUILD)/gen/resolverd_pb2.py

@@ -1,18 +1,23 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# Installs the Debian packages that build, tests and demo need: only what is missing. deps.sh PACKAGE…: what the build needs, and these.
+# Usage: deps.sh [build | PACKAGE…]
+# Installs the Debian packages that build, tests and demo need: only what is missing. "build": what the build needs; PACKAGE…: that, and these.
 set -eu
 
-build="gcc make pkg-config protobuf-c-compiler protobuf-compiler libunbound-dev libevent-dev
+build="gcc libc6-dev make pkg-config protobuf-c-compiler protobuf-compiler libunbound-dev libevent-dev
 libsodium-dev libprotobuf-c-dev libconfuse-dev libseccomp-dev libssl-dev libidn2-dev libjansson-dev libldns-dev dns-root-data"
 tests="libcmocka-dev python3-pytest python3-dnspython python3-protobuf python3-nacl
-python3-cryptography python3-idna nsd ldnsutils unbound bind9-dnsutils knot-dnsutils dnsperf faketime iproute2
-util-linux systemd
+python3-cryptography python3-idna nsd ldnsutils unbound bind9-dnsutils knot-dnsutils dnsperf faketime iproute2 nftables
+util-linux systemd python3-kubernetes python3-yaml
 postfix libgnutls-dane0 libidn12 libpcre2-8-0 libnsl2 libdb5.3"
 # Debian's npm brings some hundred packages: not where there is one, from wherever it came.
 command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1 || tests="$tests nodejs npm"
 
-[ $# = 0 ] || tests=$*
+case ${1:-} in
+"") ;;
+build) tests="" ;;
+*) tests=$* ;;
+esac
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
 	echo "deps: this is no Debian system; install the counterparts of these packages by hand:" >&2

@@ -27,7 +27,7 @@ static const struct command commands[] = {
     {"watch", "NEXTHOP... [--port N]", "their plans, and again what changes", watch_command},
     {"warm", "FILE [--keep 4h]", "look up a list of next hops and keep them fresh", warm_command},
     {"verify", "FILE", "check evidence, offline (--trust-anchor FILE)", verify_command},
-    {"status", "", "what the daemon says about itself", status_command},
+    {"status", "[--ready]", "what the daemon says about itself", status_command},
     {"match", "--chain PEM ...", "a certificate chain against TLSA records, offline",
 	match_command},
 };
@@ -64,14 +64,15 @@ static void print_help(void)
 	    "asked for or not (4h); --rate N: at most so many a second; --resume-file FILE: where\n"
 	    "to note how far it came (FILE.resume). Ended early, the same command goes on "
 	    "there.\n\n"
-	    "A NEXTHOP is a domain, [host.name] without the MX step, or [address].\n"
+	    "A NEXTHOP is a domain, [host.name] without the MX step, or [address].\n\n"
+	    "status succeeds when the daemon answers, status --ready when it is ready, too.\n\n"
 	    "RESOLVERD_SOCKET, RESOLVERD_CONTROL_SOCKET and RESOLVERD_PUBLIC_KEY change the\n"
 	    "defaults.\n\n"
 	    "Exit status: plan, check and explain 0 deliver, 75 delay, 68 no such domain or no\n"
 	    "host, 69 no mail; host and lookup 0 secure or insecure, 75 bogus or error; warm 0 "
 	    "all\n"
-	    "found, 75 not all, 65 a line that is no next hop, 66 no FILE, 73 no resume file; for "
-	    "all\n"
+	    "found, 75 not all, 65 a line that is no next hop, 66 no FILE, 73 no resume file;\n"
+	    "status --ready 75 not ready; for all\n"
 	    "64 usage, 75 no daemon or no answer in time, 76 an answer that does not verify.\n",
 	    DEFAULT_TIMEOUT_MS / 1000);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* resolverctl status. */
 #include <stdio.h>
+#include <string.h>
 
 #include "client/ctl/ctl.h"
 
@@ -145,8 +146,9 @@ static void print_text(const struct ctl *ctl, const struct resolverd_daemon_stat
 
 int status_command(struct ctl *ctl, int argc, char **argv)
 {
-	if (argc != 1)
-		return ctl_usage(ctl, "%s takes no arguments", argv[0]);
+	bool must_be_ready = argc == 2 && strcmp(argv[1], "--ready") == 0;
+	if (argc != 1 && !must_be_ready)
+		return ctl_usage(ctl, "%s takes --ready and nothing else", argv[0]);
 	int r = ctl_open(ctl);
 	if (r != 0)
 		return r;
@@ -158,6 +160,7 @@ int status_command(struct ctl *ctl, int argc, char **argv)
 		print_json(status);
 	else
 		print_text(ctl, status);
+	r = must_be_ready && !status->ready ? EXIT_NOT_NOW : 0;
 	resolverd_daemon_status_free(status);
-	return 0;
+	return r;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * resolverd-stub: a DNS server on loopback that tells what resolverd found, for programs that know
- * resolv.conf and the AD bit only. What it answers, options, exit status: docs/STUB.md.
+ * resolv.conf and the AD bit only. What it answers, options, exit status:
+ * docs/integrations/stub.md.
  */
 #include <errno.h>
 #include <getopt.h>

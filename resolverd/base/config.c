@@ -286,6 +286,14 @@ static int print_fixed(cfg_t *cfg, struct config *config)
 	return fclose(file) == 0 ? 0 : -ENOMEM;
 }
 
+/* A message may quote what the file has. */
+static void make_one_line(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < ' ' || *text == '\x7f')
+			*text = '?';
+}
+
 int config_parse(
     const struct config_source *source, char *error, size_t error_bytes, struct config *ret_config)
 {
@@ -317,6 +325,7 @@ int config_parse(
 			snprintf(error, error_bytes, "%s: %s",
 			    source->file != NULL ? source->file : "--set",
 			    r == -ENOMEM ? "out of memory" : "syntax error");
+		make_one_line(error);
 		config_fini(&config);
 		return r;
 	}

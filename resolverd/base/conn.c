@@ -13,6 +13,7 @@
 #define READ_BYTES 65536u
 #define GATHER_BYTES (256u << 10)
 #define BATCH_FRAMES 64u
+#define TURN_FRAMES 16u                /* that come one by one; then others have their turn */
 #define OUT_HARD_MAX_BYTES (64u << 20) /* answers to one who does not read them */
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
@@ -219,8 +220,9 @@ static void flush(struct conn *conn)
 {
 	if (conn->gathered > 0)
 		send_gathered(conn);
-	conn->out_sent +=
-	    send_some(conn, conn->out + conn->out_sent, conn->out_used - conn->out_sent);
+	if (conn->out != NULL)
+		conn->out_sent +=
+		    send_some(conn, conn->out + conn->out_sent, conn->out_used - conn->out_sent);
 	if (conn->out_sent == conn->out_used) {
 		release_out(conn);
 	} else if (!conn->dead) {
@@ -298,15 +300,22 @@ static size_t split(const struct conn *conn, const uint8_t *bytes, size_t count,
 
 static bool may_go_on(const struct conn *conn)
 {
-	return !conn->closing && !conn->dead && !conn_is_full(conn);
+	return !conn->closing && !conn->dead && !conn->turn_is_over && !conn_is_full(conn);
 }
 
-/* Hands out frames until the bytes or the output limit ends it. Returns how many bytes are done. */
+void conn_yield(struct conn *conn)
+{
+	conn->turn_is_over = true;
+}
+
+/* Hands out frames until the bytes, the turn or the output limit ends it. Returns how many bytes
+ * are done. */
 static size_t hand_out(struct conn *conn, const uint8_t *bytes, size_t count)
 {
 	struct frame frames[BATCH_FRAMES];
 	enum frame_result last = FRAME_COMPLETE;
 	size_t at = 0;
+	unsigned one_by_one = 0;
 	while (last == FRAME_COMPLETE && may_go_on(conn)) {
 		size_t n = split(conn, bytes + at, count - at, frames, &last), i = 0;
 		while (i < n && may_go_on(conn)) {
@@ -322,6 +331,8 @@ static size_t hand_out(struct conn *conn, const uint8_t *bytes, size_t count)
 			    0)
 				conn->closing = true;
 			i++;
+			if (++one_by_one == TURN_FRAMES)
+				conn_yield(conn);
 		}
 		if (i < n)
 			return at;
@@ -358,8 +369,9 @@ static void process(struct conn *conn, const uint8_t *bytes, size_t count)
 {
 	bool is_own = conn->in_used > 0;
 	conn->in_callback = true;
+	conn->turn_is_over = false;
 	size_t done = hand_out(conn, bytes, count);
-	bool full = conn_is_full(conn);
+	conn->turn_is_over |= conn_is_full(conn);
 	if (conn->gathered > 0)
 		send_gathered(conn);
 	conn->in_callback = false;
@@ -371,7 +383,8 @@ static void process(struct conn *conn, const uint8_t *bytes, size_t count)
 		memmove(conn->in, conn->in + done, count - done);
 		conn->in_used = count - done;
 	}
-	if (full && conn->in_used > 0) /* frames wait: go on as soon as the output is out */
+	conn->turn_is_over &= conn->in_used > 0;
+	if (conn->turn_is_over) /* go on as soon as it is our turn, and the output is out */
 		event_active(&conn->write_event, EV_WRITE, 0);
 	finish(conn);
 }
@@ -400,6 +413,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	struct conn *conn = arg;
 	bool is_own = conn->in_used > 0;
 	(void)what;
+	if (conn->turn_is_over)
+		return;
 	if (is_own && !make_room(conn)) {
 		conn->dead = true;
 		finish(conn);

@@ -59,6 +59,7 @@ struct conn {
 	size_t gathered; /* bytes in buffers->out, while it is this one's turn */
 	size_t promised; /* bytes of output that wait elsewhere; conn_promise */
 	bool reading, closing, dead, in_callback;
+	bool turn_is_over; /* whole frames may wait in `in`: until then nothing more is read */
 	int64_t write_stalled_since_ms; /* mono; 0: not stalled */
 	struct event read_event, write_event;
 };
@@ -76,6 +77,9 @@ void conn_commit(struct conn *conn, size_t bytes);
 /* Output will come that is not written yet: it counts as unsent until it is promised no more. */
 void conn_promise(struct conn *conn, size_t bytes);
 void conn_promise_kept(struct conn *conn, size_t bytes);
+
+/* For on_frame, after much work: the frames behind this one wait until others had their turn. */
+void conn_yield(struct conn *conn);
 
 /* So much is unsent that no more frames are taken. */
 bool conn_is_full(const struct conn *conn);

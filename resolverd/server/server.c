@@ -19,6 +19,7 @@
 #include "resolverd/base/sandbox.h"
 #include "resolverd/server/session.h"
 
+#define CALLBACKS_AT_ONCE 64
 #define FRAGMENTED_SHARE 6u /* this part of its memory is lost between answers */
 #define DELEGATE_RETRY_MS 5000
 #define CLOCK_STEP_MS 2000
@@ -40,38 +41,13 @@ static void tell_supervisor(enum link_type type)
 
 /* ---- clients ---- */
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
-    int address_bytes, void *arg)
-{
-	struct server *server = arg;
-	(void)address, (void)address_bytes;
-	session_open(server, fd, listener == server->control_listener);
-	if (listener == server->listener && server->accepting &&
-	    server->session_count >= server->config->server.max_clients) {
-		log_warning("%u clients are connected, the limit server.max-clients: new ones wait",
-		    server->session_count);
-		server->accepting = false;
-		evconnlistener_disable(server->listener);
-	}
-}
-
-/* Out of descriptors: accept pauses until a session closes, or the next tick. */
-static void on_accept_error(struct evconnlistener *listener, void *arg)
-{
-	struct server *server = arg;
-	log_warning("cannot accept a client: %s; accepting pauses", strerror(errno));
-	server->accepting = false;
-	evconnlistener_disable(listener);
-}
-
 void server_resume_accepting(struct server *server)
 {
-	if (server->listener == NULL || server->accepting || !server->peers.access_known ||
-	    server->signer.delegations.bytes == NULL ||
-	    server->session_count >= server->config->server.max_clients)
+	bool clients = server->peers.access_known && server->signer.delegations.bytes != NULL;
+	acceptor_let_in(&server->acceptor, clients);
+	if (!server->acceptor.lets_clients_in || server->readiness_told)
 		return;
-	server->accepting = true;
-	evconnlistener_enable(server->listener);
+	server->readiness_told = true;
 	tell_supervisor(LINK_READY);
 }
 
@@ -329,6 +305,7 @@ static void reload(struct server *server, int fd)
 	}
 	free(config_text);
 	config_keep_fixed(&next, server->config, text, sizeof text);
+	acceptor_fit(&server->acceptor, &next);
 	bool for_workers = strcmp(next.worker_text, server->config->worker_text) != 0;
 	if (for_workers || signer_is_worn(&server->signer))
 		forget_all(server);
@@ -503,6 +480,20 @@ static void on_terminate(evutil_socket_t signal_number, short what, void *arg)
 
 /* ---- start and end ---- */
 
+/* What makes itself ready again, as a client does that has more to be answered, must not keep the
+ * loop from looking who else is ready. */
+static struct event_base *new_loop(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+	if (config != NULL &&
+	    event_config_set_max_dispatch_interval(config, NULL, CALLBACKS_AT_ONCE, 0) == 0)
+		base = event_base_new_with_config(config);
+	if (config != NULL)
+		event_config_free(config);
+	return base;
+}
+
 static int server_start(struct server *server)
 {
 	const struct config *config = server->config;
@@ -516,6 +507,10 @@ static int server_start(struct server *server)
 		return -ENOMEM;
 	if (attest_init(&server->attest, server->base, &server->signer) != 0)
 		return -ENOMEM;
+	int r = acceptor_init(&server->acceptor, server, server->base);
+	if (r != 0)
+		return r;
+	acceptor_fit(&server->acceptor, server->config);
 	struct prefetch_settings settings = prefetch_settings(config);
 	uint64_t seed;
 	randombytes_buf(&seed, sizeof seed);
@@ -533,13 +528,6 @@ static int server_start(struct server *server)
 	server->pool.on_tracer_wanted = on_tracer_wanted;
 	server->pool.hold_reason = server->health.clock_problem;
 	server->pool.arg = server;
-	server->listener = evconnlistener_new(server->base, on_accept, server,
-	    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_DISABLED | LEV_OPT_CLOSE_ON_EXEC, 0, ROLE_FD_LISTEN);
-	server->control_listener = evconnlistener_new(server->base, on_accept, server,
-	    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, ROLE_FD_CONTROL);
-	if (server->listener == NULL || server->control_listener == NULL)
-		return -errno;
-	evconnlistener_set_error_cb(server->listener, on_accept_error);
 	evutil_make_socket_nonblocking(ROLE_FD_CHANNEL);
 	event_assign(&server->supervisor, server->base, ROLE_FD_CHANNEL, EV_READ | EV_PERSIST,
 	    on_supervisor, server);
@@ -577,7 +565,7 @@ int server_main(struct config *config, const struct config_source *source)
 	peers_init(&server.peers, config);
 	signal(SIGINT, SIG_IGN); /* the supervisor's to handle */
 	sandbox_raise_limits();
-	server.base = event_base_new();
+	server.base = new_loop();
 	int r = server.base != NULL ? server_start(&server) : -ENOMEM;
 	if (r != 0) {
 		log_fatal("cannot start: %s", strerror(-r));
@@ -588,8 +576,7 @@ int server_main(struct config *config, const struct config_source *source)
 	event_base_dispatch(server.base);
 	while (!LIST_EMPTY(&server.sessions))
 		session_close(LIST_FIRST(&server.sessions));
-	evconnlistener_free(server.listener);
-	evconnlistener_free(server.control_listener);
+	acceptor_fini(&server.acceptor);
 	saver_fini(&server.saver);
 	pool_fini(&server.pool);
 	flight_fini(&server.flight);

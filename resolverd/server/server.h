@@ -6,13 +6,13 @@
 #pragma once
 #include <event2/event.h>
 #include <event2/event_struct.h>
-#include <event2/listener.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
 #include "resolverd/base/config.h"
 #include "resolverd/base/domains.h"
+#include "resolverd/server/acceptor.h"
 #include "resolverd/server/attest.h"
 #include "resolverd/server/failures.h"
 #include "resolverd/server/health.h"
@@ -34,7 +34,7 @@ struct server {
 	const struct config_source *source;
 	struct event_base *base;
 	struct conn_buffers buffers;
-	struct evconnlistener *listener, *control_listener;
+	struct acceptor acceptor;
 	struct cache cache;
 	struct flight flight;
 	struct prefetch prefetch;
@@ -48,7 +48,7 @@ struct server {
 	struct sessions sessions;
 	struct peers peers;
 	uint32_t session_count;
-	bool accepting, ready, readiness_said;
+	bool ready, readiness_said, readiness_told; /* said to the log, told the supervisor */
 	struct health health;
 	int64_t config_loaded_at_ms;
 	int64_t lapses_said_at_ms; /* wall */

@@ -192,6 +192,7 @@ static void seal_send(struct session *session, const Resolverd__V1__Request *req
 		    "no seal at the moment: no delegation yet, or out of memory");
 	else
 		session_send(session, &response);
+	conn_yield(&session->conn); /* a signature for each */
 	resolverd__v1__signed_seal__free_unpacked(response.seal, NULL);
 }
 

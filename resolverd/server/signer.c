@@ -407,10 +407,10 @@ Resolverd__V1__Answer *answer_envelope(const struct answer *answer)
 struct answer *signer_derive(struct signer *signer, const struct answer *answer, int64_t now_ms)
 {
 	Resolverd__V1__Answer *envelope = answer_envelope(answer);
-	struct answer *derived =
-	    envelope != NULL && envelope->data_case != RESOLVERD__V1__ANSWER__DATA__NOT_SET
-		? sign_with_policy(signer, envelope, NULL, now_ms)
-		: NULL;
+	struct answer *derived = envelope != NULL && envelope->question != NULL &&
+					 envelope->data_case != RESOLVERD__V1__ANSWER__DATA__NOT_SET
+				     ? sign_with_policy(signer, envelope, NULL, now_ms)
+				     : NULL;
 	if (derived != NULL)
 		derived->failed = answer->failed;
 	resolverd__v1__answer__free_unpacked(envelope, NULL);

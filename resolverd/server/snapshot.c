@@ -8,6 +8,7 @@
 
 #define MAGIC "resolverd snapshot\n"
 #define VERSION 3u
+#define LIFE_MAX_MS 604800000  /* the longest that cache.max-ttl may be */
 #define CHUNK_BYTES (1u << 20) /* a record is smaller: an answer has to fit a response */
 #define TAG_BYTES 32u
 
@@ -150,13 +151,26 @@ static int read_all(int fd, void *bytes, size_t count)
 	return 0;
 }
 
+/* Field 3 of a Response, in which everything up to the end is the SignedAnswer (answer_signed). */
+static bool is_one_field(const uint8_t *blob, size_t bytes)
+{
+	size_t at = 1, length = 0;
+	for (unsigned shift = 0; at < bytes && shift <= 21; shift += 7) {
+		length |= (size_t)(blob[at] & 0x7f) << shift;
+		if (!(blob[at++] & 0x80))
+			return blob[0] == (3 << 3 | 2) && length == bytes - at;
+	}
+	return false;
+}
+
 static bool take_record(struct prefetch *prefetch, const struct record *record,
     const uint8_t *bytes, int64_t now_ms, struct snapshot_counts *counts)
 {
 	struct question_key key = {.count = record->key_bytes};
 	const uint8_t *blob = bytes + record->key_bytes;
 	if (record->key_bytes < 4 || record->key_bytes > sizeof key.bytes ||
-	    record->blob_bytes < 8 || record->host_count > 16)
+	    record->blob_bytes < 8 || record->host_count > 16 || record->expires_at_ms < 0 ||
+	    record->expires_at_ms > now_ms + LIFE_MAX_MS || !is_one_field(blob, record->blob_bytes))
 		return false;
 	memcpy(key.bytes, bytes, record->key_bytes);
 	struct answer *answer = answer_new(record->blob_bytes, record->host_count, 0);

@@ -100,7 +100,7 @@ void table_fetch_bucket(const struct table *table, uint32_t hash)
 static void fetch(const struct table_node *node)
 {
 	for (unsigned line = 0; line < FETCH_LINES; line++)
-		__builtin_prefetch((const uint8_t *)node + line * CACHE_LINE);
+		__builtin_prefetch((const void *)((uintptr_t)node + line * CACHE_LINE));
 }
 
 void table_fetch_node(struct table *table, uint32_t hash)

@@ -56,7 +56,8 @@ static void add_route(struct digest *digest, Resolverd__V1__Route *route)
 	add_number(digest, (uint64_t)route->kind);
 	add_number(digest, (uint64_t)route->mx_status);
 	add_text(digest, route->expanded);
-	qsort(route->mx, route->n_mx, sizeof(*route->mx), compare_mx);
+	if (route->n_mx > 1)
+		qsort(route->mx, route->n_mx, sizeof(*route->mx), compare_mx);
 	add_number(digest, route->n_mx);
 	for (size_t i = 0; i < route->n_mx; i++) {
 		add_number(digest, route->mx[i]->preference);

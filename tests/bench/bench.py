@@ -21,7 +21,7 @@ import hot
 import measure
 import scale
 
-GROUPS = {"hot": hot.hot, "instructions": hot.instructions, "scale": scale.scale, "connections": scale.connections,
+GROUPS = {"hot": hot.hot, "instructions": hot.instructions, "scale": scale.scale, "start": scale.start, "connections": scale.connections,
           "attested": scale.attested, "client": scale.client, "cold": cold.cold, "one-off": cold.one_off, "restart": cold.restart}
 
 

@@ -134,14 +134,17 @@ def server_of(made):
 
 
 @contextlib.contextmanager
-def stage(directory, wrapper=(), **keys):
-    """The server role alone, as it is, with answers injected by a worker that knows them all (stage.c)."""
-    own = directory / f"stage{len(list(directory.glob('stage*')))}"
-    own.mkdir()
+def stage(directory, wrapper=(), state=None, **keys):
+    """The server role alone, as it is, with answers injected by a worker that knows them all (stage.c). With state, its snapshot is kept there."""
+    own = state or directory / f"stage{len(list(directory.glob('stage*')))}"
+    (own / "cache").mkdir(parents=True, exist_ok=True)
+    (own / "sock").unlink(missing_ok=True)
+    (own / "sock.control").unlink(missing_ok=True)
     keys = {"server.state-directory": own, "cache.max-memory": "4G", "cache.snapshot-interval": "0", "server.max-clients": "12000",
             "signing.member": "bench"} | keys
     sets = [word for name, value in keys.items() for word in ("--set", f"{name}={value}")]
-    command = [BUILD / "bench-stage", "--socket", own / "sock", "--public-key", own / "pub", "--key-file", own / "key", "--",
+    command = [BUILD / "bench-stage", "--socket", own / "sock", "--public-key", own / "pub", "--key-file", own / "key",
+               *(("--snapshots", own / "cache") if state else ()), "--",
                *wrapper, BUILD / "resolverd", "--role", "server", "--config", "", *sets]
     with open(own / "log", "w", encoding="utf-8") as log, running(command, stdout=subprocess.PIPE, stderr=log, text=True) as child:
         server = Server(own / "sock", int(first_line(child, 30)))

@@ -2,6 +2,7 @@
 """Many routes, many connections, attestations, memory: the server role as it is, with answers injected (stage.c)."""
 
 import subprocess
+import time
 
 import measure
 from measure import BUILD, CLIENT_CORE, QUICK, SECONDS, SERVER_CORE, in_turn, latency, median, memory, ratio, row, run_json, spread
@@ -33,6 +34,21 @@ def scale(directory):
         before = memory(server.pid)
         fill(server, ("--host", "h#######.example.net"), HOSTS)
         row("bytes_per_host", int((memory(server.pid) - before) / HOSTS), f"the same with {HOSTS:,} hosts more, of two addresses and a TLSA record")
+
+
+def start(directory):
+    """From the start of the server to its first answer, with a snapshot of so many routes."""
+    state, count = directory / "snapshots", WORKING_SETS[-1]
+    keys = {"cache.snapshot-interval": "1h"}  # at the end, too
+    with measure.stage(directory, state=state, **keys) as server:
+        fill(server, ("--next-hop", NEXT_HOP), count)
+    size = (state / "cache" / "snapshot").stat().st_size
+    begin = time.monotonic()
+    with measure.stage(directory, state=state, **keys) as server:
+        measure.record(server, "d0000000.example.net", directory)
+        answered = time.monotonic() - begin
+        said = next(line for line in (state / "log").read_text().splitlines() if "restored" in line)
+    row("start_1m_s", round(answered, 2), f"from the start to the first plan, with a snapshot of {count:,} routes and their hosts, {size >> 20} MB; {said}")
 
 
 def flat(server, response, directory):

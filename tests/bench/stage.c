@@ -4,7 +4,8 @@
  * every answer at once, so that a million routes are there in a minute, no DNS takes the processor,
  * and the role can run below valgrind.
  *
- *     bench-stage --socket S --public-key FILE --key-file FILE [--providers N] -- COMMAND...
+ *     bench-stage --socket S --public-key FILE --key-file FILE [--providers N] [--snapshots DIR]
+ *         -- COMMAND...
  *
  * COMMAND is the role's: resolverd --role server --config "" --set ..., maybe behind a wrapper.
  * Prints the role's process id when clients are welcome; ends it and itself with SIGTERM.
@@ -264,6 +265,18 @@ static void let_everyone_in(struct stage *stage)
 		die("cannot tell who may ask");
 }
 
+/* Where the role keeps its snapshot; first of all, as the supervisor does it. */
+static void hand_over_snapshots(struct stage *stage, const char *directory)
+{
+	struct link_message message = {.type = LINK_SNAPSHOT};
+	int fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	message.bytes_count =
+	    (uint32_t)longterm_derive(&stage->longterm, "resolverd bench", message.bytes);
+	if (fd < 0 || link_send(stage->channel, &message, fd) != 0)
+		die(directory);
+	close(fd);
+}
+
 static int high(int fd)
 {
 	int moved = fcntl(fd, F_DUPFD_CLOEXEC, FD_HIGH);
@@ -300,7 +313,7 @@ static void start_role(struct stage *stage, char **command, const int fds[4])
 	die(command[0]);
 }
 
-static void start(struct stage *stage, const char *path, char **command)
+static void start(struct stage *stage, const char *path, const char *snapshots, char **command)
 {
 	int pair[2];
 	struct rlimit files;
@@ -316,6 +329,8 @@ static void start(struct stage *stage, const char *path, char **command)
 	start_role(stage, command, fds);
 	for (int i = 0; i < 4; i++)
 		close(fds[i]);
+	if (snapshots != NULL)
+		hand_over_snapshots(stage, snapshots);
 	let_everyone_in(stage);
 }
 
@@ -334,11 +349,11 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {{"socket", 1, NULL, 's'},
 	    {"public-key", 1, NULL, 'p'}, {"key-file", 1, NULL, 'k'}, {"providers", 1, NULL, 'n'},
-	    {0}};
+	    {"snapshots", 1, NULL, 'd'}, {0}};
 	static struct stage stage = {.providers = 1000, .jobs = -1};
 	struct config config = {0};
 	char error[700];
-	const char *path = NULL;
+	const char *path = NULL, *snapshots = NULL;
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	for (int option; (option = getopt_long(argc, argv, "+", options, NULL)) != -1;) {
 		if (option == 's')
@@ -347,6 +362,8 @@ int main(int argc, char **argv)
 			config.signing.public_key_file = optarg;
 		else if (option == 'k')
 			config.signing.key_file = optarg;
+		else if (option == 'd')
+			snapshots = optarg;
 		else if (option == 'n')
 			stage.providers = strtoul(optarg, NULL, 10);
 		else
@@ -362,7 +379,7 @@ int main(int argc, char **argv)
 	    longterm_publish(
 		&stage.longterm, config.signing.public_key_file, error, sizeof error) != 0)
 		die(error);
-	start(&stage, path, argv + optind);
+	start(&stage, path, snapshots, argv + optind);
 	while (!stopping) {
 		struct pollfd fds[] = {
 		    {.fd = stage.channel, .events = POLLIN}, {.fd = stage.jobs, .events = POLLIN}};

@@ -15,6 +15,7 @@ import pytest
 
 HERE = pathlib.Path(__file__).parent
 BUILD = pathlib.Path(os.environ.get("BUILD_DIR", HERE.parent.parent / "build" / "release"))
+INSTRUMENTED = BUILD.name in ("asan", "cov")  # with a sandbox of holes, and a sanitizer's own memory
 WORLD = pathlib.Path(os.environ["WORLD_DIR"]) if "WORLD_DIR" in os.environ else None
 sys.path[:0] = [str(HERE), str(HERE.parent / "world"), str(BUILD / "gen")]
 

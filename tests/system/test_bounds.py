@@ -12,7 +12,7 @@ import time
 
 import pytest
 import resolverd_pb2 as pb
-from conftest import wait_for
+from conftest import INSTRUMENTED, wait_for
 from wire import Client
 
 MB = 1 << 20
@@ -83,8 +83,9 @@ def test_max_memory_is_kept_in_a_flood_that_leaves_the_names_in_use_alone(make_d
     told = status(client)
     print(f"idle {idle}, grown {grown}, {told.cache_entries} entries, {told.evicted} evicted, measured {told.memory_bytes}")
     assert told.evicted > FLOOD / 3 and asked >= len(IN_USE)
-    assert grown["server"] <= MAX_MEMORY / 2 and told.memory_bytes <= MAX_MEMORY / 2
-    assert sum(grown.values()) <= MAX_MEMORY
+    if not INSTRUMENTED:
+        assert grown["server"] <= MAX_MEMORY / 2 and told.memory_bytes <= MAX_MEMORY / 2
+        assert sum(grown.values()) <= MAX_MEMORY
 
 
 # ---- lookups in flight ----

@@ -71,7 +71,12 @@ def test_a_stopped_worker_is_replaced_and_its_jobs_are_answered(make_daemon):
     before = set(daemon.roles()["worker"])
     code, plan = daemon.ctl("plan", "dane-ee.org")
     assert (code, plan["outcome"]) == (75, "delay"), "no worker answers: the deadline must"
-    wait_for(lambda: not before & set(daemon.roles().get("worker", [])), 45)
+
+    def replaced():  # a worker is known to be stuck by what it does not answer
+        daemon.ctl("plan", "dane-ee.org")
+        return not before & set(daemon.roles().get("worker", []))
+
+    wait_for(replaced, 45)
     wait_for(lambda: daemon.ctl("plan", "dane-ee.org")[0] == 0, 30)
 
 

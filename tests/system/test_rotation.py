@@ -14,7 +14,7 @@ import types
 
 import pytest
 import resolverd_pb2 as pb
-from conftest import BUILD, wait_for
+from conftest import BUILD, INSTRUMENTED, wait_for
 from scenarios import DANE, MISMATCH, NO_AUTH, PLAIN, TA
 from test_evidence import record, verify
 from wire import Client, UnknownKey, key_id
@@ -112,7 +112,7 @@ class Options(ctypes.Structure):
 
 
 class LibraryAsker(Asker):
-    """libresolverd, with plans kept in the process."""
+    """libresolverd, with plans kept in the process. A sanitized one cannot be loaded into Python."""
 
     def connected(self):
         self.library = ctypes.CDLL(str(BUILD / "libresolverd.so.0"))
@@ -178,7 +178,7 @@ def load():
     running = []
 
     def start(daemon, public_key=None, kinds=tuple(ASKERS)):
-        askers = [kind(daemon, public_key) for kind in kinds]
+        askers = [kind(daemon, public_key) for kind in kinds if not (INSTRUMENTED and kind is LibraryAsker)]
         for asker in askers:
             asker.start()
         running.extend(askers)

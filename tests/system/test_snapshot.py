@@ -77,12 +77,15 @@ def test_the_server_alone_is_started_again_with_what_was_saved(make):
     assert daemon.status()["misses"] == 0
 
 
+KILLS = int(os.environ.get("KILLS", "60"))  # hundreds, by hand: KILLS=300
+
+
 def test_kill_9_loses_at_most_the_last_interval(make):
     daemon = make(cache__snapshot_interval="100ms").start()
     known = facts(ask(daemon, *HOPS))
     time.sleep(0.5)
     numbers = random.Random(1)
-    for turn in range(12):
+    for turn in range(KILLS):
         time.sleep(numbers.random() * 0.15)
         daemon.process.kill()
         daemon.process.wait()

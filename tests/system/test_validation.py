@@ -32,6 +32,7 @@ def test_all_checks_are_good_on_a_sound_path(make_daemon):
             "canary insecure.biz", "canary wrong-ds.com"} == set(checks)
     assert all(good for good, _ in checks.values()), checks
     status = wait_for(lambda: (s := status_of(daemon)).trust_anchor_checked_at and s, 10)
+    assert daemon.ctl("status", "--ready")[0] == 0 and daemon.ctl("status", "--live")[0] == 64
     assert len(status.trust_anchor_key_tags) == 1 and status.trust_anchor_checked_at <= status.now
 
 
@@ -44,7 +45,8 @@ def test_a_canary_that_is_not_as_expected_turns_readiness_red(make_daemon, kind,
     daemon.start(wait=False)
     wait_for(lambda: (p := daemon.ctl("status")[1]).get("workers") and f"is {seen} and should be" in p["not_ready_reason"],
              30, daemon.log)
-    status = daemon.status()
+    code, status = daemon.ctl("status", "--ready")
+    assert (code, daemon.ctl("status")[0]) == (75, 0), "it is live"
     assert not status["ready"] and status["not_ready_reason"].startswith(f"canary {name}: ")
     assert not checks_of(daemon)[f"canary {name}"][0]
     if kind != "bogus":

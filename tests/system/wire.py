@@ -66,12 +66,24 @@ def check_attestation(nonce, request, response, online_keys, now_ms):
         raise NotVerified("attested at another time")
 
 
+def connect_in_turn(sock, path, timeout_s=20):
+    """connect(), which for a socket with a time limit does not wait while the backlog is full."""
+    end = time.monotonic() + timeout_s
+    while True:
+        try:
+            return sock.connect(path)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.001)
+
+
 class Client:
     def __init__(self, path, trusted=(), timeout=20):
         self.trusted = {key_id(key): key for key in trusted}
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(timeout)
-        self.socket.connect(path)
+        connect_in_turn(self.socket, path)
         self.online = {}
         self.nonces = {}
         self.next_id = 1

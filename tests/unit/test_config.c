@@ -287,6 +287,8 @@ static const struct row {
     {"empty_socket_path", "server {\n socket = \"\"\n}\n", NULL, {"server.socket"}},
     {"control_character_in_a_path", "signing {\n key-file = \"/a\\tb\"\n}\n", NULL,
 	{"signing.key-file", "control character"}},
+    {"a_line_end_in_what_is_quoted", "server {\n socket = \"${HOME}/\\x41\\n\"\n}\n", NULL,
+	{"server.socket"}},
     {"sandbox_of_no_kind", "server {\n sandbox = yes\n}\n", NULL,
 	{"server.sandbox", "auto, required or off"}},
     {"too_little_for_a_response", "server {\n max-buffered-per-user = 3M\n}\n", NULL,

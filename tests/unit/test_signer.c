@@ -568,7 +568,19 @@ static void b13_m06_failed_and_bogus_are_told_to_the_cache(void **state)
 	}
 }
 
-#define FIXED_TESTS 13u
+#define FIXED_TESTS 14u
+
+/* Nothing makes such an answer; a snapshot might have it. */
+static void an_answer_to_no_question_is_none(void **state)
+{
+	static const uint8_t packed[] = {0x1a, 6, 0x0a, 4, 0x3a, 2, 0x08, 1};
+	struct signer *signer = *state;
+	struct answer *answer = answer_new(sizeof packed, 0, 0);
+	assert_non_null(answer);
+	memcpy(answer->data, packed, sizeof packed);
+	assert_null(signer_derive(signer, answer, NOW));
+	answer_unref(answer);
+}
 
 int main(void)
 {
@@ -586,6 +598,7 @@ int main(void)
 	    SIGNER_TEST(n01_d12_routes_list_the_hosts_a_plan_needs),
 	    SIGNER_TEST(b13_failure_fails_closed_for_each_kind),
 	    SIGNER_TEST(failure_may_be_kept_from_the_cache),
+	    SIGNER_TEST(an_answer_to_no_question_is_none),
 	};
 	for (size_t i = 0; i < COUNT(life_rows); i++)
 		tests[FIXED_TESTS + i] = (struct CMUnitTest){.name = life_rows[i].name,

@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <signal.h>
 
+#include "resolverd/base/clock.h"
 #include "resolverd/server/saver.h"
 
 #define NOW_MS INT64_C(1790000000000)
@@ -51,6 +52,14 @@ static void scene_free(struct scene *scene)
 	free(scene);
 }
 
+/* Field 3 of a Response, of that length. */
+static void put_frame(struct answer *answer, size_t length)
+{
+	answer->data[0] = 0x1a;
+	answer->data[1] = (uint8_t)(length | 0x80);
+	answer->data[2] = (uint8_t)(length >> 7);
+}
+
 static struct cache_entry *put(
     struct scene *scene, unsigned number, unsigned hosts, int64_t expires_at_ms)
 {
@@ -63,7 +72,8 @@ static struct cache_entry *put(
 	answer->cacheable = true;
 	answer->expires_at_ms = expires_at_ms;
 	memset(answer->data, (int)number, answer->blob_bytes);
-	memcpy(answer->data + number, "mx.example", 10);
+	put_frame(answer, answer->blob_bytes - 3u);
+	memcpy(answer->data + 3 + number, "mx.example", 10);
 	for (unsigned i = 0; i < hosts; i++)
 		assert_true(answer_set_host(answer, i, "mx.example"));
 	struct cache_entry *entry = cache_put(&scene->cache, &question, answer);
@@ -236,6 +246,44 @@ static void m08_what_is_of_others_is_refused(void **state)
 	scene_free(to);
 }
 
+static void an_answer_longer_than_its_bytes_is_none(void **state)
+{
+	struct scene *from = scene_new(), *to = scene_new();
+	struct snapshot_counts counts;
+	(void)state;
+	struct answer *answer = put(from, 1, 0, FAR_MS)->answer;
+	for (int by = -1; by <= 1; by++) {
+		put_frame(answer, answer->blob_bytes - 3u + (size_t)by);
+		int fd = written(from, key);
+		assert_int_equal(read_back(fd, to, NOW_MS, &counts), by == 0 ? 0 : -EBADMSG);
+		close(fd);
+		scene_free(to);
+		to = scene_new();
+	}
+	memset(answer->data, 0xff, answer->blob_bytes); /* a length without end */
+	int fd = written(from, key);
+	assert_int_equal(read_back(fd, to, NOW_MS, &counts), -EBADMSG);
+	close(fd);
+	scene_free(from);
+	scene_free(to);
+}
+
+static void no_life_is_longer_than_max_ttl_can_be(void **state)
+{
+	static const int64_t ends[] = {-1, NOW_MS + 604800001, INT64_MAX};
+	struct snapshot_counts counts;
+	(void)state;
+	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+		struct scene *from = scene_new(), *to = scene_new();
+		put(from, 1, 0, FAR_MS)->answer->expires_at_ms = ends[i];
+		int fd = written(from, key);
+		assert_int_equal(read_back(fd, to, NOW_MS, &counts), -EBADMSG);
+		close(fd);
+		scene_free(from);
+		scene_free(to);
+	}
+}
+
 static void more_than_a_chunk_comes_back(void **state)
 {
 	struct scene *from = scene_new(), *to = scene_new();
@@ -311,7 +359,7 @@ static void a_death_at_any_instant_leaves_a_whole_file(void **state)
 	assert_non_null(mkdtemp(directory));
 	struct scene *scene = scene_new();
 	for (unsigned i = 0; i < ENTRIES; i++)
-		put(scene, i, i % 4, INT64_MAX / 2);
+		put(scene, i, i % 4, clock_wall_ms() + 86400000);
 	/* More of them on a machine with much else to do, until one came in the middle. */
 	for (unsigned kill_count = 0;
 	     kill_count < KILLS || (cut_short == 0 && kill_count < 20 * KILLS); kill_count++) {
@@ -353,7 +401,7 @@ static void m08_the_other_key_opens_the_file_and_no_third_one(void **state)
 	config.worker_text = worker_text;
 	config.cache.snapshot_interval_ms = 1000;
 	for (unsigned i = 0; i < ENTRIES; i++)
-		put(scene, i, i % 4, INT64_MAX / 2);
+		put(scene, i, i % 4, clock_wall_ms() + 86400000);
 	assert_int_equal(saver_init(&saver, base, &scene->prefetch, &config), 0);
 	saver_set_keys(&saver, key, SNAPSHOT_KEY_BYTES);
 	saver.dir_fd = open(directory, O_RDONLY | O_DIRECTORY);
@@ -430,6 +478,8 @@ int main(void)
 	    cmocka_unit_test(m08_every_changed_byte_is_found),
 	    cmocka_unit_test(m08_every_torn_file_is_refused),
 	    cmocka_unit_test(m08_what_is_of_others_is_refused),
+	    cmocka_unit_test(an_answer_longer_than_its_bytes_is_none),
+	    cmocka_unit_test(no_life_is_longer_than_max_ttl_can_be),
 	    cmocka_unit_test(more_than_a_chunk_comes_back),
 	    cmocka_unit_test(a_full_disk_is_an_error),
 	    cmocka_unit_test(a_death_at_any_instant_leaves_a_whole_file),
