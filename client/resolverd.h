@@ -359,6 +359,26 @@ struct resolverd_override {   /* local policy for a next hop, as configured */
 	bool lapsed;
 };
 
+/* How long something took: how many were within each bound and not within the one before it; the
+ * last count is of what took longer than all. */
+struct resolverd_histogram {
+	const uint32_t *bounds_ms;
+	const uint64_t *counts; /* bound_count + 1 */
+	size_t bound_count;
+	uint64_t sum_ms;
+};
+
+/* What was found since the daemon's start, for monitoring. The index of each count is the number of
+ * its enum; at 0 are those whose value this version does not know. */
+struct resolverd_metrics {
+	uint64_t hosts_by_policy[5];   /* enum resolverd_policy */
+	uint64_t hosts_by_tlsa[7];     /* enum resolverd_tlsa_status */
+	uint64_t routes_by_status[5];  /* enum resolverd_status, of the MX RRset */
+	uint64_t records_by_status[5]; /* enum resolverd_status */
+	struct resolverd_histogram job_time, wait_time;
+	uint32_t jobs_running; /* of the status' jobs, those that a worker has */
+};
+
 /* What the daemon says about itself: for people and monitoring, not signed. Only the delegations
  * marked trusted are verified. Fields as in StatusResponse of proto/resolverd.proto. */
 struct resolverd_daemon_status {
@@ -412,6 +432,7 @@ struct resolverd_daemon_status {
 	uint64_t attested;            /* responses with an attestation */
 	uint64_t attestations_signed; /* signatures made for them */
 	uint64_t refused_clients;     /* connections not taken, or ended at a limit of their user */
+	const struct resolverd_metrics *metrics; /* NULL: not asked on the control socket */
 };
 
 RESOLVERD_API void resolverd_plan_free(struct resolverd_plan *plan);

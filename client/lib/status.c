@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the daemon says about itself. */
+#include <string.h>
+
 #include "client/lib/text.h"
 #include "client/lib/view.h"
 
@@ -50,6 +52,48 @@ static void view_overrides(struct resolverd_memory *arena,
 	}
 	status->overrides = overrides;
 	status->override_count = from->n_overrides;
+}
+
+static void view_counts(const uint64_t *from, size_t from_count, uint64_t *counts, size_t count)
+{
+	for (size_t i = 0; i < from_count; i++)
+		counts[i < count ? i : 0] += from[i];
+}
+
+static void view_histogram(struct resolverd_memory *arena, const Resolverd__V1__Histogram *from,
+    struct resolverd_histogram *histogram)
+{
+	if (from == NULL || from->n_counts != from->n_bounds_ms + 1)
+		return;
+	uint32_t *bounds_ms = memory_alloc(arena, from->n_bounds_ms, sizeof *bounds_ms);
+	uint64_t *counts = memory_alloc(arena, from->n_counts, sizeof *counts);
+	if (bounds_ms == NULL || counts == NULL)
+		return;
+	memcpy(bounds_ms, from->bounds_ms, from->n_bounds_ms * sizeof *bounds_ms);
+	memcpy(counts, from->counts, from->n_counts * sizeof *counts);
+	*histogram =
+	    (struct resolverd_histogram){bounds_ms, counts, from->n_bounds_ms, from->sum_ms};
+}
+
+#define COUNTS(from, name, to)                                                                     \
+	view_counts(                                                                               \
+	    (from)->name, (from)->n_##name, (to)->name, sizeof(to)->name / sizeof *(to)->name)
+
+static const struct resolverd_metrics *view_metrics(
+    struct resolverd_memory *arena, const Resolverd__V1__Metrics *from)
+{
+	struct resolverd_metrics *metrics =
+	    from != NULL ? memory_alloc(arena, 1, sizeof *metrics) : NULL;
+	if (metrics == NULL)
+		return NULL;
+	COUNTS(from, hosts_by_policy, metrics);
+	COUNTS(from, hosts_by_tlsa, metrics);
+	COUNTS(from, routes_by_status, metrics);
+	COUNTS(from, records_by_status, metrics);
+	view_histogram(arena, from->job_time, &metrics->job_time);
+	view_histogram(arena, from->wait_time, &metrics->wait_time);
+	metrics->jobs_running = from->jobs_running;
+	return metrics;
 }
 
 int view_status(const struct verifier *verifier, const struct trusted_keys *trusted,
@@ -106,6 +150,7 @@ int view_status(const struct verifier *verifier, const struct trusted_keys *trus
 	    .attested = from->attested,
 	    .attestations_signed = from->attestations_signed,
 	    .refused_clients = from->refused_clients,
+	    .metrics = view_metrics(arena, from->metrics),
 	    .memory = arena};
 	view_checks(arena, from, status);
 	view_overrides(arena, from, status);

@@ -24,6 +24,7 @@ struct pending {
 	LIST_ENTRY(pending) link;
 	struct session *session;
 	struct event deadline;
+	int64_t began_at_ms; /* mono */
 	uint64_t id;
 	unsigned slot_count, missing;
 	bool is_plan, explain, warm, renewed;
@@ -213,6 +214,9 @@ static void respond(struct pending *pending)
 		send_explained(pending, count);
 	else
 		send_answers(pending->session, pending->id, &pending->wish, answers, count);
+	if (pending->watch == NULL && !pending->explain && !pending->warm)
+		histogram_note(&pending->session->server->metrics.wait_time,
+		    clock_mono_ms() - pending->began_at_ms);
 	pending_free(pending);
 }
 
@@ -417,6 +421,7 @@ static int pending_new(struct session *session, uint64_t id, const char *name, u
 	uint32_t most_ms = session->server->config->resolver.deadline_ms;
 	uint32_t ms = deadline_ms == 0 || deadline_ms > most_ms ? most_ms : deadline_ms;
 	pending->session = session;
+	pending->began_at_ms = clock_mono_ms();
 	pending->id = id;
 	pending->slot_count = 1;
 	snprintf(pending->name, sizeof pending->name, "%s", name);

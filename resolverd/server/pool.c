@@ -426,6 +426,14 @@ bool pool_is_ready(const struct pool *pool, const char **ret_reason)
 	return false;
 }
 
+uint32_t pool_jobs_running(const struct pool *pool)
+{
+	uint32_t count = 0;
+	for (unsigned i = 0; i < POOL_PLACES; i++)
+		count += pool->workers[i].up ? pool->workers[i].in_flight_count : 0;
+	return count;
+}
+
 uint32_t pool_workers_up(const struct pool *pool)
 {
 	uint32_t count = 0;

@@ -75,3 +75,4 @@ void pool_tick(struct pool *pool, int64_t now_mono_ms);
 /* A worker is up, the root key set validates, nothing holds. Else *ret_reason says why not. */
 bool pool_is_ready(const struct pool *pool, const char **ret_reason);
 uint32_t pool_workers_up(const struct pool *pool);
+uint32_t pool_jobs_running(const struct pool *pool); /* that a worker has */

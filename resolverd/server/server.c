@@ -99,6 +99,8 @@ static void *on_failure(void *arg, const struct flight_job *job, const char *rea
 	int64_t now_ms = clock_wall_ms();
 	Resolverd__V1__Question question = job->question;
 	failures_note(&server->failures, question.name, now_ms);
+	if (!job->trace)
+		metrics_note_failure(&server->metrics, (int)question.kind);
 	struct answer *answer = server_failure(server, &question, reason, true, now_ms);
 	return keep(server, job, answer, FLIGHT_NO_WORKER, now_ms);
 }
@@ -113,6 +115,8 @@ static void *on_facts(
 		log_error("'%s': the facts do not fit the question", facts->question->name);
 		return on_failure(arg, job, "internal error: the facts do not fit the question");
 	}
+	if (!job->trace)
+		metrics_note_facts(&server->metrics, facts, clock_mono_ms() - job->given_at_ms);
 	if (answer->failed && !job->trace) {
 		failures_note(&server->failures, job->question.name, now_ms);
 		answer = or_stale(server, facts->question, answer, now_ms);

@@ -16,6 +16,7 @@
 #include "resolverd/server/attest.h"
 #include "resolverd/server/failures.h"
 #include "resolverd/server/health.h"
+#include "resolverd/server/metrics.h"
 #include "resolverd/server/peers.h"
 #include "resolverd/server/pool.h"
 #include "resolverd/server/prefetch.h"
@@ -50,6 +51,7 @@ struct server {
 	uint32_t session_count;
 	bool ready, readiness_said, readiness_told; /* said to the log, told the supervisor */
 	struct health health;
+	struct metrics metrics;
 	int64_t config_loaded_at_ms;
 	int64_t lapses_said_at_ms; /* wall */
 	int64_t delegate_asked_at_ms;

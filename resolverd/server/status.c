@@ -15,6 +15,8 @@ struct lists { /* what the message's arrays point to */
 	Resolverd__V1__Override overrides[LISTED_MAX], *override_list[LISTED_MAX];
 	Resolverd__V1__InsecureZone zones[LISTED_MAX], *zone_list[LISTED_MAX];
 	uint32_t key_tags[16];
+	Resolverd__V1__Metrics metrics;
+	Resolverd__V1__Histogram job_time, wait_time;
 };
 
 static void add_checks(const struct server *server, int64_t now_ms, struct lists *lists,
@@ -69,6 +71,15 @@ static void add_anchor(
 		lists->key_tags[status->n_trust_anchor_key_tags++] = health->anchor.key_tags[i];
 }
 
+static void add_metrics(
+    struct server *server, struct lists *lists, Resolverd__V1__StatusResponse *status)
+{
+	resolverd__v1__metrics__init(&lists->metrics);
+	metrics_tell(&server->metrics, &lists->metrics, &lists->job_time, &lists->wait_time);
+	lists->metrics.jobs_running = pool_jobs_running(&server->pool);
+	status->metrics = &lists->metrics;
+}
+
 void status_send(struct session *session, uint64_t id)
 {
 	struct server *server = session->server;
@@ -91,6 +102,8 @@ void status_send(struct session *session, uint64_t id)
 	status.not_ready_reason = reason;
 	add_policy(server, now_ms, lists, &status);
 	add_anchor(&server->health, lists, &status);
+	if (session->is_control)
+		add_metrics(server, lists, &status);
 	status.clock_steps = server->health.step_count;
 	status.config_loaded_at = (uint64_t)server->config_loaded_at_ms;
 	status.delegations = signed_part->delegations;

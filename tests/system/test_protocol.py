@@ -235,3 +235,19 @@ def test_this_client_and_resolverctl_make_the_same_plan(daemon, client, next_hop
         composed.append((POLICIES[policy], [tlsa.data.hex() for tlsa in host.tlsa]))
     _, plan = daemon.ctl("plan", next_hop)
     assert [(host["policy"], [tlsa["data"] for tlsa in host["tlsa"]]) for host in plan["hosts"]] == composed
+
+
+def test_what_was_looked_up_is_told_on_the_control_socket_only(make_daemon):
+    """By policy and status, with how long it took; jobs that were asked for once are counted once, answers out of the cache not at all."""
+    daemon = make_daemon(prefetch__rule="off")
+    with Client(daemon.socket + ".control") as control, Client(daemon.socket) as client:
+        for _ in range(3):
+            client.ask(plan=pb.PlanRequest(next_hop="dane-ee.org"))
+        client.ask(records=pb.RecordsRequest(name="dane-ee.org", type=15))
+        told = control.ask(status=pb.StatusRequest()).status.metrics
+        assert not client.ask(status=pb.StatusRequest()).status.HasField("metrics")
+    hosts = sum(told.hosts_by_policy)
+    assert hosts >= 1 and told.hosts_by_policy[pb.DANE] == hosts == told.hosts_by_tlsa[pb.TLSA_SECURE]
+    assert list(told.routes_by_status) == [0, 1, 0, 0, 0] == list(told.records_by_status)
+    assert sum(told.job_time.counts) == hosts + 2 and sum(told.wait_time.counts) == 2
+    assert len(told.job_time.counts) == len(told.job_time.bounds_ms) + 1 and told.jobs_running == 0
