@@ -9,6 +9,7 @@ import socket
 import struct
 import threading
 import time
+import types
 
 import pytest
 import resolverd_pb2 as pb
@@ -81,6 +82,16 @@ def test_the_same_bytes_sent_again_are_attested_anew(client):
     check_attestation(nonce, data, response, keys, time.time() * 1000)
 
 
+def submit_at_once(client, count):
+    """So many attested and as many plain plans, which the daemon reads together."""
+    requests, client.socket, own = [], types.SimpleNamespace(sendall=lambda data: requests.append(data)), client.socket
+    for _ in range(count):
+        client.submit_attested(**PLAN)
+        client.submit(**PLAN)
+    client.socket = own
+    own.sendall(b"".join(requests))
+
+
 def test_one_signature_serves_many_clients(daemon):
     """20 clients, 50 attested and 50 plain plans each, all sent before any is read."""
     clients = [connect(daemon) for _ in range(20)]
@@ -88,9 +99,7 @@ def test_one_signature_serves_many_clients(daemon):
         clients[0].plan("dane-ee.org")
         attested, signed = counters(clients[0])
         for client in clients:
-            for _ in range(50):
-                client.submit_attested(**PLAN)
-                client.submit(**PLAN)
+            submit_at_once(client, 50)
         sizes = set()
         for client in clients:
             for _ in range(100):
