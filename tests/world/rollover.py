@@ -83,6 +83,9 @@ class RollingRoot:
         return self
 
     def __exit__(self, *_exception):
+        self._stop()
+
+    def _stop(self):
         if self._server is not None:
             self._server.terminate()
             self._server.wait()
@@ -92,10 +95,8 @@ class RollingRoot:
         self.serial += 1
         rrsets = [self._soa()] + [dns.rrset.from_rdata_list(r.name, r.ttl, r) for r in self._contents]
         (self.directory / "root.zone").write_text(_RootZone(rrsets, self.zone_key, keys, signed_by).text())
-        if self._server is None:
-            self._start()
-        else:
-            self._server.send_signal(signal.SIGHUP)
+        self._stop()  # after a reload one with the old root may still answer for a moment
+        self._start()
         deadline = time.monotonic() + READY_TIMEOUT_S
         while self._served_serial() != self.serial:
             if self._server.poll() is not None or time.monotonic() > deadline:
