@@ -28,7 +28,7 @@ fi
 # Exim can't be installed beside Postfix: it is unpacked where the tests look for it, its libraries are above.
 exim=$(dirname "$0")/../build/exim4
 unpack_exim() {
-	case " $tests " in *" postfix "*) ;; *) return 0 ;; esac
+	case $tests in *postfix*) ;; *) return 0 ;; esac
 	[ ! -x "$exim/usr/sbin/exim4" ] && ! command -v exim4 >/dev/null 2>&1 || return 0
 	echo "deps: unpacking exim4-daemon-light"
 	folder=$(mktemp -d)

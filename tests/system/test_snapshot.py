@@ -164,13 +164,14 @@ def test_m08_facts_that_no_longer_count_do_not_come_back_with_a_crash(make, tmp_
 
 
 def test_m08_what_ended_meanwhile_is_not_served_and_what_was_in_use_is_looked_up_first(make):
-    daemon = make(cache__max_ttl="2s").start()
+    daemon = make(cache__max_ttl="5s").start()
     ask(daemon, *HOPS[:3])
     ask(daemon, *HOPS[:3])
+    entries = daemon.status()["cache_entries"]
     daemon.stop()
-    time.sleep(2.1)
+    time.sleep(5.1)
     daemon.start()
-    wait_for(lambda: daemon.status()["cache_entries"] >= 3, 5)
+    wait_for(lambda: daemon.status()["cache_entries"] >= entries, 10)
     assert "0 answers restored" in daemon.log()
     status = daemon.status()
     ask(daemon, *HOPS[:3])
