@@ -17,6 +17,7 @@ struct taker {
 	struct config *config;
 	char *error;
 	size_t error_bytes;
+	bool no_memory; /* some text or list is not there, or not whole */
 };
 
 /* section NULL: the message names its place itself. */
@@ -38,12 +39,21 @@ struct taker {
 	return -EINVAL;
 }
 
-static char **take_list(cfg_t *section, const char *name)
+/* A configuration with a gap is none: a list that ends early could allow what it forbids. */
+static char *copied(struct taker *taker, const char *text)
+{
+	char *copy = strdup(text);
+	taker->no_memory |= copy == NULL;
+	return copy;
+}
+
+static char **take_list(struct taker *taker, cfg_t *section, const char *name)
 {
 	unsigned count = cfg_size(section, name);
 	char **list = calloc(count + 1, sizeof *list);
+	taker->no_memory |= list == NULL;
 	for (unsigned i = 0; list != NULL && i < count; i++)
-		list[i] = strdup(cfg_getnstr(section, name, i));
+		list[i] = copied(taker, cfg_getnstr(section, name, i));
 	return list;
 }
 
@@ -105,7 +115,7 @@ static int take_canaries(struct taker *taker, cfg_t *resolver)
 				return refuse(taker, NULL, "resolver.%s: '%.100s': %s",
 				    kinds[i].key, text, name_error_text(r));
 			config->resolver.canaries[config->resolver.canary_count++] =
-			    (struct config_canary){strdup(name), kinds[i].expected};
+			    (struct config_canary){copied(taker, name), kinds[i].expected};
 		}
 	}
 	return 0;
@@ -119,8 +129,9 @@ static int take_resolver(struct taker *taker)
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	if (config->resolver.workers == 0)
 		config->resolver.workers = cores > 4 ? 4 : cores < 2 ? 2 : (uint32_t)cores;
-	config->resolver.root_hints = strdup(cfg_getstr(resolver, "root-hints"));
-	config->resolver.trust_anchor_file = strdup(cfg_getstr(resolver, "trust-anchor-file"));
+	config->resolver.root_hints = copied(taker, cfg_getstr(resolver, "root-hints"));
+	config->resolver.trust_anchor_file =
+	    copied(taker, cfg_getstr(resolver, "trust-anchor-file"));
 	config->resolver.deadline_ms =
 	    (uint32_t)config_duration_ms(cfg_getstr(resolver, "deadline"));
 	const char *insecure = cfg_getstr(resolver, "insecure-mx-policy");
@@ -128,7 +139,7 @@ static int take_resolver(struct taker *taker)
 	    insecure[0] == 'd'   ? RESOLVERD__V1__INSECURE_MX_POLICY__INSECURE_MX_DANE
 	    : insecure[0] == 'o' ? RESOLVERD__V1__INSECURE_MX_POLICY__INSECURE_MX_OPPORTUNISTIC
 				 : RESOLVERD__V1__INSECURE_MX_POLICY__INSECURE_MX_UNREACHABLE;
-	config->resolver.forward = take_list(resolver, "forward");
+	config->resolver.forward = take_list(taker, resolver, "forward");
 	if (config->resolver.forward == NULL)
 		return -ENOMEM;
 	for (char **forward = config->resolver.forward; *forward != NULL; forward++)
@@ -197,13 +208,12 @@ static int take_zones(struct taker *taker)
 			if (strcmp(config->zones[j].name, name) == 0)
 				return refuse(taker, section, "stands there twice");
 		const char *until = cfg_getstr(section, "insecure-until");
-		*zone = (struct config_zone){.name = strdup(name),
-		    .forward = take_list(section, "forward"),
-		    .stub = take_list(section, "stub"),
-		    .trust_anchor = take_list(section, "trust-anchor"),
+		*zone = (struct config_zone){.name = copied(taker, name),
+		    .forward = take_list(taker, section, "forward"),
+		    .stub = take_list(taker, section, "stub"),
+		    .trust_anchor = take_list(taker, section, "trust-anchor"),
 		    .insecure_until_ms = until != NULL ? value_time_ms(until) : 0};
-		if (zone->name == NULL || zone->forward == NULL || zone->stub == NULL ||
-		    zone->trust_anchor == NULL)
+		if (taker->no_memory)
 			return -ENOMEM;
 		r = check_zone(taker, section, zone);
 		if (r != 0)
@@ -256,11 +266,11 @@ static int take_overrides(struct taker *taker)
 			return refuse(taker, section,
 			    "has no requirement; set normal, mandatory, audit or off");
 		struct config_override *override = &config->overrides[config->override_count++];
-		*override = (struct config_override){.next_hop = strdup(next_hop),
+		*override = (struct config_override){.next_hop = copied(taker, next_hop),
 		    .requirement = value_requirement(requirement),
-		    .reason = strdup(cfg_getstr(section, "reason")),
+		    .reason = copied(taker, cfg_getstr(section, "reason")),
 		    .until_ms = until != NULL ? value_time_ms(until) : 0};
-		if (override->next_hop == NULL || override->reason == NULL)
+		if (taker->no_memory)
 			return -ENOMEM;
 	}
 	qsort(config->overrides, count, sizeof *config->overrides, by_next_hop);
@@ -273,13 +283,12 @@ static int take_overrides(struct taker *taker)
 
 /* ---- the rest ---- */
 
-static void take_member(struct config *config)
+static char *take_member(struct taker *taker, const char *member)
 {
-	char host[HOST_NAME_MAX + 1] = "resolverd";
-	if (config->signing.member[0] != '\0' || gethostname(host, sizeof host - 1) != 0)
-		return;
-	free(config->signing.member);
-	config->signing.member = strdup(host);
+	char host[HOST_NAME_MAX + 1] = "";
+	if (member[0] == '\0' && gethostname(host, sizeof host - 1) == 0)
+		member = host;
+	return copied(taker, member);
 }
 
 /* Beside another socket than the usual one, so that two daemons never share it. */
@@ -297,7 +306,7 @@ static int take_control_socket(struct taker *taker, const char *path)
 		snprintf(beside, sizeof beside, "%.*s%s", (int)kept, config->server.socket, suffix);
 		path = beside;
 	}
-	config->server.control_socket = strdup(path);
+	config->server.control_socket = copied(taker, path);
 	if (config->server.control_socket == NULL)
 		return -ENOMEM;
 	if (strcmp(config->server.socket, config->server.control_socket) == 0)
@@ -328,10 +337,9 @@ static int take_clients(struct taker *taker, cfg_t *server)
 	if (config->server.max_buffered_per_user_bytes < BUFFERED_LEAST_BYTES)
 		return refuse(taker, NULL,
 		    "server.max-buffered-per-user is less than 4M: one response may be of 1M");
-	config->server.allow_users = take_list(server, "allow-users");
-	config->server.allow_groups = take_list(server, "allow-groups");
-	return config->server.allow_users != NULL && config->server.allow_groups != NULL ? 0
-											 : -ENOMEM;
+	config->server.allow_users = take_list(taker, server, "allow-users");
+	config->server.allow_groups = take_list(taker, server, "allow-groups");
+	return 0;
 }
 
 static int take_server(struct taker *taker)
@@ -339,14 +347,16 @@ static int take_server(struct taker *taker)
 	struct config *config = taker->config;
 	cfg_t *server = cfg_getsec(taker->cfg, "server"),
 	      *signing = cfg_getsec(taker->cfg, "signing");
-	config->server.socket = strdup(cfg_getstr(server, "socket"));
+	config->server.socket = copied(taker, cfg_getstr(server, "socket"));
+	if (config->server.socket == NULL)
+		return -ENOMEM;
 	int r = take_control_socket(taker, cfg_getstr(server, "control-socket"));
 	if (r != 0)
 		return r;
-	config->server.state_directory = strdup(cfg_getstr(server, "state-directory"));
+	config->server.state_directory = copied(taker, cfg_getstr(server, "state-directory"));
 	config->server.socket_mode = (mode_t)strtol(cfg_getstr(server, "socket-mode"), NULL, 8);
 	const char *group = cfg_getstr(server, "socket-group");
-	config->server.socket_group = group[0] != '\0' ? strdup(group) : NULL;
+	config->server.socket_group = group[0] != '\0' ? copied(taker, group) : NULL;
 	r = take_clients(taker, server);
 	if (r != 0)
 		return r;
@@ -354,11 +364,10 @@ static int take_server(struct taker *taker)
 	config->server.sandbox = sandbox[0] == 'a'   ? SANDBOX_AUTO
 				 : sandbox[0] == 'r' ? SANDBOX_REQUIRED
 						     : SANDBOX_OFF;
-	config->signing.public_key_file = strdup(cfg_getstr(signing, "public-key-file"));
-	config->signing.member = strdup(cfg_getstr(signing, "member"));
-	take_member(config);
-	config->signing.key_file = strdup(cfg_getstr(signing, "key-file"));
-	config->signing.second_key_file = strdup(cfg_getstr(signing, "second-key-file"));
+	config->signing.public_key_file = copied(taker, cfg_getstr(signing, "public-key-file"));
+	config->signing.member = take_member(taker, cfg_getstr(signing, "member"));
+	config->signing.key_file = copied(taker, cfg_getstr(signing, "key-file"));
+	config->signing.second_key_file = copied(taker, cfg_getstr(signing, "second-key-file"));
 	config->signing.delegation_life_ms =
 	    config_duration_ms(cfg_getstr(signing, "delegation-life"));
 	return 0;
@@ -382,7 +391,8 @@ static int take_cache(struct taker *taker)
 	config->prefetch.rule = strcmp(rule, "off") == 0      ? PREFETCH_OFF
 				: strcmp(rule, "on-hit") == 0 ? PREFETCH_ON_HIT
 							      : PREFETCH_AHEAD;
-	config->prefetch.domains_file = domains_file[0] != '\0' ? strdup(domains_file) : NULL;
+	config->prefetch.domains_file =
+	    domains_file[0] != '\0' ? copied(taker, domains_file) : NULL;
 	return 0;
 }
 
@@ -400,7 +410,7 @@ static int take_unbound(struct taker *taker)
 		const char *value = cfg_getstr(unbound, unbound_allowed[i]);
 		if (value != NULL)
 			config->unbound[config->unbound_count++] =
-			    (struct config_option){unbound_allowed[i], strdup(value)};
+			    (struct config_option){unbound_allowed[i], copied(taker, value)};
 	}
 	return 0;
 }
@@ -422,13 +432,13 @@ static int print_for_workers(struct taker *taker)
 int config_take(
     cfg_t *cfg, const char *file, struct config *config, char *error, size_t error_bytes)
 {
-	struct taker taker = {cfg, file, config, error, error_bytes};
+	struct taker taker = {cfg, file, config, error, error_bytes, false};
 	static int (*const steps[])(struct taker * taker) = {take_server, take_cache, take_resolver,
 	    take_unbound, take_zones, take_overrides, print_for_workers};
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < sizeof steps / sizeof *steps; i++)
 		r = steps[i](&taker);
-	return r;
+	return r == 0 && taker.no_memory ? -ENOMEM : r;
 }
 
 void config_fini(struct config *config)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The configuration file and --set. A row that is refused names all words its message must have. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,51 @@ static void parse_good(const char *text, const char *const *set, struct config *
 	char error[500];
 	if (parse(text, set, error, config) != 0)
 		fail_msg("refused: %s", error);
+}
+
+/* ---- memory ---- */
+
+extern char __executable_start, etext;
+static int copies_left = -1; /* until strdup fails once; negative: never */
+
+/* In the library's place, for everything in this program. */
+char *strdup(const char *text)
+{
+	const char *caller = __builtin_return_address(0);
+	size_t bytes = strlen(text) + 1;
+	if (caller >= &__executable_start && caller < &etext && copies_left >= 0 &&
+	    copies_left-- == 0)
+		return NULL;
+	char *copy = malloc(bytes);
+	return copy != NULL ? memcpy(copy, text, bytes) : NULL;
+}
+
+/* An allow-users of which a name is lost would let everybody in. */
+static void a_configuration_is_whole_or_none(void **state)
+{
+	static const char text[] =
+	    "server {\n allow-users = {1, 2}\n allow-groups = {3}\n socket-group = root\n}\n"
+	    "resolver {\n forward = {192.0.2.1}\n canary-secure = {a.org}\n}\n"
+	    "unbound {\n do-ip6 = no\n}\nprefetch {\n domains-file = /a\n}\n"
+	    "zone \"a.org\" {\n stub = {192.0.2.1}\n}\n"
+	    "override \"b.org\" {\n requirement = off\n reason = none\n}\n";
+	struct config config;
+	char error[500];
+	int copies = 0;
+	(void)state;
+	for (;; copies++) {
+		copies_left = copies;
+		int r = parse(text, NULL, error, &config);
+		bool failed = copies_left < 0;
+		copies_left = -1;
+		if (!failed)
+			break;
+		assert_int_equal(r, -ENOMEM);
+		assert_non_null(strstr(error, "out of memory"));
+		assert_true(copies < 100);
+	}
+	assert_true(copies > 15);
+	config_fini(&config);
 }
 
 /* ---- defaults ---- */
@@ -493,5 +539,6 @@ int main(void)
 	ADD_TEST(&list, titled_sections_are_taken);
 	ADD_TEST(&list, a_reload_keeps_what_it_cannot_change_and_names_it);
 	ADD_TEST(&list, only_what_workers_act_on_is_their_text);
+	ADD_TEST(&list, a_configuration_is_whole_or_none);
 	return test_run("config", &list, NULL, NULL);
 }
