@@ -43,6 +43,10 @@ const char *value_server_problem(const char *text);
 /* RDATA of a DS or DNSKEY record with its type in front: NULL, or what is wrong. */
 const char *value_trust_anchor_problem(const char *text);
 
+/* Of an option that is passed on to libunbound, where the library itself would crash or never end
+ * on a bad value: NULL, or what is wrong. All else it refuses by itself. */
+const char *value_unbound_problem(const char *name, const char *value);
+
 /* The checked tree into an empty config. On failure some of it is filled; config_fini frees it. */
 [[gnu::warn_unused_result]] int config_take(
     cfg_t *cfg, const char *file, struct config *config, char *error, size_t error_bytes);

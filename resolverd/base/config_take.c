@@ -408,6 +408,11 @@ static int take_unbound(struct taker *taker)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
 		const char *value = cfg_getstr(unbound, unbound_allowed[i]);
+		const char *problem =
+		    value != NULL ? value_unbound_problem(unbound_allowed[i], value) : NULL;
+		if (problem != NULL)
+			return refuse(taker, NULL, "unbound.%s: '%.100s' %s", unbound_allowed[i],
+			    value, problem);
 		if (value != NULL)
 			config->unbound[config->unbound_count++] =
 			    (struct config_option){unbound_allowed[i], copied(taker, value)};

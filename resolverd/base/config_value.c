@@ -204,3 +204,44 @@ const char *value_problem(const struct key *key, const char *value)
 			   : NULL;
 	}
 }
+
+/* ---- the unbound section ---- */
+
+static bool is_count(const char *text, long low, long high)
+{
+	char *end;
+	errno = 0;
+	long value = strtol(text, &end, 10);
+	return isdigit((unsigned char)text[0]) && *end == '\0' && errno == 0 && value >= low &&
+	       value <= high;
+}
+
+/* An address, or a prefix of IPv6 in which a source is made up for each query. */
+static bool is_interface(const char *text)
+{
+	char address[INET6_ADDRSTRLEN];
+	uint8_t ip[16];
+	const char *slash = strchrnul(text, '/');
+	size_t bytes = (size_t)(slash - text);
+	if (bytes >= sizeof address)
+		return false;
+	memcpy(address, text, bytes);
+	address[bytes] = '\0';
+	if (*slash == '\0' && inet_pton(AF_INET, address, ip) == 1)
+		return true;
+	return inet_pton(AF_INET6, address, ip) == 1 &&
+	       (*slash == '\0' || is_count(slash + 1, 1, 128));
+}
+
+const char *value_unbound_problem(const char *name, const char *value)
+{
+	if (strcmp(name, "outgoing-interface") == 0)
+		return is_interface(value)
+			   ? NULL
+			   : "is no address of this host, nor an IPv6 prefix (2001:db8::/64)";
+	if (strcmp(name, "outgoing-range") == 0 || strcmp(name, "num-queries-per-thread") == 0)
+		return is_count(value, 1, 65535) ? NULL : "is not a number from 1 to 65535";
+	if (strcmp(name, "outgoing-num-tcp") == 0)
+		return is_count(value, 0, 65535) ? NULL : "is not a number from 0 to 65535";
+	return NULL;
+}

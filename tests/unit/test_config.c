@@ -429,6 +429,22 @@ static const struct row {
 	{"test.conf:2", "unbound.trust-anchor", "resolver.trust-anchor-file"}},
     {"unbound_auto_trust_anchor_points_to_ours", "unbound {\n auto-trust-anchor-file = x\n}\n",
 	NULL, {"resolver.trust-anchor-file"}},
+    {"unbound_interface_is_no_name", "unbound {\n outgoing-interface = eth0\n}\n", NULL,
+	{"unbound.outgoing-interface", "'eth0'", "no address"}},
+    {"unbound_interface_is_something", "unbound {\n outgoing-interface = \"\"\n}\n", NULL,
+	{"unbound.outgoing-interface", "no address"}},
+    {"unbound_interface_has_no_prefix_of_ipv4",
+	"unbound {\n outgoing-interface = 192.0.2.0/24\n}\n", NULL,
+	{"unbound.outgoing-interface", "IPv6 prefix"}},
+    {"unbound_interface_prefix_in_bounds",
+	"unbound {\n outgoing-interface = \"2001:db8::/129\"\n}\n", NULL,
+	{"unbound.outgoing-interface", "IPv6 prefix"}},
+    {"unbound_range_is_positive", "unbound {\n outgoing-range = -1\n}\n", NULL,
+	{"unbound.outgoing-range", "from 1 to 65535"}},
+    {"unbound_num_tcp_is_not_negative", "unbound {\n outgoing-num-tcp = -1\n}\n", NULL,
+	{"unbound.outgoing-num-tcp", "from 0 to 65535"}},
+    {"unbound_queries_in_bounds", "unbound {\n num-queries-per-thread = 65536\n}\n", NULL,
+	{"unbound.num-queries-per-thread", "from 1 to 65535"}},
     {"unbound_root_hints_points_to_ours", "unbound {\n root-hints = x\n}\n", NULL,
 	{"unbound.root-hints", "resolver.root-hints"}},
     {"unbound_forward_zone_points_to_ours", "unbound {\n forward-zone = x\n}\n", NULL,
@@ -522,6 +538,20 @@ static void durations_and_sizes(void **state)
 	}
 }
 
+static void addresses_to_ask_from_are_taken(void **state)
+{
+	static const char *const good[] = {"192.0.2.1", "::1", "2001:db8::1", "2001:db8::/64"};
+	(void)state;
+	for (size_t i = 0; i < COUNT(good); i++) {
+		char text[100];
+		struct config config;
+		snprintf(text, sizeof text,
+		    "unbound {\n outgoing-interface = \"%s\"\n outgoing-num-tcp = 0\n}\n", good[i]);
+		parse_good(text, NULL, &config);
+		config_fini(&config);
+	}
+}
+
 /* ---- main ---- */
 
 int main(void)
@@ -540,5 +570,6 @@ int main(void)
 	ADD_TEST(&list, a_reload_keeps_what_it_cannot_change_and_names_it);
 	ADD_TEST(&list, only_what_workers_act_on_is_their_text);
 	ADD_TEST(&list, a_configuration_is_whole_or_none);
+	ADD_TEST(&list, addresses_to_ask_from_are_taken);
 	return test_run("config", &list, NULL, NULL);
 }
