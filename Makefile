@@ -261,6 +261,7 @@ install: all
 	set -e; for unit in $(UNITS); do sed 's|@PREFIX@|$(PREFIX)|' $$unit > $(DESTDIR)$(UNITDIR)/$${unit##*/}; done
 	install -m 644 systemd/resolverd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/resolverd.conf
 	install -m 644 systemd/resolverd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/resolverd.conf
+	set -e; for page in docs/man/*; do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page; done
 	test -e $(DESTDIR)$(SYSCONFDIR)/resolverd/resolverd.conf || \
 		install -m 644 systemd/resolverd.conf $(DESTDIR)$(SYSCONFDIR)/resolverd/
 
@@ -270,7 +271,7 @@ dist:
 	@systemd/debian/build.sh dist $(DIST) resolverd-$(VERSION)
 # Debian's packages out of it, in build/deb, with what lintian says. DEB_VERSION=0.1.1: as that version.
 deb: dist
-	@tests/deps.sh dpkg-dev debhelper dh-python python3-all python3-setuptools help2man lintian
+	@tests/deps.sh dpkg-dev debhelper dh-python python3-all python3-setuptools lintian
 	@systemd/debian/build.sh packages $(DIST) build/deb $(DEB_VERSION)
 # They are built twice, compared, and in a Debian of their own installed, upgraded, removed and purged.
 deb-test: deps deb $(addprefix $(BUILD)/gen/,resolverd_pb2.py evidence_pb2.py)

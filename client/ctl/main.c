@@ -64,6 +64,8 @@ static void print_help(void)
 	    "asked for or not (4h); --rate N: at most so many a second; --resume-file FILE: where\n"
 	    "to note how far it came (FILE.resume). Ended early, the same command goes on "
 	    "there.\n\n"
+	    "match --chain PEM --tlsa \"3 1 1 HEX\"... --base-domain NAME; --name NAME: one more\n"
+	    "that the certificate may have; --time TIME: as of then.\n\n"
 	    "A NEXTHOP is a domain, [host.name] without the MX step, or [address].\n\n"
 	    "status succeeds when the daemon answers, status --ready when it is ready, too.\n\n"
 	    "RESOLVERD_SOCKET, RESOLVERD_CONTROL_SOCKET and RESOLVERD_PUBLIC_KEY change the\n"
