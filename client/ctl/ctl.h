@@ -19,6 +19,7 @@ enum {
 	EXIT_CANNOT_WRITE = 73,  /* EX_CANTCREAT */
 	EXIT_NOT_NOW = 75,       /* EX_TEMPFAIL */
 	EXIT_NOT_VERIFIED = 76,  /* EX_PROTOCOL */
+	EXIT_TO_BE_MENDED = 78,  /* EX_CONFIG */
 };
 
 struct ctl {
@@ -47,6 +48,7 @@ int match_command(struct ctl *ctl, int argc, char **argv);
 int verify_command(struct ctl *ctl, int argc, char **argv);
 int warm_command(struct ctl *ctl, int argc, char **argv);
 int watch_command(struct ctl *ctl, int argc, char **argv);
+int doctor_command(struct ctl *ctl, int argc, char **argv);
 
 /* ---- main.c ---- */
 

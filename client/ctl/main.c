@@ -30,6 +30,8 @@ static const struct command commands[] = {
     {"status", "[--ready]", "what the daemon says about itself", status_command},
     {"match", "--chain PEM ...", "a certificate chain against TLSA records, offline",
 	match_command},
+    {"doctor", "[OPTION]...", "what is wrong with this installation, and what to do",
+	doctor_command},
 };
 
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)
