@@ -50,15 +50,17 @@ static char *find_program(struct doctor *doctor, struct exim *exim, char *ret_te
 
 /* ---- what is configured ---- */
 
-/* A "name = value" line with a value that is not empty, somewhere. */
+/* A "name = list" line with a list that is not empty, somewhere. */
 static bool is_set(const char *output, const char *name)
 {
 	size_t length = strlen(name);
 	for (const char *at = strstr(output, name); at != NULL; at = strstr(at + 1, name)) {
 		bool begins = at == output || at[-1] == '\n' || at[-1] == ' ';
 		const char *value = at + length + strspn(at + length, " ");
-		if (begins && *value == '=' && value[1 + strspn(value + 1, " ")] != '\n' &&
-		    value[1 + strspn(value + 1, " ")] != '\0')
+		if (!begins || *value != '=')
+			continue;
+		value += 1 + strspn(value + 1, " :");
+		if (*value != '\n' && *value != '\0')
 			return true;
 	}
 	return false;

@@ -81,9 +81,9 @@ static void report_refusal(struct doctor *doctor, const char *check, const char 
     const struct stat *status, int error)
 {
 	char owner[OWNER_TEXT_MAX], group[64];
-	const struct passwd *me = getpwuid(geteuid());
 	owner_text(status, owner);
 	group_text(status->st_gid, group);
+	const struct passwd *me = getpwuid(geteuid()); /* after those, which use its place */
 	doctor_report(
 	    doctor, DOCTOR_FAIL, check, path, "%s; you can't connect: %s", owner, strerror(-error));
 	if (error == -ECONNREFUSED)

@@ -192,10 +192,9 @@ static void report_resolver(struct doctor *doctor, const struct postfix *postfix
 		    "%s%s: validates, and asks this resolverd", found.servers_text, where);
 		return;
 	}
-	doctor_report(doctor,
-	    wanted && found.validating < found.servers ? DOCTOR_FAIL : DOCTOR_WARN,
-	    "postfix-resolver", path, "%s%s%s", found.problem, where,
-	    wanted && found.validating < found.servers ? ": DANE quietly becomes cleartext" : "");
+	bool weak = wanted && (!read || found.validating < found.servers);
+	doctor_report(doctor, weak ? DOCTOR_FAIL : DOCTOR_WARN, "postfix-resolver", path,
+	    "%s%s%s", found.problem, where, weak ? ": DANE quietly becomes cleartext" : "");
 	if (postfix->in_chroot)
 		doctor_advise(doctor,
 		    "write the servers of %s there, too: one line \"nameserver 127.0.0.1\" of "

@@ -64,6 +64,67 @@ def strip(query, upstream, ad):
     return reply.to_wire(max_size=65535)
 
 
+class Middlebox:
+    """Stands for a name server at `address` and passes on to `upstream` what it lets through.
+
+    `spoil` gets each query and its reply, may change the reply, and returns it, or None to drop it; `spoil_streams`: the same over TCP, where
+    it differs; tcp: whether it takes connections.
+    """
+
+    def __init__(self, address, upstream, spoil=lambda query, reply: reply, spoil_streams=None, tcp=True):
+        self.address, self.upstream, self.tcp = address, upstream, tcp
+        self.spoil, self.spoil_streams = spoil, spoil_streams or spoil
+
+    def __enter__(self):
+        self.done = threading.Event()
+        self.sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM)]
+        work = [self._serve_datagrams]
+        if self.tcp:
+            self.sockets.append(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            self.sockets[1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            work.append(self._serve_streams)
+        for sock in self.sockets:
+            sock.bind((self.address, 53))
+            sock.settimeout(0.1)
+        self.threads = [threading.Thread(target=one) for one in work]
+        if self.tcp:
+            self.sockets[1].listen()
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        for thread in self.threads:
+            thread.join()
+        for sock in self.sockets:
+            sock.close()
+
+    def _reply(self, wire, ask):
+        query = dns.message.from_wire(wire)
+        reply = self.spoil(query, ask(query, self.upstream, timeout=3))
+        return reply and reply.to_wire(max_size=65535)
+
+    def _serve_datagrams(self):
+        while not self.done.is_set():
+            with contextlib.suppress(TimeoutError, dns.exception.DNSException):
+                wire, peer = self.sockets[0].recvfrom(4096)
+                reply = self._reply(wire, dns.query.udp)
+                if reply:
+                    self.sockets[0].sendto(reply, peer)
+
+    def _serve_streams(self):
+        while not self.done.is_set():
+            with contextlib.suppress(OSError, EOFError, dns.exception.DNSException):
+                sock, _ = self.sockets[1].accept()
+                with sock:
+                    sock.settimeout(3)
+                    query, _ = dns.query.receive_tcp(sock)
+                    reply = self.spoil_streams(query, dns.query.tcp(query, self.upstream, timeout=3))
+                    if reply:
+                        dns.query.send_tcp(sock, reply)
+
+
 class Scripted:
     """A name server whose answers a test changes as it goes: `answers[name, type] = (ttl, [data, …])`, unsigned.
 
