@@ -262,6 +262,10 @@ install: all
 	install -m 644 systemd/resolverd.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/resolverd.conf
 	install -m 644 systemd/resolverd.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/resolverd.conf
 	set -e; for page in docs/man/*; do install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page; done
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,bash-completion/completions zsh/vendor-completions fish/vendor_completions.d)
+	$(BUILD)/resolverctl completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/resolverctl
+	$(BUILD)/resolverctl completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_resolverctl
+	$(BUILD)/resolverctl completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/resolverctl.fish
 	test -e $(DESTDIR)$(SYSCONFDIR)/resolverd/resolverd.conf || \
 		install -m 644 systemd/resolverd.conf $(DESTDIR)$(SYSCONFDIR)/resolverd/
 

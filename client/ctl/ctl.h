@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * resolverctl: one subcommand is one function in the table of main.c. It gets the arguments after
- * its name, writes to stdout, and returns the exit status of docs/JSON.md.
+ * resolverctl: one subcommand is one function in the table of commands.c. It gets the arguments
+ * after its name, writes to stdout, and returns the exit status of docs/JSON.md.
  */
 #pragma once
 #include <jansson.h>
@@ -22,6 +22,8 @@ enum {
 	EXIT_TO_BE_MENDED = 78,  /* EX_CONFIG */
 };
 
+#define DEFAULT_TIMEOUT_MS 30000
+
 struct ctl {
 	struct resolverd_client *client; /* made by ctl_open */
 	struct resolverd_options options;
@@ -29,13 +31,6 @@ struct ctl {
 	int timeout_ms;
 	bool json;
 	bool colour;
-};
-
-struct command {
-	const char *name;
-	const char *arguments;
-	const char *summary;
-	int (*run)(struct ctl *ctl, int argc, char **argv);
 };
 
 int check_command(struct ctl *ctl, int argc, char **argv);
@@ -49,6 +44,7 @@ int verify_command(struct ctl *ctl, int argc, char **argv);
 int warm_command(struct ctl *ctl, int argc, char **argv);
 int watch_command(struct ctl *ctl, int argc, char **argv);
 int doctor_command(struct ctl *ctl, int argc, char **argv);
+int completion_command(struct ctl *ctl, int argc, char **argv);
 
 /* ---- main.c ---- */
 

@@ -193,8 +193,8 @@ static void report_resolver(struct doctor *doctor, const struct postfix *postfix
 		return;
 	}
 	bool weak = wanted && (!read || found.validating < found.servers);
-	doctor_report(doctor, weak ? DOCTOR_FAIL : DOCTOR_WARN, "postfix-resolver", path,
-	    "%s%s%s", found.problem, where, weak ? ": DANE quietly becomes cleartext" : "");
+	doctor_report(doctor, weak ? DOCTOR_FAIL : DOCTOR_WARN, "postfix-resolver", path, "%s%s%s",
+	    found.problem, where, weak ? ": DANE quietly becomes cleartext" : "");
 	if (postfix->in_chroot)
 		doctor_advise(doctor,
 		    "write the servers of %s there, too: one line \"nameserver 127.0.0.1\" of "

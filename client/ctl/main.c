@@ -11,75 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/ctl/commands.h"
 #include "client/ctl/ctl.h"
 
-#define DEFAULT_TIMEOUT_MS 30000
 #define MAX_TIMEOUT_S 86400.0
-
-static const struct command commands[] = {
-    {"plan", "NEXTHOP [--port N]", "how mail may be delivered to a domain or [host]", plan_command},
-    {"check", "NEXTHOP [--port N]", "what a mail would get at its hosts; sends none",
-	check_command},
-    {"explain", "NEXTHOP [--port N]", "how that comes about, and who can mend what",
-	explain_command},
-    {"host", "NAME [--port N]", "addresses and TLSA records of one host", host_command},
-    {"lookup", "NAME TYPE", "one RRset with its DNSSEC status", lookup_command},
-    {"watch", "NEXTHOP... [--port N]", "their plans, and again what changes", watch_command},
-    {"warm", "FILE [--keep 4h]", "look up a list of next hops and keep them fresh", warm_command},
-    {"verify", "FILE", "check evidence, offline (--trust-anchor FILE)", verify_command},
-    {"status", "[--ready]", "what the daemon says about itself", status_command},
-    {"match", "--chain PEM ...", "a certificate chain against TLSA records, offline",
-	match_command},
-    {"doctor", "[OPTION]...", "what is wrong with this installation, and what to do",
-	doctor_command},
-};
-
-#define COMMAND_COUNT (sizeof commands / sizeof *commands)
-
-static void print_help(void)
-{
-	puts("Usage: resolverctl [OPTION]... COMMAND [ARGUMENT]...\n\nCommands:");
-	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		printf("  %-7s %-21s %s\n", commands[i].name, commands[i].arguments,
-		    commands[i].summary);
-	printf(
-	    "\nOptions:\n"
-	    "  --socket PATH          socket of the daemon (" RESOLVERD_DEFAULT_SOCKET ")\n"
-	    "  --control-socket PATH  its control socket, which explain and warm ask\n"
-	    "                         (" RESOLVERD_DEFAULT_CONTROL_SOCKET ")\n"
-	    "  --public-key FILE      keys to trust (" RESOLVERD_DEFAULT_PUBLIC_KEY ")\n"
-	    "  --attest               have the daemon sign that its answers are of this moment;\n"
-	    "                         not for explain\n"
-	    "  --timeout SECONDS      how long to wait (%d)\n"
-	    "  --json                 print one JSON object (docs/JSON.md)\n"
-	    "  --help, --version\n\n"
-	    "explain makes the plan anew, past the cache: it shows every lookup in order, the\n"
-	    "clause that decided each verdict, what the other side or you may mend, and how\n"
-	    "the result differs from what clients are served from the cache. It needs the\n"
-	    "rights to the control socket, which as a rule only root has.\n\n"
-	    "check connects to every host, all at once, up to the end of the TLS handshake.\n"
-	    "--host NAME: to that one only; --insecure-ok: as for a mail that says\n"
-	    "TLS-Required: No; --evidence FILE: keeps what it saw, for verify.\n\n"
-	    "watch goes on until it is ended: a line when a verdict changes, what changed in "
-	    "it.\n\n"
-	    "warm reads next hops from FILE, one a line. --keep DURATION: kept fresh for so long,\n"
-	    "asked for or not (4h); --rate N: at most so many a second; --resume-file FILE: where\n"
-	    "to note how far it came (FILE.resume). Ended early, the same command goes on "
-	    "there.\n\n"
-	    "match --chain PEM --tlsa \"3 1 1 HEX\"... --base-domain NAME; --name NAME: one more\n"
-	    "that the certificate may have; --time TIME: as of then.\n\n"
-	    "A NEXTHOP is a domain, [host.name] without the MX step, or [address].\n\n"
-	    "status succeeds when the daemon answers, status --ready when it is ready, too.\n\n"
-	    "RESOLVERD_SOCKET, RESOLVERD_CONTROL_SOCKET and RESOLVERD_PUBLIC_KEY change the\n"
-	    "defaults.\n\n"
-	    "Exit status: plan, check and explain 0 deliver, 75 delay, 68 no such domain or no\n"
-	    "host, 69 no mail; host and lookup 0 secure or insecure, 75 bogus or error; warm 0 "
-	    "all\n"
-	    "found, 75 not all, 65 a line that is no next hop, 66 no FILE, 73 no resume file;\n"
-	    "status --ready 75 not ready; for all\n"
-	    "64 usage, 75 no daemon or no answer in time, 76 an answer that does not verify.\n",
-	    DEFAULT_TIMEOUT_MS / 1000);
-}
 
 int ctl_report(const struct ctl *ctl, const char *text, int status)
 {
@@ -201,7 +136,7 @@ enum {
 	OPTION_VERSION
 };
 
-static const struct option global_options[] = {
+static const struct option long_options[] = {
     {"socket", required_argument, NULL, OPTION_SOCKET},
     {"control-socket", required_argument, NULL, OPTION_CONTROL_SOCKET},
     {"public-key", required_argument, NULL, OPTION_PUBLIC_KEY},
@@ -218,7 +153,7 @@ static int parse_options(struct ctl *ctl, int argc, char **argv)
 {
 	int c, r = 0;
 	opterr = 0;
-	while (r == 0 && (c = getopt_long(argc, argv, "+", global_options, NULL)) != -1) {
+	while (r == 0 && (c = getopt_long(argc, argv, "+", long_options, NULL)) != -1) {
 		switch (c) {
 		case OPTION_SOCKET:
 			ctl->options.socket_path = optarg;
@@ -239,7 +174,7 @@ static int parse_options(struct ctl *ctl, int argc, char **argv)
 			ctl->json = true;
 			break;
 		case OPTION_HELP:
-			print_help();
+			commands_print_help();
 			return 0;
 		case OPTION_VERSION:
 			printf("resolverctl %s\n", resolverd_version());
@@ -251,13 +186,15 @@ static int parse_options(struct ctl *ctl, int argc, char **argv)
 	return r != 0 ? r : -1;
 }
 
-/* --json may also stand behind the command. Removes it there. */
-static int take_json(struct ctl *ctl, int argc, char **argv)
+/* --json and --help may also stand behind the command. Removes them there. */
+static int take_common(struct ctl *ctl, int argc, char **argv, bool *ret_help)
 {
 	int kept = 0;
 	for (int i = 0; i < argc; i++) {
 		if (i > 0 && strcmp(argv[i], "--json") == 0)
 			ctl->json = true;
+		else if (i > 0 && strcmp(argv[i], "--help") == 0)
+			*ret_help = true;
 		else
 			argv[kept++] = argv[i];
 	}
@@ -275,19 +212,21 @@ int main(int argc, char **argv)
 		return r;
 	if (optind == argc)
 		return ctl_usage(&ctl, "no command (see --help)");
+	bool help = false;
 	argv += optind;
-	argc = take_json(&ctl, argc - optind, argv);
+	argc = take_common(&ctl, argc - optind, argv, &help);
+	const struct command *command = argc > 0 ? command_find(argv[0]) : NULL;
 	if (argc == 0)
 		return ctl_usage(&ctl, "no command (see --help)");
-	for (size_t i = 0; i < COMMAND_COUNT; i++) {
-		if (strcmp(argv[0], commands[i].name) != 0)
-			continue;
-		r = commands[i].run(&ctl, argc, argv);
-		resolverd_client_free(ctl.client);
-		if (fflush(stdout) != 0 || ferror(stdout))
-			return ctl_report(
-			    &(struct ctl){0}, "cannot write the output", EXIT_NOT_NOW);
-		return r;
+	if (command == NULL)
+		return ctl_usage(&ctl, "unknown command \"%s\" (see --help)", argv[0]);
+	if (help) {
+		command_print_help(command);
+		return 0;
 	}
-	return ctl_usage(&ctl, "unknown command \"%s\" (see --help)", argv[0]);
+	r = command->run(&ctl, argc, argv);
+	resolverd_client_free(ctl.client);
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return ctl_report(&(struct ctl){0}, "cannot write the output", EXIT_NOT_NOW);
+	return r;
 }
