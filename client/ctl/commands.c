@@ -14,8 +14,7 @@
 	}
 
 static const struct command_option port_option[] = {PORT, {0}};
-static const struct command_option check_options[] = {PORT,
-    {"host", "NAME", "to that host only"},
+static const struct command_option check_options[] = {PORT, {"host", "NAME", "to that host only"},
     {"insecure-ok", NULL, "as for a mail that says TLS-Required: No (RFC 8689)"},
     {"evidence", "FILE", "keep what it saw, for verify"}, {0}};
 static const struct command_option warm_options[] = {PORT,
@@ -27,12 +26,17 @@ static const struct command_option verify_options[] = {
     {"public-key", "FILE", "keys to trust, of that time"}, {0}};
 static const struct command_option status_options[] = {
     {"ready", NULL, "succeed only when it is ready, too"}, {0}};
+static const struct command_option stats_options[] = {
+    {"interval", "SECONDS", "again each time, what changed since the time before"}, {0}};
+static const struct command_option top_options[] = {
+    {"interval", "SECONDS", "between two views (2)"},
+    {"once", NULL, "one view, since the daemon's start"}, {0}};
 static const struct command_option match_options[] = {
     {"chain", "FILE", "the certificates, PEM, the leaf first"},
     {"tlsa", "RECORD", "\"3 1 1 HEX\"; may be given often"},
     {"base-domain", "NAME", "TLSA base domain, the first name the certificate may have"},
-    {"name", "NAME", "one more; may be given often"},
-    {"time", "SECONDS", "as of then, since 1970"}, {0}};
+    {"name", "NAME", "one more; may be given often"}, {"time", "SECONDS", "as of then, since 1970"},
+    {0}};
 static const struct command_option doctor_options[] = {
     {"domain", "NEXTHOP", "try a plan for it, too"},
     {"root-server", "ADDRESS", "ask this one, in place of two of the hints; up to four times"},
@@ -47,13 +51,13 @@ static const struct command_option doctor_options[] = {
 const struct command_option common_options[] = {
     {"socket", "PATH", "socket of the daemon (" RESOLVERD_DEFAULT_SOCKET ")"},
     {"control-socket", "PATH",
-	"its control socket, for explain, warm, doctor (" RESOLVERD_DEFAULT_CONTROL_SOCKET ")"},
+	"its control socket, for explain, warm, stats, top, doctor "
+	"(" RESOLVERD_DEFAULT_CONTROL_SOCKET ")"},
     {"public-key", "FILE", "keys to trust (" RESOLVERD_DEFAULT_PUBLIC_KEY ")"},
     {"attest", NULL, "have the daemon sign that its answers are of this moment"},
-    {"timeout", "SECONDS", "how long to wait (30)"},
-    {"json", NULL, "print JSON (docs/JSON.md)"},
-    {"help", NULL, "of all, or of the command before it"},
-    {"version", NULL, "print the version"}, {0}};
+    {"timeout", "SECONDS", "how long to wait (30)"}, {"json", NULL, "print JSON (docs/JSON.md)"},
+    {"help", NULL, "of all, or of the command before it"}, {"version", NULL, "print the version"},
+    {0}};
 
 const struct command commands[] = {
     {"plan", "NEXTHOP", "how mail may be delivered to a domain or [host]", port_option,
@@ -83,10 +87,17 @@ const struct command commands[] = {
 	"73 no resume file.\n",
 	warm_command},
     {"verify", "FILE", "check evidence, offline", verify_options,
-	"Exit status: 0 it holds, 76 it does not, 65 it is no evidence.\n",
-	verify_command},
+	"Exit status: 0 it holds, 76 it does not, 65 it is no evidence.\n", verify_command},
     {"status", "", "what the daemon says about itself", status_options,
 	"Exit status: 0 it answers, with --ready 75 when it is not ready.\n", status_command},
+    {"stats", "", "what was asked, found and served", stats_options,
+	"Since the daemon's start, or in intervals. The control socket tells more: what was\n"
+	"found, and how long it took.\n",
+	stats_command},
+    {"top", "", "the same, live in a terminal", top_options,
+	"q ends. Where the output is no terminal each view is a block of its own.\n", top_command},
+    {"keys", "", "whom this client trusts, and who vouches for the daemon", NULL,
+	"Exit status: 0 a trusted key vouches for the daemon, 76 none does.\n", keys_command},
     {"match", "", "a certificate chain against TLSA records, offline", match_options,
 	"Exit status: 0 match, 1 no match, 2 nothing usable, 65 the chain can't be read.\n",
 	match_command},

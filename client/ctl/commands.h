@@ -10,7 +10,8 @@ struct ctl;
 
 struct command_option {
 	const char *name;
-	const char *argument; /* "FILE" and "PATH" are completed as file names; NULL: it takes none */
+	const char
+	    *argument; /* "FILE" and "PATH" are completed as file names; NULL: it takes none */
 	const char *help;
 };
 

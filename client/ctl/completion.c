@@ -224,16 +224,16 @@ static void print_fish(void)
 	puts("# fish completion for resolverctl, made by: resolverctl completion fish\n"
 	     "complete -c resolverctl -f");
 	for (size_t i = 0; i < command_count; i++) {
-		printf("complete -c resolverctl -n __fish_use_subcommand -a %s -d ",
-		    commands[i].name);
+		printf(
+		    "complete -c resolverctl -n __fish_use_subcommand -a %s -d ", commands[i].name);
 		fish_text(commands[i].summary);
 		putchar('\n');
 	}
 	fish_options(common_options, "__fish_use_subcommand");
 	for (size_t i = 0; i < command_count; i++) {
 		const struct command *command = &commands[i];
-		snprintf(condition, sizeof condition, "__fish_seen_subcommand_from %s",
-		    command->name);
+		snprintf(
+		    condition, sizeof condition, "__fish_seen_subcommand_from %s", command->name);
 		fish_options(command->options, condition);
 		printf("complete -c resolverctl -n \"%s\" -l json -d 'print JSON'\n", condition);
 		if (is_file(command->operands))

@@ -27,7 +27,8 @@ enum {
 struct ctl {
 	struct resolverd_client *client; /* made by ctl_open */
 	struct resolverd_options options;
-	const char *control_socket_path; /* for explain and warm; NULL: environment, else default */
+	const char *control_socket_path; /* NULL: environment, else default */
+	char beside[128]; /* the control socket beside another socket than the default */
 	int timeout_ms;
 	bool json;
 	bool colour;
@@ -44,12 +45,17 @@ int verify_command(struct ctl *ctl, int argc, char **argv);
 int warm_command(struct ctl *ctl, int argc, char **argv);
 int watch_command(struct ctl *ctl, int argc, char **argv);
 int doctor_command(struct ctl *ctl, int argc, char **argv);
+int keys_command(struct ctl *ctl, int argc, char **argv);
+int stats_command(struct ctl *ctl, int argc, char **argv);
+int top_command(struct ctl *ctl, int argc, char **argv);
 int completion_command(struct ctl *ctl, int argc, char **argv);
 
 /* ---- main.c ---- */
 
 /* Makes ctl->client: 0 or an exit status. */
 int ctl_open(struct ctl *ctl);
+/* Which one it is. */
+const char *ctl_control_socket(struct ctl *ctl);
 /* As ctl_open, on the control socket. */
 int ctl_open_control(struct ctl *ctl);
 /* Reports an error of the client library: the exit status. */

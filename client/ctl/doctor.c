@@ -125,11 +125,7 @@ static void choose_paths(struct doctor *doctor)
 	    chosen(ctl->options.socket_path, "RESOLVERD_SOCKET", RESOLVERD_DEFAULT_SOCKET);
 	doctor->public_key = chosen(
 	    ctl->options.public_key_file, "RESOLVERD_PUBLIC_KEY", RESOLVERD_DEFAULT_PUBLIC_KEY);
-	/* As the daemon does it (server.control-socket). */
-	bool is_other = strcmp(doctor->socket, RESOLVERD_DEFAULT_SOCKET) != 0;
-	snprintf(doctor->beside, sizeof doctor->beside, "%s.control", doctor->socket);
-	doctor->control_socket = chosen(ctl->control_socket_path, "RESOLVERD_CONTROL_SOCKET",
-	    is_other ? doctor->beside : RESOLVERD_DEFAULT_CONTROL_SOCKET);
+	doctor->control_socket = ctl_control_socket(doctor->ctl);
 	doctor->timeout_ms = ctl->timeout_ms < REQUEST_MS ? ctl->timeout_ms : REQUEST_MS;
 }
 

@@ -24,13 +24,12 @@ enum doctor_result { DOCTOR_OK, DOCTOR_WARN, DOCTOR_FAIL, DOCTOR_SKIP, DOCTOR_RE
 struct ctl;
 
 struct doctor {
-	const struct ctl *ctl;
+	struct ctl *ctl;
 	json_t *checks; /* the reports so far, as they are in --json */
 	unsigned counts[DOCTOR_RESULTS];
 
 	/* Where to look: options, else their defaults; the texts are borrowed. */
 	const char *socket, *control_socket, *public_key, *state_directory;
-	char beside[128]; /* the control socket beside another socket than the default */
 	const char *root_servers[DOCTOR_ROOT_SERVERS_MAX], *root_hints;
 	size_t root_server_count; /* 0: the first of the hints */
 	const char *resolv_conf;

@@ -65,14 +65,30 @@ int ctl_open(struct ctl *ctl)
 	return r == 0 ? 0 : ctl_fail(ctl, r);
 }
 
-int ctl_open_control(struct ctl *ctl)
+/* As the daemon chooses it (server.control-socket): beside another socket than the default. */
+static const char *control_path(struct ctl *ctl)
 {
-	const char *path = ctl->control_socket_path;
+	const char *path = ctl->control_socket_path, *socket = ctl->options.socket_path;
 	if (path == NULL)
 		path = secure_getenv("RESOLVERD_CONTROL_SOCKET");
-	if (path == NULL || path[0] == '\0')
-		path = RESOLVERD_DEFAULT_CONTROL_SOCKET;
-	ctl->control_socket_path = ctl->options.socket_path = path;
+	if (path != NULL && path[0] != '\0')
+		return path;
+	if (socket == NULL)
+		socket = secure_getenv("RESOLVERD_SOCKET");
+	if (socket == NULL || socket[0] == '\0' || strcmp(socket, RESOLVERD_DEFAULT_SOCKET) == 0)
+		return RESOLVERD_DEFAULT_CONTROL_SOCKET;
+	snprintf(ctl->beside, sizeof ctl->beside, "%s.control", socket);
+	return ctl->beside;
+}
+
+const char *ctl_control_socket(struct ctl *ctl)
+{
+	return ctl->control_socket_path = control_path(ctl);
+}
+
+int ctl_open_control(struct ctl *ctl)
+{
+	ctl->options.socket_path = ctl_control_socket(ctl);
 	return ctl_open(ctl);
 }
 
