@@ -435,6 +435,48 @@ struct resolverd_daemon_status {
 	const struct resolverd_metrics *metrics; /* NULL: not asked on the control socket */
 };
 
+/* ---- the cache, as the control socket tells it ---- */
+
+enum resolverd_kind { RESOLVERD_ROUTE = 1, RESOLVERD_HOST = 2, RESOLVERD_RECORDS = 3 };
+
+/* Zero-initialize it. */
+struct resolverd_dump_options {
+	enum resolverd_kind kind; /* 0: all */
+	bool in_use;              /* only what is refreshed before it ends */
+	bool trouble;   /* only routes of which something failed, did not validate, or is stale */
+	unsigned limit; /* of the entries at a time; 0: 100; at most 256 */
+};
+
+/* One live answer, verified. Of what follows plan, host and records nothing is signed. */
+struct resolverd_dumped {
+	enum resolverd_kind kind;
+	const char *name;
+	unsigned port; /* of a route: of the hosts asked for with it last, 0: none were */
+	unsigned type; /* of records */
+	/* By its kind one of these; its memory is NULL. A plan has the hosts that are cached; the
+	 * others are unreachable in it, with reason answer-missing. */
+	const struct resolverd_plan *plan;
+	const struct resolverd_host *host;
+	const struct resolverd_records *records;
+	bool in_use;
+	unsigned
+	    demand; /* requests since the last refresh, and half of those before; at most 255 */
+	uint64_t last_requested_at_ms; /* Unix epoch, in whole seconds; 0: never */
+	uint64_t kept_until_ms;        /* 0: it is not kept */
+	const char *state; /* due, on-hit, running, retry, at-end, none: of its refresh */
+	uint64_t next_at_ms;
+	unsigned failed_refreshes; /* one after the other */
+	bool last_was_bogus;       /* what was found last did not validate */
+};
+
+struct resolverd_dump {
+	const struct resolverd_dumped *entries;
+	size_t count;
+	uint64_t next;                   /* cursor to go on with; 0: that was all */
+	struct resolverd_memory *memory; /* of the library */
+};
+
+RESOLVERD_API void resolverd_dump_free(struct resolverd_dump *dump);
 RESOLVERD_API void resolverd_plan_free(struct resolverd_plan *plan);
 RESOLVERD_API void resolverd_host_free(struct resolverd_host *host); /* not for hosts of a plan */
 RESOLVERD_API void resolverd_records_free(struct resolverd_records *records);
@@ -509,6 +551,30 @@ RESOLVERD_API RESOLVERD_CHECK int resolverd_records(struct resolverd_client *cli
 RESOLVERD_API RESOLVERD_CHECK int resolverd_explain(struct resolverd_client *client,
     const char *next_hop, unsigned port, int timeout_ms,
     struct resolverd_explanation **ret_explanation);
+
+/* As resolverd_explain, and what was found takes the place of what is cached, even where that would
+ * last longer; failures do not. For when the other side says that it is mended. */
+RESOLVERD_API RESOLVERD_CHECK int resolverd_renew(struct resolverd_client *client,
+    const char *next_hop, unsigned port, int timeout_ms,
+    struct resolverd_explanation **ret_explanation);
+
+/* Some of what is cached. cursor 0 begins; go on with the result's next until that is 0. What is
+ * cached all the time comes once at least. options NULL: all. Only on the daemon's control socket,
+ * as resolverd_explain; so are the next two. */
+RESOLVERD_API RESOLVERD_CHECK int resolverd_dump(struct resolverd_client *client,
+    const struct resolverd_dump_options *options, uint64_t cursor, int timeout_ms,
+    struct resolverd_dump **ret_dump);
+
+/* Empties the daemon's cache, and those of its workers. What was in use is looked up again at once.
+ * *ret_dropped: how many answers there were. */
+RESOLVERD_API RESOLVERD_CHECK int resolverd_flush(
+    struct resolverd_client *client, int timeout_ms, uint64_t *ret_dropped);
+
+/* Has the daemon read its configuration again, as SIGHUP does. Success does not mean that it took:
+ * see *ret_in_force; the text says, for people, what is in force or what is wrong, and where. */
+#define RESOLVERD_RELOAD_TEXT_MAX 1024
+RESOLVERD_API RESOLVERD_CHECK int resolverd_reload(struct resolverd_client *client, int timeout_ms,
+    bool *ret_in_force, char ret_text[RESOLVERD_RELOAD_TEXT_MAX]);
 
 /* Have the daemon sign that a record existed now: hash is its BLAKE2b-256. */
 RESOLVERD_API RESOLVERD_CHECK int resolverd_seal(struct resolverd_client *client,

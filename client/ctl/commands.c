@@ -31,6 +31,12 @@ static const struct command_option stats_options[] = {
 static const struct command_option top_options[] = {
     {"interval", "SECONDS", "between two views (2)"},
     {"once", NULL, "one view, since the daemon's start"}, {0}};
+static const struct command_option dump_options[] = {
+    {"in-use", NULL, "only what is looked up again before it ends"},
+    {"trouble", NULL, "only routes of which something failed, is bogus or stale"},
+    {"kind", "KIND", "route, host or records only"}, {0}};
+static const struct command_option flush_options[] = {
+    PORT, {"all", NULL, "everything, and the workers' own caches"}, {0}};
 static const struct command_option match_options[] = {
     {"chain", "FILE", "the certificates, PEM, the leaf first"},
     {"tlsa", "RECORD", "\"3 1 1 HEX\"; may be given often"},
@@ -96,6 +102,17 @@ const struct command commands[] = {
 	stats_command},
     {"top", "", "the same, live in a terminal", top_options,
 	"q ends. Where the output is no terminal each view is a block of its own.\n", top_command},
+    {"dump", "", "what is in the cache, a line each", dump_options,
+	"In no order. It needs the control socket, as flush and reload do.\n", dump_command},
+    {"flush", "[NEXTHOP]", "look it up anew, in place of what is cached", flush_options,
+	"For when the other side says that it is mended: a worker with empty caches looks the\n"
+	"next hop and its hosts up, and what it finds is served from then on; where it fails,\n"
+	"what was cached stays. --all empties the cache, for the rare case.\n"
+	"Exit status: as plan; with --all 0.\n",
+	flush_command},
+    {"reload", "", "have the daemon read its configuration again", NULL,
+	"Exit status: 0 it is in force, 78 it is not, and what was before stays.\n",
+	reload_command},
     {"keys", "", "whom this client trusts, and who vouches for the daemon", NULL,
 	"Exit status: 0 a trusted key vouches for the daemon, 76 none does.\n", keys_command},
     {"match", "", "a certificate chain against TLSA records, offline", match_options,

@@ -45,6 +45,9 @@ int verify_command(struct ctl *ctl, int argc, char **argv);
 int warm_command(struct ctl *ctl, int argc, char **argv);
 int watch_command(struct ctl *ctl, int argc, char **argv);
 int doctor_command(struct ctl *ctl, int argc, char **argv);
+int dump_command(struct ctl *ctl, int argc, char **argv);
+int flush_command(struct ctl *ctl, int argc, char **argv);
+int reload_command(struct ctl *ctl, int argc, char **argv);
 int keys_command(struct ctl *ctl, int argc, char **argv);
 int stats_command(struct ctl *ctl, int argc, char **argv);
 int top_command(struct ctl *ctl, int argc, char **argv);
@@ -111,6 +114,7 @@ int plan_exit(enum resolverd_outcome outcome);
 
 /* ---- lookup.c ---- */
 
+json_t *lookup_json(const struct resolverd_records *records);
 json_t *lookup_rrsets_json(const struct resolverd_rrset *rrsets, size_t count);
 /* One line a record. */
 void lookup_print_rrsets(const struct resolverd_rrset *rrsets, size_t count, const char *indent);

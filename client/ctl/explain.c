@@ -8,7 +8,7 @@
 
 /* ---- JSON ---- */
 
-static json_t *lookup_json(const struct resolverd_lookup *lookup)
+static json_t *one_lookup_json(const struct resolverd_lookup *lookup)
 {
 	const struct resolverd_records *records = &lookup->records;
 	char type[16];
@@ -37,7 +37,7 @@ static json_t *step_json(
 	bool decides = step->kind == RESOLVERD_STEP_ROUTE && fresh->host_count == 0;
 	json_t *lookups = json_array();
 	for (size_t i = 0; i < step->lookup_count; i++)
-		json_array_append_new(lookups, lookup_json(&step->lookups[i]));
+		json_array_append_new(lookups, one_lookup_json(&step->lookups[i]));
 	return json_pack(
 	    "{s:s, s:s, s:s?, s:s?, s:s, s:s, s:s, s:s, s:s, s:o, s:s?, s:s?, s:o, s:o}", "kind",
 	    step->kind == RESOLVERD_STEP_ROUTE ? "route" : "host", "name", step->name, "outcome",

@@ -27,18 +27,23 @@ json_t *lookup_rrsets_json(const struct resolverd_rrset *rrsets, size_t count)
 	return array;
 }
 
-static void print_json(const struct resolverd_records *records)
+json_t *lookup_json(const struct resolverd_records *records)
 {
 	char type[16];
 	rrtype_text(records->type, type);
-	output_json(json_pack("{s:s, s:s, s:s, s:i, s:o, s:o, s:s, s:I, s:I, s:o, s:o}", "name",
+	return json_pack("{s:s, s:s, s:s, s:i, s:o, s:o, s:s, s:I, s:I, s:o, s:o}", "name",
 	    records->name, "type", type, "status", resolverd_status_text(records->status), "rcode",
 	    (int)records->rcode, "chain", lookup_rrsets_json(records->chain, records->chain_count),
 	    "answer", lookup_rrsets_json(records->answer, records->answer_count), "reason",
 	    records->reason, "validated_at", (json_int_t)records->validated_at_ms, "expires_in",
 	    (json_int_t)records->expires_in_s, "signatures",
 	    output_signatures(&records->key_id, 1, records->attested), "insecure_zones",
-	    output_zones(records->insecure_zones, records->insecure_zone_count)));
+	    output_zones(records->insecure_zones, records->insecure_zone_count));
+}
+
+static void print_json(const struct resolverd_records *records)
+{
+	output_json(lookup_json(records));
 }
 
 void lookup_print_rrsets(const struct resolverd_rrset *rrsets, size_t count, const char *indent)

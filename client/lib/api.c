@@ -10,7 +10,7 @@
 
 /* ---- submit ---- */
 
-static int submit(struct resolverd_client *client, Resolverd__V1__Request *message,
+int client_submit(struct resolverd_client *client, Resolverd__V1__Request *message,
     const struct asked *asked, uint64_t *ret_id)
 {
 	struct request *request;
@@ -36,7 +36,7 @@ static int check_port(struct resolverd_client *client, unsigned *port)
 	return 0;
 }
 
-static int ask_next_hop(
+int client_ask_next_hop(
     struct resolverd_client *client, const char *next_hop, unsigned port, struct asked *asked)
 {
 	int r = check_port(client, &port);
@@ -50,7 +50,7 @@ int resolverd_submit_plan(struct resolverd_client *client, const char *next_hop,
     unsigned deadline_ms, uint64_t *ret_id)
 {
 	struct asked asked = {0};
-	int r = ask_next_hop(client, next_hop, port, &asked);
+	int r = client_ask_next_hop(client, next_hop, port, &asked);
 	if (r != 0)
 		return r;
 	struct request *cached = request_from_cache(client, &asked);
@@ -67,14 +67,14 @@ int resolverd_submit_plan(struct resolverd_client *client, const char *next_hop,
 	resolverd__v1__request__init(&message);
 	message.body_case = BODY(PLAN);
 	message.plan = &plan;
-	return submit(client, &message, &asked, ret_id);
+	return client_submit(client, &message, &asked, ret_id);
 }
 
 int resolverd_submit_warm(struct resolverd_client *client, const char *next_hop, unsigned port,
     unsigned deadline_ms, unsigned keep_s, uint64_t *ret_id)
 {
 	struct asked asked = {0};
-	int r = ask_next_hop(client, next_hop, port, &asked);
+	int r = client_ask_next_hop(client, next_hop, port, &asked);
 	if (r != 0)
 		return r;
 	Resolverd__V1__WarmRequest warm;
@@ -87,14 +87,14 @@ int resolverd_submit_warm(struct resolverd_client *client, const char *next_hop,
 	resolverd__v1__request__init(&message);
 	message.body_case = BODY(WARM);
 	message.warm = &warm;
-	return submit(client, &message, &asked, ret_id);
+	return client_submit(client, &message, &asked, ret_id);
 }
 
 int resolverd_submit_watch(struct resolverd_client *client, const char *next_hop, unsigned port,
     unsigned hold_down_ms, uint64_t *ret_id)
 {
 	struct asked asked = {0};
-	int r = ask_next_hop(client, next_hop, port, &asked);
+	int r = client_ask_next_hop(client, next_hop, port, &asked);
 	if (r != 0)
 		return r;
 	Resolverd__V1__WatchRequest watch;
@@ -106,7 +106,7 @@ int resolverd_submit_watch(struct resolverd_client *client, const char *next_hop
 	resolverd__v1__request__init(&message);
 	message.body_case = BODY(WATCH);
 	message.watch = &watch;
-	return submit(client, &message, &asked, ret_id);
+	return client_submit(client, &message, &asked, ret_id);
 }
 
 int resolverd_submit_host(struct resolverd_client *client, const char *name, unsigned port,
@@ -128,7 +128,7 @@ int resolverd_submit_host(struct resolverd_client *client, const char *name, uns
 	resolverd__v1__request__init(&message);
 	message.body_case = BODY(HOST);
 	message.host = &host;
-	return submit(client, &message, &asked, ret_id);
+	return client_submit(client, &message, &asked, ret_id);
 }
 
 int resolverd_submit_records(struct resolverd_client *client, const char *name, unsigned type,
@@ -150,14 +150,14 @@ int resolverd_submit_records(struct resolverd_client *client, const char *name, 
 	resolverd__v1__request__init(&message);
 	message.body_case = BODY(RECORDS);
 	message.records = &records;
-	return submit(client, &message, &asked, ret_id);
+	return client_submit(client, &message, &asked, ret_id);
 }
 
 int resolverd_submit_explain(struct resolverd_client *client, const char *next_hop, unsigned port,
     unsigned deadline_ms, uint64_t *ret_id)
 {
 	struct asked asked = {0};
-	int r = ask_next_hop(client, next_hop, port, &asked);
+	int r = client_ask_next_hop(client, next_hop, port, &asked);
 	if (r != 0)
 		return r;
 	Resolverd__V1__ExplainRequest explain;
@@ -169,7 +169,7 @@ int resolverd_submit_explain(struct resolverd_client *client, const char *next_h
 	resolverd__v1__request__init(&message);
 	message.body_case = BODY(EXPLAIN);
 	message.explain = &explain;
-	return submit(client, &message, &asked, ret_id);
+	return client_submit(client, &message, &asked, ret_id);
 }
 
 int resolverd_submit_seal(
@@ -184,7 +184,7 @@ int resolverd_submit_seal(
 	resolverd__v1__request__init(&message);
 	message.body_case = BODY(SEAL);
 	message.seal = &seal;
-	return submit(client, &message, &asked, ret_id);
+	return client_submit(client, &message, &asked, ret_id);
 }
 
 int resolverd_submit_status(struct resolverd_client *client, uint64_t *ret_id)
@@ -195,7 +195,7 @@ int resolverd_submit_status(struct resolverd_client *client, uint64_t *ret_id)
 	resolverd__v1__request__init(&message);
 	message.body_case = BODY(STATUS);
 	message.status = &status;
-	return submit(client, &message, NULL, ret_id);
+	return client_submit(client, &message, NULL, ret_id);
 }
 
 /* ---- take ---- */
@@ -225,8 +225,7 @@ static Resolverd__V1__Request__BodyCase kind_of_result(const struct request *req
 									   : request->kind;
 }
 
-/* The result, its memory now the caller's; NULL: *ret_error says why. */
-static void *take(struct resolverd_client *client, uint64_t id,
+void *client_take(struct resolverd_client *client, uint64_t id,
     Resolverd__V1__Request__BodyCase kind, int *ret_error)
 {
 	struct request *request = request_find(client, id);
@@ -256,7 +255,7 @@ int resolverd_take_plan(
     struct resolverd_client *client, uint64_t id, struct resolverd_plan **ret_plan)
 {
 	int r;
-	void *result = take(client, id, BODY(PLAN), &r);
+	void *result = client_take(client, id, BODY(PLAN), &r);
 	if (result != NULL)
 		*ret_plan = result;
 	return r;
@@ -266,7 +265,7 @@ int resolverd_take_host(
     struct resolverd_client *client, uint64_t id, struct resolverd_host **ret_host)
 {
 	int r;
-	void *result = take(client, id, BODY(HOST), &r);
+	void *result = client_take(client, id, BODY(HOST), &r);
 	if (result != NULL)
 		*ret_host = result;
 	return r;
@@ -276,7 +275,7 @@ int resolverd_take_records(
     struct resolverd_client *client, uint64_t id, struct resolverd_records **ret_records)
 {
 	int r;
-	void *result = take(client, id, BODY(RECORDS), &r);
+	void *result = client_take(client, id, BODY(RECORDS), &r);
 	if (result != NULL)
 		*ret_records = result;
 	return r;
@@ -286,7 +285,7 @@ int resolverd_take_explanation(
     struct resolverd_client *client, uint64_t id, struct resolverd_explanation **ret_explanation)
 {
 	int r;
-	void *result = take(client, id, BODY(EXPLAIN), &r);
+	void *result = client_take(client, id, BODY(EXPLAIN), &r);
 	if (result != NULL)
 		*ret_explanation = result;
 	return r;
@@ -296,7 +295,7 @@ int resolverd_take_seal(
     struct resolverd_client *client, uint64_t id, struct resolverd_seal **ret_seal)
 {
 	int r;
-	void *result = take(client, id, BODY(SEAL), &r);
+	void *result = client_take(client, id, BODY(SEAL), &r);
 	if (result != NULL)
 		*ret_seal = result;
 	return r;
@@ -306,7 +305,7 @@ int resolverd_take_status(
     struct resolverd_client *client, uint64_t id, struct resolverd_daemon_status **ret_status)
 {
 	int r;
-	void *result = take(client, id, BODY(STATUS), &r);
+	void *result = client_take(client, id, BODY(STATUS), &r);
 	if (result != NULL)
 		*ret_status = result;
 	return r;

@@ -80,6 +80,21 @@ void client_set_boot_clock(struct resolverd_client *client, uint64_t (*boot_ms)(
 [[gnu::format(printf, 3, 4)]] int client_fail(
     struct resolverd_client *client, int error, const char *format, ...);
 
+/* ---- api.c, sync.c: for control.c ---- */
+
+/* Fills asked.hop and port: 0, or ARGUMENT with detail. */
+[[nodiscard]] int client_ask_next_hop(
+    struct resolverd_client *client, const char *next_hop, unsigned port, struct asked *asked);
+/* Asks, waits and takes: the result, its memory the caller's; NULL: *ret_error says why. */
+void *client_ask(struct resolverd_client *client, Resolverd__V1__Request *message,
+    const struct asked *asked, int timeout_ms, int *ret_error);
+/* The daemon answers with what it has a little before we stop listening. */
+unsigned client_daemon_deadline_ms(int timeout_ms);
+[[nodiscard]] int client_submit(struct resolverd_client *client, Resolverd__V1__Request *message,
+    const struct asked *asked, uint64_t *ret_id);
+void *client_take(struct resolverd_client *client, uint64_t id,
+    Resolverd__V1__Request__BodyCase kind, int *ret_error);
+
 /* ---- connection.c ---- */
 
 /* Connects if there is something to say, sends, receives. 0 or RESOLVERD_ERROR_MEMORY. */

@@ -283,6 +283,19 @@ static int view(struct resolverd_client *client, struct request *request)
 		request->result = explanation;
 		return r;
 	}
+	case BODY(DUMP): {
+		struct resolverd_dump *dump = NULL;
+		r = view_dump(&verifier, response->dump, &dump);
+		request->result = dump;
+		return r;
+	}
+	case BODY(FLUSH):
+	case BODY(RELOAD): {
+		struct control_done *done = NULL;
+		r = view_done(&verifier, response, &done);
+		request->result = done;
+		return r;
+	}
 	case BODY(SEAL): {
 		struct resolverd_seal *seal = NULL;
 		read_trusted_keys(client); /* no status comes before it */

@@ -11,8 +11,7 @@
 
 #define RECONNECT_PAUSE_MS 10
 
-/* The daemon answers with what it has a little before we stop listening. */
-static unsigned daemon_deadline_ms(int timeout_ms)
+unsigned client_daemon_deadline_ms(int timeout_ms)
 {
 	return timeout_ms <= 0 ? 0 : (unsigned)timeout_ms - (unsigned)timeout_ms / 10;
 }
@@ -48,11 +47,22 @@ static int wait_until_finished(struct resolverd_client *client, uint64_t id, int
 	}
 }
 
+void *client_ask(struct resolverd_client *client, Resolverd__V1__Request *message,
+    const struct asked *asked, int timeout_ms, int *ret_error)
+{
+	uint64_t id;
+	*ret_error = client_submit(client, message, asked, &id);
+	if (*ret_error == 0)
+		*ret_error = wait_until_finished(client, id, timeout_ms);
+	return *ret_error == 0 ? client_take(client, id, message->body_case, ret_error) : NULL;
+}
+
 int resolverd_plan(struct resolverd_client *client, const char *next_hop, unsigned port,
     int timeout_ms, struct resolverd_plan **ret_plan)
 {
 	uint64_t id;
-	int r = resolverd_submit_plan(client, next_hop, port, daemon_deadline_ms(timeout_ms), &id);
+	int r = resolverd_submit_plan(
+	    client, next_hop, port, client_daemon_deadline_ms(timeout_ms), &id);
 	if (r == 0)
 		r = wait_until_finished(client, id, timeout_ms);
 	return r != 0 ? r : resolverd_take_plan(client, id, ret_plan);
@@ -84,7 +94,7 @@ static int run_batch(
 			return client_fail(client, RESOLVERD_ERROR_TIMEOUT,
 			    "no answer from %s within %d ms", client->address.sun_path, timeout_ms);
 		if (item == NULL && deadline_ms >= 0) /* of what is asked for from now on */
-			batch->deadline_ms = daemon_deadline_ms((int)left_ms);
+			batch->deadline_ms = client_daemon_deadline_ms((int)left_ms);
 		wait_for_socket(client, left_ms);
 	}
 	return 0;
@@ -100,7 +110,7 @@ int resolverd_plans(struct resolverd_client *client, struct resolverd_planned *i
 {
 	struct resolverd_batch *batch;
 	int r = resolverd_batch_new(
-	    client, items, count, window, daemon_deadline_ms(timeout_ms), &batch);
+	    client, items, count, window, client_daemon_deadline_ms(timeout_ms), &batch);
 	if (r != 0)
 		return r;
 	r = run_batch(batch, NULL, timeout_ms);
@@ -114,7 +124,8 @@ int resolverd_host(struct resolverd_client *client, const char *name, unsigned p
     struct resolverd_host **ret_host)
 {
 	uint64_t id;
-	int r = resolverd_submit_host(client, name, port, daemon_deadline_ms(timeout_ms), &id);
+	int r =
+	    resolverd_submit_host(client, name, port, client_daemon_deadline_ms(timeout_ms), &id);
 	if (r == 0)
 		r = wait_until_finished(client, id, timeout_ms);
 	return r != 0 ? r : resolverd_take_host(client, id, ret_host);
@@ -124,7 +135,8 @@ int resolverd_records(struct resolverd_client *client, const char *name, unsigne
     int timeout_ms, struct resolverd_records **ret_records)
 {
 	uint64_t id;
-	int r = resolverd_submit_records(client, name, type, daemon_deadline_ms(timeout_ms), &id);
+	int r = resolverd_submit_records(
+	    client, name, type, client_daemon_deadline_ms(timeout_ms), &id);
 	if (r == 0)
 		r = wait_until_finished(client, id, timeout_ms);
 	return r != 0 ? r : resolverd_take_records(client, id, ret_records);
@@ -134,8 +146,8 @@ int resolverd_explain(struct resolverd_client *client, const char *next_hop, uns
     int timeout_ms, struct resolverd_explanation **ret_explanation)
 {
 	uint64_t id;
-	int r =
-	    resolverd_submit_explain(client, next_hop, port, daemon_deadline_ms(timeout_ms), &id);
+	int r = resolverd_submit_explain(
+	    client, next_hop, port, client_daemon_deadline_ms(timeout_ms), &id);
 	if (r == 0)
 		r = wait_until_finished(client, id, timeout_ms);
 	return r != 0 ? r : resolverd_take_explanation(client, id, ret_explanation);

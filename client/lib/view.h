@@ -52,3 +52,14 @@ void view_host_alone(const struct verifier *verifier, const struct verified *ver
     const Resolverd__V1__StatusResponse *status, struct resolverd_daemon_status **ret_status);
 [[nodiscard]] int view_explanation(const struct verifier *verifier, const struct asked *asked,
     const Resolverd__V1__Response *response, struct resolverd_explanation **ret_explanation);
+[[nodiscard]] int view_dump(const struct verifier *verifier,
+    const Resolverd__V1__DumpResponse *response, struct resolverd_dump **ret_dump);
+
+struct control_done { /* of flush and reload */
+	uint64_t dropped;
+	bool in_force;
+	const char *text;
+	struct resolverd_memory *memory;
+};
+[[nodiscard]] int view_done(const struct verifier *verifier,
+    const Resolverd__V1__Response *response, struct control_done **ret_done);

@@ -29,12 +29,14 @@ enum link_type {
 	LINK_PING,     /* is answered with LINK_PONG from the loop */
 	LINK_ACCESS,   /* bytes: struct access_list */
 	LINK_KEYS,     /* other long-term keys; bytes: the snapshot's keys */
+	LINK_RELOADED, /* index: whether it took; bytes: text for who asked */
 	/* server to supervisor */
 	LINK_DELEGATE,       /* bytes: an online public key */
 	LINK_WORKER_STUCK,   /* index, pid: kill and replace it */
 	LINK_WORKER_RETIRED, /* index, pid: as planned; replace it */
 	LINK_READY,          /* clients are accepted */
 	LINK_PONG,
+	LINK_RELOAD, /* as SIGHUP; is answered with LINK_RELOADED */
 	LINK_TRACER, /* one worker more, behind the others, until it is retired */
 };
 

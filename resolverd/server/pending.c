@@ -27,7 +27,7 @@ struct pending {
 	int64_t began_at_ms; /* mono */
 	uint64_t id;
 	unsigned slot_count, missing;
-	bool is_plan, explain, warm, renewed;
+	bool is_plan, explain, replace, warm, renewed;
 	uint32_t keep_until_s; /* warm, watch: of what is found */
 	struct watch *watch;   /* gets the plan in the client's place; or NULL */
 	uint16_t port;
@@ -132,6 +132,10 @@ static bool complete(struct pending *pending, struct slot *slot, int64_t now_ms)
 static void send_explained(struct pending *pending, unsigned count)
 {
 	struct explained explained[PLAN_SLOTS];
+	int64_t now_ms = clock_wall_ms();
+	for (unsigned i = 0; pending->replace && i < count; i++)
+		administer_replace(pending->session->server, pending->slots[i].answer,
+		    &pending->slots[i].question, now_ms);
 	for (unsigned i = 0; i < count; i++)
 		explained[i] =
 		    (struct explained){pending->slots[i].answer, pending->slots[i].cached};
@@ -236,8 +240,7 @@ static struct answer *look_up(
 	return is_kept && entry_is_live(entry, now_ms) ? entry->answer : NULL;
 }
 
-/* What look_up would give, as a reference, and without a trace of it in the cache. */
-static struct answer *served_now(
+struct answer *pending_served_now(
     struct server *server, const struct question_key *key, int64_t now_ms)
 {
 	const struct cache_entry *entry = cache_find(&server->cache, key);
@@ -303,7 +306,7 @@ static int slot_fill(
 	question_key_make(&key, kind, number, name);
 	int64_t now_ms = clock_wall_ms();
 	if (pending->explain) {
-		slot->cached = served_now(server, &key, now_ms);
+		slot->cached = pending_served_now(server, &key, now_ms);
 	} else {
 		struct answer *answer =
 		    look_up(server, &key, kind == V1(KIND__ROUTE) ? pending->port : 0, now_ms);
@@ -482,6 +485,7 @@ void pending_start(struct session *session, uint64_t id, const struct question *
 	}
 	pending->is_plan = is_plan;
 	pending->explain = question->explain;
+	pending->replace = question->replace;
 	pending->warm = question->warm;
 	pending->wish = question->wish;
 	if (question->keep_s != 0)

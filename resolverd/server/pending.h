@@ -15,6 +15,7 @@ struct question { /* of a request, canonical */
 	uint16_t port; /* of a plan */
 	struct attest_wish wish;
 	bool explain;    /* look everything up again and tell how */
+	bool replace;    /* explain: what is found is cached */
 	bool warm;       /* after what others wait for */
 	uint32_t keep_s; /* warm: kept fresh for so long */
 	bool watch;
@@ -24,5 +25,9 @@ struct question { /* of a request, canonical */
 void pending_start(struct session *session, uint64_t id, const struct question *question);
 /* The plan of a watch, which gets it by watch_take. */
 void pending_watch(struct session *session, struct watch *watch);
+/* What a client would be served now, as a reference, and without a trace of it in the cache; NULL:
+ * nothing. */
+struct answer *pending_served_now(
+    struct server *server, const struct question_key *key, int64_t now_ms);
 /* The session ends. */
 void pending_drop_all(struct session *session);

@@ -296,22 +296,32 @@ static void follow_hosts(struct prefetch *prefetch, const struct cache_entry *ro
 	}
 }
 
+/* NULL: there is no room for it. The entry has no timer yet. */
+static struct cache_entry *store(struct prefetch *prefetch, const struct question_key *key,
+    struct answer *answer, uint8_t worker, int64_t now_ms)
+{
+	struct cache_entry *entry = cache_put(prefetch->cache, key, answer);
+	if (entry == NULL)
+		return NULL;
+	uint32_t life_s = seconds(life_left_ms(answer, now_ms) + 999);
+	entry->worker = worker;
+	entry->tries = answer->failed ? (uint8_t)(entry->tries + (entry->tries < UINT8_MAX)) : 0;
+	entry->span_s = entry->span_s / 4 * 3 > life_s ? entry->span_s / 4 * 3 : life_s;
+	entry->is_bogus = answer->bogus;
+	return entry;
+}
+
 static void put(struct prefetch *prefetch, const struct flight_job *job, struct answer *answer,
     uint8_t worker, int64_t now_ms)
 {
 	struct question_key key;
 	key.count = job->node.key_bytes;
 	memcpy(key.bytes, job->key, key.count);
-	struct cache_entry *entry = cache_put(prefetch->cache, &key, answer);
+	struct cache_entry *entry = store(prefetch, &key, answer, worker, now_ms);
 	if (entry == NULL)
 		return;
-	uint32_t life_s = seconds(life_left_ms(answer, now_ms) + 999);
-	entry->worker = worker;
-	entry->tries = answer->failed ? (uint8_t)(entry->tries + (entry->tries < UINT8_MAX)) : 0;
-	entry->span_s = entry->span_s / 4 * 3 > life_s ? entry->span_s / 4 * 3 : life_s;
 	if (!job->refresh)
 		entry_note_request(entry, seconds(now_ms) - 1);
-	entry->is_bogus = answer->bogus;
 	if (job->port != 0)
 		entry->port = job->port;
 	if (job->keep_until_s > entry->kept_until_s)
@@ -392,6 +402,24 @@ bool prefetch_replace(
 	if (entry->state != ENTRY_RUNNING)
 		arm(prefetch, entry, now_ms);
 	return true;
+}
+
+void prefetch_renew(struct prefetch *prefetch, const struct question_key *key,
+    struct answer *answer, int64_t now_ms)
+{
+	struct cache_entry *entry = store(prefetch, key, answer, FLIGHT_NO_WORKER, now_ms);
+	if (entry == NULL)
+		return;
+	arm(prefetch, entry, now_ms);
+	if (is_route(entry))
+		follow_hosts(prefetch, entry, now_ms);
+}
+
+bool prefetch_is_in_use(
+    const struct prefetch *prefetch, const struct cache_entry *entry, int64_t now_ms)
+{
+	return is_kept(entry, now_ms) ||
+	       (prefetch->settings.rule == PREFETCH_AHEAD && is_in_use(entry, now_ms));
 }
 
 int prefetch_keep(struct prefetch *prefetch, const struct question_key *key, uint16_t port,

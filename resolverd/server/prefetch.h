@@ -54,6 +54,15 @@ struct answer *prefetch_take(struct prefetch *prefetch, const struct flight_job 
 [[gnu::warn_unused_result]] bool prefetch_replace(
     struct prefetch *prefetch, struct cache_entry *entry, struct answer *answer, int64_t now_ms);
 
+/* An answer that was looked up with empty caches takes the place of what is there, also where that
+ * would last longer. */
+void prefetch_renew(struct prefetch *prefetch, const struct question_key *key,
+    struct answer *answer, int64_t now_ms);
+
+/* Looked up again before it ends. */
+bool prefetch_is_in_use(
+    const struct prefetch *prefetch, const struct cache_entry *entry, int64_t now_ms);
+
 /* Keeps key fresh until then, from now on: looks it up unless a live answer is there. A route's
  * hosts on that port are kept with it. Returns 0, -EBUSY or -ENOMEM. */
 [[gnu::warn_unused_result]] int prefetch_keep(struct prefetch *prefetch,

@@ -211,8 +211,7 @@ static void say_configuration(struct server *server)
 	say_overrides(server, now_ms);
 }
 
-/* Of the cache, of its file, and what requests wait with. */
-static void forget_all(struct server *server)
+void server_forget_all(struct server *server)
 {
 	saver_forget(&server->saver);
 	prefetch_forget_all(&server->prefetch, clock_wall_ms());
@@ -282,7 +281,7 @@ static void take_delegations(struct server *server, const struct link_message *m
 		 "for %lld s",
 	    id, (long long)(server->signer.delegations.not_after_ms - now_ms) / 1000);
 	if (signer_is_worn(&server->signer))
-		forget_all(server);
+		server_forget_all(server);
 	server_resume_accepting(server);
 }
 
@@ -312,7 +311,7 @@ static void reload(struct server *server, int fd)
 	acceptor_fit(&server->acceptor, &next);
 	bool for_workers = strcmp(next.worker_text, server->config->worker_text) != 0;
 	if (for_workers || signer_is_worn(&server->signer))
-		forget_all(server);
+		server_forget_all(server);
 	if (for_workers) {
 		/* What they are finding is found in another way than from now on. */
 		pool_renew(&server->pool, true);
@@ -370,7 +369,7 @@ static void take_message(struct server *server, const struct link_message *messa
 	if (message->type == LINK_PING)
 		tell_supervisor(LINK_PONG);
 	if (message->type == LINK_RENEW && message->index != 0)
-		forget_all(server); /* of all that was found until now nothing counts */
+		server_forget_all(server); /* of all that was found until now nothing counts */
 	if (message->type == LINK_RENEW)
 		pool_renew(&server->pool, message->index != 0);
 	if (message->type == LINK_ACCESS && message->bytes_count == sizeof server->peers.access)
@@ -381,6 +380,9 @@ static void take_message(struct server *server, const struct link_message *messa
 		take_delegations(server, message);
 	if (message->type == LINK_KEYS)
 		take_keys(server, message);
+	if (message->type == LINK_RELOADED)
+		administer_reloaded(
+		    server, message->index != 0, message->bytes, message->bytes_count);
 	if (fd >= 0)
 		close(fd);
 }
@@ -429,7 +431,7 @@ static void watch_clock(struct server *server, int64_t wall_minus_boot_ms)
 		    (long long)step_ms);
 		server->health.step_ms = step_ms;
 		server->health.step_count++;
-		forget_all(server);
+		server_forget_all(server);
 		pool_renew(&server->pool, true); /* libunbound's caches count in wall time, too */
 		signer_renew(&server->signer);
 		ask_delegations(server);

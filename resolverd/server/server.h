@@ -13,6 +13,7 @@
 #include "resolverd/base/config.h"
 #include "resolverd/base/domains.h"
 #include "resolverd/server/acceptor.h"
+#include "resolverd/server/administer.h"
 #include "resolverd/server/attest.h"
 #include "resolverd/server/failures.h"
 #include "resolverd/server/health.h"
@@ -52,6 +53,7 @@ struct server {
 	bool ready, readiness_said, readiness_told; /* said to the log, told the supervisor */
 	struct health health;
 	struct metrics metrics;
+	struct reloads reloads;
 	int64_t config_loaded_at_ms;
 	int64_t lapses_said_at_ms; /* wall */
 	int64_t delegate_asked_at_ms;
@@ -65,7 +67,9 @@ struct server {
 /* source: where config came from, to read a reloaded text alike. */
 int server_main(struct config *config, const struct config_source *source);
 
-/* ---- for session.c, pending.c ---- */
+/* ---- for session.c, pending.c, administer.c ---- */
+/* Of the cache, of its file, and what requests wait with; what was in use is looked up again. */
+void server_forget_all(struct server *server);
 void server_resume_accepting(struct server *server);
 /* An answer that says why there is none, or what has ended where that may be served: a new
  * reference, NULL without memory. */

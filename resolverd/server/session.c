@@ -132,6 +132,7 @@ static int read_request(
 	} else if (question->explain) {
 		name = request->explain->next_hop;
 		port = request->explain->port;
+		question->replace = request->explain->replace;
 		question->deadline_ms = request->explain->deadline_ms;
 	} else if (request->body_case == RESOLVERD__V1__REQUEST__BODY_PLAN) {
 		name = request->plan->next_hop;
@@ -270,21 +271,38 @@ static void end_watches(struct session *session)
 
 /* ---- dispatch ---- */
 
+static bool is_for_control(const Resolverd__V1__Request *request)
+{
+	return request->body_case == RESOLVERD__V1__REQUEST__BODY_EXPLAIN ||
+	       request->body_case == RESOLVERD__V1__REQUEST__BODY_WARM ||
+	       request->body_case == RESOLVERD__V1__REQUEST__BODY_DUMP ||
+	       request->body_case == RESOLVERD__V1__REQUEST__BODY_FLUSH ||
+	       request->body_case == RESOLVERD__V1__REQUEST__BODY_RELOAD;
+}
+
 static void dispatch(
     struct session *session, const Resolverd__V1__Request *request, struct question *question)
 {
 	char text[400];
 	session->server->requests++;
+	if (is_for_control(request) && !session->is_control) {
+		session_send_error(session, request->id, V1(ERROR_CODE__BAD_REQUEST),
+		    "explain, warm, dump, flush and reload are asked on the control socket, "
+		    "server.control-socket");
+		return;
+	}
 	switch (request->body_case) {
+	case RESOLVERD__V1__REQUEST__BODY_DUMP:
+		administer_dump(session, request);
+		return;
+	case RESOLVERD__V1__REQUEST__BODY_FLUSH:
+		administer_flush(session, request->id);
+		return;
+	case RESOLVERD__V1__REQUEST__BODY_RELOAD:
+		administer_reload(session, request->id);
+		return;
 	case RESOLVERD__V1__REQUEST__BODY_EXPLAIN:
 	case RESOLVERD__V1__REQUEST__BODY_WARM:
-		if (!session->is_control) {
-			session_send_error(session, request->id, V1(ERROR_CODE__BAD_REQUEST),
-			    "explain and warm are asked on the control socket, "
-			    "server.control-socket");
-			return;
-		}
-		/* fall through */
 	case RESOLVERD__V1__REQUEST__BODY_PLAN:
 	case RESOLVERD__V1__REQUEST__BODY_HOST:
 	case RESOLVERD__V1__REQUEST__BODY_RECORDS:
@@ -305,7 +323,7 @@ static void dispatch(
 	default:
 		session_send_error(session, request->id, V1(ERROR_CODE__UNSUPPORTED),
 		    "this version knows the requests plan, host, records, status, explain, seal, "
-		    "warm and watch");
+		    "warm, watch, dump, flush and reload");
 	}
 }
 
@@ -367,6 +385,7 @@ void session_close(struct session *session)
 	struct server *server = session->server;
 	pending_drop_all(session);
 	attest_forget(&server->attest, session);
+	administer_forget(server, session);
 	end_watches(session);
 	conn_fini(&session->conn);
 	LIST_REMOVE(session, link);

@@ -175,6 +175,48 @@ void table_visit(
 		visit_buckets(table->old_buckets, (size_t)table->old_mask + 1, visit, arg);
 }
 
+/* The cursor counts in bits that are reversed: a bucket's number begins with that of the bucket it
+ * was split from, so what was visited before the table grew is not visited again, and nothing is
+ * left out. */
+static uint32_t reversed(uint32_t bits)
+{
+	bits = (bits >> 16) | (bits << 16);
+	bits = (bits & 0xff00ff00u) >> 8 | (bits & 0x00ff00ffu) << 8;
+	bits = (bits & 0xf0f0f0f0u) >> 4 | (bits & 0x0f0f0f0fu) << 4;
+	bits = (bits & 0xccccccccu) >> 2 | (bits & 0x33333333u) << 2;
+	return (bits & 0xaaaaaaaau) >> 1 | (bits & 0x55555555u) << 1;
+}
+
+static uint32_t next_cursor(uint32_t cursor, uint32_t mask)
+{
+	return reversed(reversed(cursor | ~mask) + 1);
+}
+
+static void visit_bucket(
+    struct table_node *node, void (*visit)(struct table_node *node, void *arg), void *arg)
+{
+	for (struct table_node *next; node != NULL; node = next) {
+		next = node->next;
+		visit(node, arg);
+	}
+}
+
+uint32_t table_scan(const struct table *table, uint32_t cursor,
+    void (*visit)(struct table_node *node, void *arg), void *arg)
+{
+	if (table->old_buckets == NULL) {
+		visit_bucket(table->buckets[cursor & table->mask], visit, arg);
+		return next_cursor(cursor, table->mask);
+	}
+	/* The old bucket, and all that it is split into. */
+	visit_bucket(table->old_buckets[cursor & table->old_mask], visit, arg);
+	do {
+		visit_bucket(table->buckets[cursor & table->mask], visit, arg);
+		cursor = next_cursor(cursor, table->mask);
+	} while ((cursor & (table->mask ^ table->old_mask)) != 0);
+	return cursor;
+}
+
 void question_key_make(struct question_key *key, int kind, uint16_t number, const char *name)
 {
 	size_t length = strlen(name);

@@ -48,6 +48,12 @@ void table_remove(struct table *table, struct table_node *node);
 void table_visit(
     const struct table *table, void (*visit)(struct table_node *node, void *arg), void *arg);
 
+/* The nodes of some buckets, then the cursor to go on with; it begins with 0, and 0 is the end.
+ * What is in the table from the first call to the last is visited, maybe twice, however much it
+ * grows meanwhile. visit changes nothing of the table. */
+uint32_t table_scan(const struct table *table, uint32_t cursor,
+    void (*visit)(struct table_node *node, void *arg), void *arg);
+
 /* ---- the keys of answers and jobs ---- */
 
 #define QUESTION_KEY_MAX (3u + 1026u)

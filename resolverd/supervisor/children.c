@@ -168,6 +168,8 @@ static void on_from_server(evutil_socket_t link, short what, void *arg)
 		heartbeat_take(supervisor, &message);
 		if (message.type == LINK_DELEGATE)
 			delegate(supervisor, &message);
+		if (message.type == LINK_RELOAD)
+			reload_asked(supervisor);
 		struct child *tracer = &supervisor->children[supervisor->child_count - 1];
 		if (message.type == LINK_TRACER && tracer->pid == 0)
 			start_worker(supervisor, tracer);

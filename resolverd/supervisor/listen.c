@@ -11,6 +11,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define PATIENCE_MS 2000 /* a server whose supervisor was killed ends by itself, but not at once   \
+			  */
+#define LOOK_EVERY_MS 50
+
 static bool somebody_listens(const struct sockaddr_un *address)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -20,6 +24,16 @@ static bool somebody_listens(const struct sockaddr_un *address)
 	bool refused = r != 0 && (errno == ECONNREFUSED || errno == ENOENT);
 	close(fd);
 	return !refused;
+}
+
+static bool somebody_goes_on_listening(const struct sockaddr_un *address)
+{
+	for (unsigned waited_ms = 0; waited_ms < PATIENCE_MS; waited_ms += LOOK_EVERY_MS) {
+		if (!somebody_listens(address))
+			return false;
+		usleep(LOOK_EVERY_MS * 1000);
+	}
+	return true;
 }
 
 static int bind_socket(int fd, const struct sockaddr_un *address, char *error, size_t error_bytes)
@@ -32,7 +46,7 @@ static int bind_socket(int fd, const struct sockaddr_un *address, char *error, s
 			    address->sun_path);
 			return -EEXIST;
 		}
-		if (somebody_listens(address)) {
+		if (somebody_goes_on_listening(address)) {
 			snprintf(error, error_bytes,
 			    "another daemon listens on %s; stop it or set server.socket",
 			    address->sun_path);

@@ -177,31 +177,30 @@ static void tell_manager(struct supervisor *supervisor)
 	manager_tell(&supervisor->manager, state);
 }
 
-/* Whether it took. */
-static bool take_over(struct supervisor *supervisor)
+#define RELOAD_TEXT_MAX (PATH_MAX + 400u)
+
+/* Whether it took; text: what is in force, or what is wrong. */
+static bool take_over(struct supervisor *supervisor, char text[RELOAD_TEXT_MAX])
 {
 	struct config *current = supervisor->start->config, next;
 	struct access_list access;
 	struct longterm longterm;
-	char text[PATH_MAX + 400];
 	int config_fd;
-	if (parse_again(supervisor, &next, &access, &config_fd, text, sizeof text) != 0) {
-		log_error("reload: %s; the configuration in force stays", text);
+	if (parse_again(supervisor, &next, &access, &config_fd, text, RELOAD_TEXT_MAX) != 0)
 		return false;
-	}
 	if (!works(supervisor, config_fd)) {
-		log_error("reload: no worker can start with it; the configuration in force stays");
+		snprintf(text, RELOAD_TEXT_MAX,
+		    "no worker can start with it, as the line of the log before this one says");
 		config_fini(&next);
 		close(config_fd);
 		return false;
 	}
-	if (read_keys(supervisor, &next, &longterm, text, sizeof text) != 0) {
-		log_error("reload: %s; the configuration in force stays", text);
+	if (read_keys(supervisor, &next, &longterm, text, RELOAD_TEXT_MAX) != 0) {
 		config_fini(&next);
 		close(config_fd);
 		return false;
 	}
-	config_keep_fixed(&next, current, text, sizeof text);
+	config_keep_fixed(&next, current, text, RELOAD_TEXT_MAX);
 	if (text[0] != '\0')
 		log_warning("reload: %s: changed, but in force only after a restart", text);
 	bool for_workers = strcmp(next.worker_text, current->worker_text) != 0;
@@ -220,20 +219,47 @@ static bool take_over(struct supervisor *supervisor)
 	access_tell(supervisor);
 	watch_zones(supervisor);
 	anchor_start(supervisor);
-	log_notice("reload: %s is in force%s", supervisor->start->config_file,
-	    for_workers ? "; the workers are replaced" : "");
+	char waiting[PATH_MAX];
+	snprintf(waiting, sizeof waiting, "%s", text);
+	snprintf(text, RELOAD_TEXT_MAX, "%s is in force%s%s%s", supervisor->start->config_file,
+	    for_workers ? "; the workers are replaced" : "",
+	    waiting[0] != '\0' ? "; after a restart only: " : "", waiting);
 	return true;
+}
+
+/* Whether it took. */
+static bool reload_with(struct supervisor *supervisor, char text[RELOAD_TEXT_MAX])
+{
+	tell_manager(supervisor);
+	bool taken = take_over(supervisor, text);
+	if (taken)
+		log_notice("reload: %s", text);
+	else
+		log_error("reload: %s; the configuration in force stays", text);
+	manager_tell(&supervisor->manager,
+	    taken ? "READY=1\nSTATUS=Serving clients"
+		  : "READY=1\nSTATUS=Serving clients; the last reload failed, see the log");
+	return taken;
 }
 
 void reload(struct supervisor *supervisor)
 {
-	if (supervisor->stopping)
-		return;
-	tell_manager(supervisor);
-	bool taken = take_over(supervisor);
-	manager_tell(&supervisor->manager,
-	    taken ? "READY=1\nSTATUS=Serving clients"
-		  : "READY=1\nSTATUS=Serving clients; the last reload failed, see the log");
+	char text[RELOAD_TEXT_MAX];
+	if (!supervisor->stopping)
+		(void)reload_with(supervisor, text);
+}
+
+void reload_asked(struct supervisor *supervisor)
+{
+	char text[RELOAD_TEXT_MAX] = "resolverd is stopping";
+	struct link_message message = {.type = LINK_RELOADED};
+	message.index = !supervisor->stopping && reload_with(supervisor, text);
+	message.bytes_count = (uint32_t)snprintf((char *)message.bytes, sizeof message.bytes,
+	    "%s%s", text, message.index != 0 ? "" : "; the configuration in force stays");
+	if (message.bytes_count >= sizeof message.bytes)
+		message.bytes_count = sizeof message.bytes - 1;
+	if (supervisor->channel >= 0 && link_send(supervisor->channel, &message, -1) != 0)
+		log_error("cannot tell the server how the reload went");
 }
 
 void reload_init(struct supervisor *supervisor)

@@ -102,6 +102,8 @@ void anchor_tell(struct supervisor *supervisor);
 int hold_config(const char *text);
 void reload_init(struct supervisor *supervisor);
 void reload(struct supervisor *supervisor);
+/* The same for the server, which is told how it went. */
+void reload_asked(struct supervisor *supervisor);
 /* Hands prefetch.domains-file to the server, opened; an empty one when there is none any more. */
 void domains_tell(struct supervisor *supervisor);
 /* Tells the server who may ask. */

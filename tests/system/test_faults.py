@@ -76,7 +76,7 @@ def test_a_stopped_worker_is_replaced_and_its_jobs_are_answered(make_daemon):
         daemon.ctl("plan", "dane-ee.org")
         return not before & set(daemon.roles().get("worker", []))
 
-    wait_for(replaced, 45)
+    wait_for(replaced, 90)
     wait_for(lambda: daemon.ctl("plan", "dane-ee.org")[0] == 0, 30)
 
 

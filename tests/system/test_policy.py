@@ -165,7 +165,7 @@ def test_a_bad_file_changes_nothing_and_the_log_says_why(make_daemon):
 
 
 @pytest.mark.parametrize("text, word", [
-    ('unbound { outgoing-range = "many" }', "outgoing-range"),
+    ('unbound { infra-host-ttl = "many" }', "infra-host-ttl"),
     ('resolver { root-hints = "/nonexistent" }', "/nonexistent"),
 ])
 def test_a_file_that_only_libunbound_refuses_changes_nothing(make_daemon, text, word):

@@ -32,6 +32,90 @@ static struct answer *answer_make(unsigned number, size_t blob_bytes, int64_t ex
 	return answer;
 }
 
+/* ---- scanning the table ---- */
+
+#define SCANNED 3000u
+
+struct scanned {
+	struct table_node node; /* the first member */
+	uint8_t key[8];
+	unsigned visits;
+};
+
+static void count_visit(struct table_node *node, void *arg)
+{
+	(*(unsigned *)arg)++;
+	((struct scanned *)node)->visits++;
+}
+
+static void insert_some(struct table *table, struct scanned *nodes, unsigned from, unsigned to)
+{
+	for (unsigned i = from; i < to; i++) {
+		memcpy(nodes[i].key + 3, &i, sizeof i);
+		nodes[i].node.key = nodes[i].key;
+		nodes[i].node.key_bytes = sizeof nodes[i].key;
+		table_insert(table, &nodes[i].node);
+	}
+}
+
+/* Some are there all the time; others come, and with them the table grows, or go. */
+static void scan_while_it_changes(unsigned come_each_step, unsigned gone)
+{
+	struct scanned *nodes = calloc(SCANNED, sizeof *nodes);
+	struct table table;
+	uint32_t cursor = 0;
+	unsigned visits = 0, steps = 0, there = SCANNED / 10, come = there;
+	assert_non_null(nodes);
+	assert_int_equal(table_init(&table), 0);
+	insert_some(&table, nodes, 0, there);
+	do {
+		cursor = table_scan(&table, cursor, count_visit, &visits);
+		unsigned to = come + come_each_step < SCANNED ? come + come_each_step : SCANNED;
+		insert_some(&table, nodes, come, to);
+		come = to;
+		if (steps < gone)
+			table_remove(&table, &nodes[steps].node);
+		assert_in_range(++steps, 1, 2 * SCANNED);
+	} while (cursor != 0);
+	for (unsigned i = gone; i < there; i++)
+		assert_in_range(nodes[i].visits, 1, 2);
+	assert_in_range(visits, there - gone, 2 * SCANNED);
+	table_fini(&table);
+	free(nodes);
+}
+
+static void a_scan_visits_what_is_there_all_the_time(void **state)
+{
+	(void)state;
+	scan_while_it_changes(0, 0);
+	scan_while_it_changes(1, 0);
+	scan_while_it_changes(7, 0);
+	scan_while_it_changes(100, 0);
+	scan_while_it_changes(1000, 0);
+	scan_while_it_changes(7, 100);
+}
+
+static void any_cursor_ends(void **state)
+{
+	struct scanned *nodes = calloc(SCANNED, sizeof *nodes);
+	struct table table;
+	(void)state;
+	assert_non_null(nodes);
+	assert_int_equal(table_init(&table), 0);
+	insert_some(&table, nodes, 0, 600); /* it is growing */
+	static const uint32_t cursors[] = {1, 255, 256, 0x80000000u, UINT32_MAX};
+	for (unsigned i = 0; i < COUNT(cursors); i++) {
+		uint32_t cursor = cursors[i];
+		unsigned visits = 0, steps = 0;
+		do {
+			cursor = table_scan(&table, cursor, count_visit, &visits);
+			assert_in_range(++steps, 1, 2000);
+		} while (cursor != 0);
+	}
+	table_fini(&table);
+	free(nodes);
+}
+
 /* ---- the hosts of a route ---- */
 
 static struct answer *route_make(const char *blob, const char *first, const char *second)
@@ -537,6 +621,8 @@ int main(void)
 	    cmocka_unit_test(table_removes_while_it_grows),
 	    cmocka_unit_test(a_key_is_no_prefix_of_another),
 	    cmocka_unit_test(null_answer_is_released_without_harm),
+	    cmocka_unit_test(a_scan_visits_what_is_there_all_the_time),
+	    cmocka_unit_test(any_cursor_ends),
 	    cmocka_unit_test(names_of_hosts_are_found_in_the_blob),
 	    cmocka_unit_test(routes_have_the_same_hosts_in_the_same_order),
 	    cmocka_unit_test(places_outside_the_blob_are_no_hosts),
