@@ -46,6 +46,7 @@ EVIDENCE := $(call objects,client/evidence/*.c) $(BUILD)/gen/evidence.pb-c.o
 DNS := $(call objects,client/dns/*.c)
 SERVE := $(call objects,client/serve/*.c)
 STUB := $(call objects,client/stub/*.c)
+WEB := $(call objects,client/web/*.c)
 SHIM := $(call objects,client/shim/*.c)
 POSTFIX := $(filter-out %/main.o,$(call objects,client/postfix/*.c))
 CTL := $(call objects,client/ctl/*.c)
@@ -61,7 +62,7 @@ CLIENT_ARCHIVES := $(BUILD)/libpostfix.a $(BUILD)/libserve.a $(BUILD)/libdns.a $
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 TIME ?= 60
 
-PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl $(BUILD)/danesend $(BUILD)/resolverd-stub $(BUILD)/resolverd-postfix
+PROGRAMS := $(BUILD)/resolverd $(BUILD)/resolverctl $(BUILD)/danesend $(BUILD)/resolverd-stub $(BUILD)/resolverd-postfix $(BUILD)/resolverd-web
 LIBRARIES := $(foreach name,libresolverd libresolverd-openssl,$(BUILD)/$(name).so.0 $(BUILD)/$(name).a) \
 	$(BUILD)/libresolverd-evidence.a
 PRELOADED := $(BUILD)/libresolverd-shim.so
@@ -134,6 +135,8 @@ $(BUILD)/resolverd-stub: $(STUB) $(BUILD)/libserve.a $(BUILD)/libdns.a $(BUILD)/
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(SERVE_LIBS)
 $(BUILD)/resolverd-postfix: $(BUILD)/obj/client/postfix/main.o $(BUILD)/libpostfix.a $(BUILD)/libserve.a $(BUILD)/libresolverd.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(SERVE_LIBS)
+$(BUILD)/resolverd-web: $(WEB) $(BUILD)/libserve.a $(BUILD)/libresolverd.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(SERVE_LIBS) -levent_extra
 $(BUILD)/libresolverd.so.0: $(CLIENT) $(WIRE) client/lib/exports.map
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libresolverd.so.0 \
 		-Wl,--version-script,client/lib/exports.map -o $@ $(CLIENT) $(WIRE) $(CLIENT_LIBS)
@@ -246,7 +249,7 @@ queries: all $(BUILD)/gen/resolverd_pb2.py
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include \
 		$(DESTDIR)$(LIBDIR)/pkgconfig
-	install -m 755 $(BUILD)/resolverd $(BUILD)/resolverd-stub $(BUILD)/resolverd-postfix $(DESTDIR)$(PREFIX)/sbin/
+	install -m 755 $(BUILD)/resolverd $(BUILD)/resolverd-stub $(BUILD)/resolverd-postfix $(BUILD)/resolverd-web $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(BUILD)/resolverctl $(BUILD)/danesend $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 client/resolverd.h $(DESTDIR)$(PREFIX)/include/
 	set -e; for header in client/openssl/resolverd-openssl.h client/evidence/resolverd-evidence.h; do \

@@ -69,7 +69,9 @@ static void print_text(const struct ctl *ctl, const struct resolverd_dumped *ent
 	bool bad = entry->failed_refreshes > 0 || entry->last_was_bogus;
 	printf("%-7s %-40s %-6s %-24s %6llu s  demand %3u  %s%s%s", kind_text(entry->kind),
 	    entry->name, number, what, (unsigned long long)expires_in_s, entry->demand,
-	    colour_on(ctl, bad ? BAD : entry->in_use ? GOOD : DIM),
+	    colour_on(ctl, bad             ? BAD
+			   : entry->in_use ? GOOD
+					   : DIM),
 	    entry->in_use ? "in use" : "not in use", colour_off(ctl));
 	if (entry->failed_refreshes > 0)
 		printf(", %u refreshes failed or brought nothing newer", entry->failed_refreshes);
@@ -140,8 +142,9 @@ static int flush_all(struct ctl *ctl)
 	if (ctl->json)
 		output_json(json_pack("{s:I}", "dropped", (json_int_t)dropped));
 	else
-		printf("%llu answers dropped, the workers are replaced; what was in use is looked up "
-		       "again\n",
+		printf(
+		    "%llu answers dropped, the workers are replaced; what was in use is looked up "
+		    "again\n",
 		    (unsigned long long)dropped);
 	return 0;
 }
@@ -151,9 +154,9 @@ static json_t *differences_json(const struct resolverd_explanation *explanation)
 	json_t *array = json_array();
 	for (size_t i = 0; i < explanation->difference_count; i++) {
 		const struct resolverd_difference *one = &explanation->differences[i];
-		json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:s}", "name", one->name,
-						 "what", one->what, "before", one->cached, "after",
-						 one->fresh));
+		json_array_append_new(
+		    array, json_pack("{s:s, s:s, s:s, s:s}", "name", one->name, "what", one->what,
+			       "before", one->cached, "after", one->fresh));
 	}
 	return array;
 }
@@ -208,8 +211,8 @@ int flush_command(struct ctl *ctl, int argc, char **argv)
 	if (error != 0)
 		return fail(ctl, error);
 	if (ctl->json)
-		output_json(json_pack("{s:o, s:o}", "changes", differences_json(explanation), "plan",
-		    plan_json(explanation->fresh)));
+		output_json(json_pack("{s:o, s:o}", "changes", differences_json(explanation),
+		    "plan", plan_json(explanation->fresh)));
 	else
 		print_renewed(ctl, explanation);
 	r = plan_exit(explanation->fresh->outcome);

@@ -85,10 +85,9 @@ static int view_entry(const struct verifier *verifier, const Resolverd__V1__Dump
 {
 	struct asked asked = {0};
 	const Resolverd__V1__Answer *answer =
-	    from->answer != NULL
-		? resolverd__v1__answer__unpack(memory_protobuf(verifier->arena),
-		      from->answer->answer.len, from->answer->answer.data)
-		: NULL;
+	    from->answer != NULL ? resolverd__v1__answer__unpack(memory_protobuf(verifier->arena),
+				       from->answer->answer.len, from->answer->answer.data)
+				 : NULL;
 	if (answer == NULL || answer->question == NULL) {
 		snprintf(verifier->detail, DETAIL_MAX, "an entry holds no answer");
 		return memory_failed(verifier->arena) ? RESOLVERD_ERROR_MEMORY
@@ -138,8 +137,8 @@ int view_dump(const struct verifier *verifier, const Resolverd__V1__DumpResponse
 	    memory_alloc(arena, response->n_entries + 1, sizeof *entries);
 	if (dump == NULL || entries == NULL)
 		return RESOLVERD_ERROR_MEMORY;
-	*dump = (struct resolverd_dump){
-	    .entries = entries, .next = response->next, .memory = arena};
+	*dump =
+	    (struct resolverd_dump){.entries = entries, .next = response->next, .memory = arena};
 	for (size_t i = 0; i < response->n_entries; i++) {
 		int r = view_entry(verifier, response->entries[i], &entries[dump->count]);
 		if (r != 0 && r != VERIFY_EXPIRED) /* ended on its way: left out */

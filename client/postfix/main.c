@@ -94,18 +94,6 @@ static const struct option options[] = {
     {0},
 };
 
-static int take_mode(const char *text, mode_t *ret_mode)
-{
-	char *end;
-	unsigned long mode = strtoul(text, &end, 8);
-	if (text[0] < '0' || text[0] > '7' || *end != '\0' || mode > 0777) {
-		serve_log(SERVE_ERROR, "--socket-mode: \"%s\" is no octal mode", text);
-		return EXIT_WRONG_USAGE;
-	}
-	*ret_mode = (mode_t)mode;
-	return 0;
-}
-
 static int take_resolver(const char *text, struct probe_options *probe)
 {
 	probe->vouched = strcmp(text, "vouched") == 0;
@@ -139,9 +127,10 @@ static int take_option(struct arguments *arguments, int option, const char *valu
 	struct postfix_options *taken = &arguments->options;
 	switch (option) {
 	case OPTION_LISTEN:
-		return sockets_listen(&arguments->sockets, value, taken);
+		return sockets_listen(
+		    &arguments->sockets, value, taken->socket_mode, taken->socket_group);
 	case OPTION_SOCKET_MODE:
-		return take_mode(value, &taken->socket_mode);
+		return sockets_take_mode(value, &taken->socket_mode);
 	case OPTION_SOCKET_GROUP:
 		taken->socket_group = value;
 		return 0;

@@ -15,9 +15,8 @@
 
 #include "client/postfix/probe.h"
 #include "client/resolverd.h"
+#include "client/serve/listening.h"
 #include "client/serve/serve.h"
-
-#define SOCKETS_MAX 16u
 
 struct postfix_options {
 	struct resolverd_options daemon;
@@ -29,26 +28,6 @@ struct postfix_options {
 	mode_t socket_mode;       /* of Unix sockets we make */
 	const char *socket_group; /* NULL: as the file system gives it */
 };
-
-/* ---- listen.c ---- */
-
-struct listening {
-	int fd;
-	char name[128];   /* as Postfix is to be told: "unix:/run/x.sock", "inet:127.0.0.1:8460" */
-	const char *path; /* of a Unix socket that we made, and remove; borrowed */
-};
-
-struct sockets {
-	struct listening list[SOCKETS_MAX];
-	size_t count;
-};
-
-/* Adds "unix:PATH" or "inet:ADDRESS:PORT". Returns 0 or an exit status, having said why. */
-[[nodiscard]] int sockets_listen(
-    struct sockets *sockets, const char *text, const struct postfix_options *options);
-/* Adds what the service manager listens on for us (sd_listen_fds(3)). As above. */
-[[nodiscard]] int sockets_inherit(struct sockets *sockets);
-void sockets_fini(struct sockets *sockets);
 
 /* ---- sessions.c ---- */
 

@@ -107,8 +107,8 @@ static Resolverd__V1__RefreshState state_of(const struct cache_entry *entry)
 	return V1(REFRESH_STATE__REFRESH_NONE);
 }
 
-static bool add_hosts(struct dumping *dumping, const struct cache_entry *route,
-    Resolverd__V1__DumpEntry *message)
+static bool add_hosts(
+    struct dumping *dumping, const struct cache_entry *route, Resolverd__V1__DumpEntry *message)
 {
 	message->hosts = calloc(route->answer->host_count + 1u, sizeof *message->hosts);
 	if (message->hosts == NULL)
@@ -133,8 +133,7 @@ static Resolverd__V1__DumpEntry *entry_new(struct dumping *dumping, const struct
 	resolverd__v1__dump_entry__init(message);
 	message->answer = signed_answer_of(dumping, entry);
 	message->port = entry->port;
-	message->in_use =
-	    prefetch_is_in_use(&dumping->server->prefetch, entry, dumping->now_ms);
+	message->in_use = prefetch_is_in_use(&dumping->server->prefetch, entry, dumping->now_ms);
 	message->demand = (uint32_t)entry->hits + entry->demand / 2u;
 	message->last_requested_at = (uint64_t)entry->last_hit_s * 1000;
 	message->kept_until = (uint64_t)entry->kept_until_s * 1000;
@@ -178,7 +177,9 @@ void administer_dump(struct session *session, const Resolverd__V1__Request *requ
 	    .room = 3 * DUMP_MAX};
 	Resolverd__V1__Response response = RESOLVERD__V1__RESPONSE__INIT;
 	Resolverd__V1__DumpResponse body = RESOLVERD__V1__DUMP_RESPONSE__INIT;
-	size_t limit = dump->limit == 0 ? DUMP_DEFAULT : dump->limit < DUMP_MAX ? dump->limit : DUMP_MAX;
+	size_t limit = dump->limit == 0         ? DUMP_DEFAULT
+		       : dump->limit < DUMP_MAX ? dump->limit
+						: DUMP_MAX;
 	uint32_t cursor = (uint32_t)dump->cursor;
 	dumping.entries = calloc(dumping.room, sizeof(*dumping.entries));
 	for (unsigned i = 0; dumping.entries != NULL && !dumping.failed && dumping.count < limit &&
@@ -195,8 +196,7 @@ void administer_dump(struct session *session, const Resolverd__V1__Request *requ
 	response.id = request->id;
 	response.dump = &body;
 	if (dumping.entries == NULL || dumping.failed)
-		session_send_error(
-		    session, request->id, V1(ERROR_CODE__INTERNAL), "out of memory");
+		session_send_error(session, request->id, V1(ERROR_CODE__INTERNAL), "out of memory");
 	else if (resolverd__v1__response__get_packed_size(&response) > FRAME_MAX_RESPONSE_BYTES)
 		session_send_error(session, request->id, V1(ERROR_CODE__INTERNAL),
 		    "the answers are larger than a response may be; ask for fewer at once");
@@ -216,8 +216,8 @@ void administer_flush(struct session *session, uint64_t id)
 	Resolverd__V1__Response response = RESOLVERD__V1__RESPONSE__INIT;
 	Resolverd__V1__FlushResponse body = RESOLVERD__V1__FLUSH_RESPONSE__INIT;
 	body.dropped = server->cache.table.count;
-	log_notice("flush: %zu answers are dropped, the workers replaced",
-	    server->cache.table.count);
+	log_notice(
+	    "flush: %zu answers are dropped, the workers replaced", server->cache.table.count);
 	server_forget_all(server);
 	pool_renew(&server->pool, true);
 	response.id = id;
@@ -261,7 +261,8 @@ void administer_replace(struct server *server, const struct answer *fresh,
 	question_key_of(&key, question);
 	if (fresh->failed || !fresh->cacheable || now_ms >= fresh->expires_at_ms)
 		return;
-	struct answer *answer = signer_derive(&server->signer, fresh, now_ms); /* without its trace */
+	struct answer *answer =
+	    signer_derive(&server->signer, fresh, now_ms); /* without its trace */
 	if (answer != NULL) {
 		prefetch_renew(&server->prefetch, &key, answer, now_ms);
 		watches_note(&server->watches, &key, answer, now_ms);
@@ -306,8 +307,8 @@ void administer_reloaded(struct server *server, bool in_force, const uint8_t *te
 	if (reloads->count == 0)
 		return;
 	struct reload_asker asker = reloads->askers[0];
-	memmove(&reloads->askers[0], &reloads->askers[1],
-	    --reloads->count * sizeof reloads->askers[0]);
+	memmove(
+	    &reloads->askers[0], &reloads->askers[1], --reloads->count * sizeof reloads->askers[0]);
 	if (asker.session == NULL)
 		return;
 	for (uint32_t i = 0; i < count; i++) /* protobuf strings are UTF-8 */

@@ -11,8 +11,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define PATIENCE_MS 2000 /* a server whose supervisor was killed ends by itself, but not at once   \
-			  */
+#define PATIENCE_MS                                                                                \
+	2000 /* a server whose supervisor was killed ends by itself, but not at once               \
+	      */
 #define LOOK_EVERY_MS 50
 
 static bool somebody_listens(const struct sockaddr_un *address)

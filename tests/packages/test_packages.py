@@ -14,7 +14,7 @@ import machine as machines
 
 PACKAGES, NEXT, DEBIAN = (pathlib.Path(os.environ[name]) for name in ("PACKAGES", "PACKAGES_NEXT", "DEBIAN_ROOT"))
 NAMES = ["resolverd", "libresolverd0", "libresolverd-openssl0", "libresolverd-dev", "resolverd-tools", "resolverd-shim", "resolverd-postfix",
-         "resolverd-stub", "python3-resolverd"]
+         "resolverd-stub", "resolverd-web", "python3-resolverd"]
 CONF, KEY = "/etc/resolverd/resolverd.conf", "/var/lib/resolverd/signing.key"
 SOCKETS = ["resolverd.socket", "resolverd-control.socket"]
 OF_THE_WORLD = "\nunbound { do-not-query-localhost = no }\n"

@@ -8,6 +8,7 @@ import socket
 import stat
 import threading
 import time
+import urllib.request
 
 import dns.flags
 import dns.message
@@ -32,10 +33,11 @@ unbound { do-not-query-localhost = no }
 OVERRIDE = 'override "dane-ee.org" { requirement = audit }\n'
 CLIENTS, CONTROL, PUBLIC_KEY = "/run/resolverd/resolverd.sock", "/run/resolverd/control.sock", "/run/resolverd/resolverd.pub"
 CONF, KEY, CREDENTIAL = "/etc/resolverd/resolverd.conf", "/var/lib/resolverd/signing.key", "/etc/credstore/resolverd.signing-key"
+WEB = "/run/resolverd/web.sock"
 POLICY, CHROOT = "/var/spool/postfix/resolverd/policy", "/var/spool/postfix"
 SECURE, BOGUS = "dane-ee.org", "wrong-ds.com"
-EXPOSURE_MOST = {"resolverd": 1.1, "resolverd-stub": 0.3, "resolverd-postfix": 1.1}
-ENABLED = ["resolverd.service", "resolverd-stub.socket", "resolverd-postfix.socket", "var-spool-postfix-run-resolverd.mount"]
+EXPOSURE_MOST = {"resolverd": 1.1, "resolverd-stub": 0.3, "resolverd-postfix": 1.1, "resolverd-web": 0.3}
+ENABLED = ["resolverd.service", "resolverd-stub.socket", "resolverd-postfix.socket", "resolverd-web.socket", "var-spool-postfix-run-resolverd.mount"]
 UNITS = [*(f"{name}.{kind}" for name in EXPOSURE_MOST for kind in ("service", "socket")), "resolverd-control.socket", ENABLED[-1]]
 
 no_machine = machines.why_not()
@@ -134,7 +136,8 @@ def test_the_boot_ends_with_a_daemon_that_said_it_is_ready(machine):
     ("/var/lib/resolverd", "700 resolverd:resolverd"),
     (PUBLIC_KEY, "644 resolverd:resolverd"),
     (CLIENTS, "660 root:resolverd"),
-    (CONTROL, "600 root:root"),
+    (CONTROL, "660 root:resolverd-control"),
+    (WEB, "660 root:resolverd"),
     (POLICY, "660 root:postfix"),
 ])
 def test_the_first_start_makes_key_and_sockets_for_the_right_users(machine, path, mode):
@@ -288,3 +291,18 @@ def test_postfix_s_map_starts_and_finds_the_stub_that_validates(machine):
         with sock.makefile("rb") as stream:
             assert unframed(stream) == "OK dane-only", machine.journal("resolverd-postfix")
     assert is_active(machine, "resolverd-postfix.service") and is_active(machine, "resolverd-stub.service")
+
+
+# ---- the web ----
+
+def test_a_scrape_starts_resolverd_web(machine):
+    assert not is_active(machine, "resolverd-web.service")
+    with urllib.request.urlopen("http://127.0.0.1:9464/metrics", timeout=10) as response:
+        body = response.read().decode()
+    assert "resolverd_up 1\n" in body and 'resolverd_workers{state="up"} ' in body and "resolverd_lookup_duration_seconds_count" in body, \
+        machine.journal("resolverd-web")
+    assert is_active(machine, "resolverd-web.service")
+
+
+def test_nobody_is_in_the_group_that_administers(machine):
+    assert machine.run("getent", "group", "resolverd-control").stdout.strip().endswith(":")

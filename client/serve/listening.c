@@ -3,13 +3,15 @@
 #include <errno.h>
 #include <grp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "client/postfix/postfix.h"
+#include "client/serve/listening.h"
+#include "client/serve/serve.h"
 
 #define BACKLOG 256
 #define UNIX "unix:"
@@ -121,7 +123,7 @@ static bool bind_unix(int fd, const struct sockaddr_un *address, mode_t mode, gi
 }
 
 static int listen_unix(
-    struct sockets *sockets, const char *text, const struct postfix_options *options)
+    struct sockets *sockets, const char *text, mode_t mode, const char *group_name)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	const char *path = text + strlen(UNIX);
@@ -131,21 +133,22 @@ static int listen_unix(
 		    text, sizeof address.sun_path - 1);
 		return EXIT_WRONG_USAGE;
 	}
-	if (!take_group(options->socket_group, &group)) {
-		serve_log(
-		    SERVE_ERROR, "--socket-group: there is no group \"%s\"", options->socket_group);
+	if (!take_group(group_name, &group)) {
+		serve_log(SERVE_ERROR, "--socket-group: there is no group \"%s\"", group_name);
 		return EXIT_WRONG_USAGE;
 	}
 	memcpy(address.sun_path, path, strlen(path) + 1);
 	if (!make_way(&address))
 		return cannot_listen(text, strerror(errno));
 	struct listening one = {
-	    .fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), .path = path};
+	    .fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+	    .path = path,
+	    .is_unix = true};
 	snprintf(one.name, sizeof one.name, "%s", text);
 	if (one.fd < 0)
 		return cannot_listen(text, strerror(errno));
 	int r = EXIT_TROUBLE;
-	if (!bind_unix(one.fd, &address, options->socket_mode, group))
+	if (!bind_unix(one.fd, &address, mode, group))
 		cannot_listen(text, strerror(errno));
 	else
 		r = add(sockets, &one);
@@ -154,12 +157,12 @@ static int listen_unix(
 	return r;
 }
 
-int sockets_listen(struct sockets *sockets, const char *text, const struct postfix_options *options)
+int sockets_listen(struct sockets *sockets, const char *text, mode_t mode, const char *group)
 {
 	if (strncmp(text, INET, strlen(INET)) == 0)
 		return listen_inet(sockets, text);
 	if (strncmp(text, UNIX, strlen(UNIX)) == 0)
-		return listen_unix(sockets, text, options);
+		return listen_unix(sockets, text, mode, group);
 	serve_log(SERVE_ERROR, "--listen: \"%s\" is neither unix:PATH nor inet:ADDRESS:PORT", text);
 	return EXIT_WRONG_USAGE;
 }
@@ -178,6 +181,7 @@ static int inherit(struct sockets *sockets, int fd)
 		return serve_refuse_inherited(
 		    fd, "does not listen; set ListenStream and Accept=no");
 	if (address.any.sa_family == AF_UNIX) {
+		one.is_unix = true;
 		snprintf(one.name, sizeof one.name, UNIX "(descriptor %d)", fd);
 	} else {
 		char text[SERVE_ADDRESS_TEXT];
@@ -199,4 +203,16 @@ int sockets_inherit(struct sockets *sockets)
 	for (unsigned i = 0; r == 0 && i < count; i++)
 		r = inherit(sockets, SERVE_FIRST_FD + (int)i);
 	return r;
+}
+
+int sockets_take_mode(const char *text, mode_t *ret_mode)
+{
+	char *end;
+	unsigned long mode = strtoul(text, &end, 8);
+	if (text[0] < '0' || text[0] > '7' || *end != '\0' || mode > 0777) {
+		serve_log(SERVE_ERROR, "--socket-mode: \"%s\" is no octal mode", text);
+		return EXIT_WRONG_USAGE;
+	}
+	*ret_mode = (mode_t)mode;
+	return 0;
 }

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * HTTP by libevent. What it is not to be is decided here: a server for others (loopback and Unix
+ * sockets only), or one that a page of another site can read through a name of its own that leads
+ * to loopback (DNS rebinding: the Host header is one of ours), or one that does anything (GET and
+ * HEAD only; nothing is changed).
+ */
+#include <event2/http.h>
+#include <event2/listener.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/web/web.h"
+
+#define HEADERS_MAX 8192
+#define TIMEOUT_S 10
+#define PAUSE_MS 200 /* when there are no descriptors left */
+
+struct http {
+	const struct web_options *options;
+	struct source *source;
+	struct evhttp *loopback, *local; /* TCP; Unix sockets, where any Host will do */
+};
+
+/* ---- who may read ---- */
+
+static bool is_name(const char *host, size_t count, const char *name)
+{
+	return strlen(name) == count && strncasecmp(host, name, count) == 0;
+}
+
+/* "localhost", "127.0.0.1:9464", "[::1]:9464", or one of --host. */
+static bool is_our_name(const struct web_options *options, const char *host)
+{
+	static const char *const loopback[] = {"localhost", "127.0.0.1", "[::1]"};
+	if (host == NULL)
+		return false;
+	const char *end = host[0] == '[' ? strchr(host, ']') : NULL;
+	const char *colon = strchr(end != NULL ? end : host, ':');
+	size_t count = colon != NULL ? (size_t)(colon - host) : strlen(host);
+	for (size_t i = 0; i < sizeof loopback / sizeof *loopback; i++)
+		if (is_name(host, count, loopback[i]))
+			return true;
+	for (size_t i = 0; i < options->host_count; i++)
+		if (is_name(host, count, options->hosts[i]))
+			return true;
+	return false;
+}
+
+/* ---- replies ---- */
+
+static void reply(struct evhttp_request *request, int code, const char *type, struct evbuffer *body)
+{
+	static const char *const headers[][2] = {
+	    {"Cache-Control", "no-store"},
+	    {"Content-Security-Policy",
+		"default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; "
+		"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"},
+	    {"Cross-Origin-Resource-Policy", "same-origin"},
+	    {"Referrer-Policy", "no-referrer"},
+	    {"X-Content-Type-Options", "nosniff"},
+	};
+	struct evkeyvalq *out = evhttp_request_get_output_headers(request);
+	for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
+		evhttp_add_header(out, headers[i][0], headers[i][1]);
+	evhttp_add_header(out, "Content-Type", type);
+	evhttp_send_reply(request, code, NULL, body);
+}
+
+static void reply_text(struct evhttp_request *request, int code, const char *text)
+{
+	struct evbuffer *body = evbuffer_new();
+	if (body != NULL)
+		evbuffer_add_printf(body, "%s\n", text);
+	reply(request, code, "text/plain; charset=utf-8", body);
+	if (body != NULL)
+		evbuffer_free(body);
+}
+
+/* ---- what there is ---- */
+
+static void serve_metrics(struct http *http, struct evhttp_request *request)
+{
+	const char *error;
+	struct evbuffer *body = evbuffer_new();
+	if (body == NULL) {
+		reply_text(request, HTTP_INTERNAL, "out of memory");
+		return;
+	}
+	metrics_write(body, source_status(http->source, &error));
+	reply(request, HTTP_OK, METRICS_TYPE, body);
+	evbuffer_free(body);
+}
+
+/* The daemon's process is there and answers. */
+static void serve_live(struct http *http, struct evhttp_request *request)
+{
+	const char *error;
+	if (source_status(http->source, &error) != NULL)
+		reply_text(request, HTTP_OK, "live");
+	else
+		reply_text(request, HTTP_SERVUNAVAIL, error);
+}
+
+static void serve_ready(struct http *http, struct evhttp_request *request)
+{
+	const char *error;
+	const struct resolverd_daemon_status *status = source_status(http->source, &error);
+	if (status == NULL)
+		reply_text(request, HTTP_SERVUNAVAIL, error);
+	else if (!status->ready)
+		reply_text(request, HTTP_SERVUNAVAIL, status->not_ready_reason);
+	else
+		reply_text(request, HTTP_OK, "ready");
+}
+
+static const struct {
+	const char *path;
+	void (*serve)(struct http *http, struct evhttp_request *request);
+} paths[] = {{"/metrics", serve_metrics}, {"/livez", serve_live}, {"/readyz", serve_ready}};
+
+static void route(struct http *http, struct evhttp_request *request)
+{
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+	const char *path = uri != NULL ? evhttp_uri_get_path(uri) : NULL;
+	for (size_t i = 0; path != NULL && i < sizeof paths / sizeof *paths; i++)
+		if (strcmp(path, paths[i].path) == 0) {
+			paths[i].serve(http, request);
+			return;
+		}
+	reply_text(request, HTTP_NOTFOUND, "there is /metrics, /livez and /readyz");
+}
+
+static void on_loopback(struct evhttp_request *request, void *arg)
+{
+	struct http *http = arg;
+	const char *host =
+	    evhttp_find_header(evhttp_request_get_input_headers(request), "Host");
+	if (is_our_name(http->options, host))
+		route(http, request);
+	else
+		reply_text(request, 421,
+		    "not under this name: ask for localhost, 127.0.0.1 or [::1], or start "
+		    "resolverd-web with --host NAME");
+}
+
+static void on_local(struct evhttp_request *request, void *arg)
+{
+	route(arg, request);
+}
+
+/* ---- start and end ---- */
+
+static struct evhttp *server_new(
+    struct event_base *base, void (*on_request)(struct evhttp_request *, void *), void *arg)
+{
+	struct evhttp *server = evhttp_new(base);
+	if (server == NULL)
+		return NULL;
+	evhttp_set_allowed_methods(server, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
+	evhttp_set_max_headers_size(server, HEADERS_MAX);
+	evhttp_set_max_body_size(server, 0);
+	evhttp_set_timeout(server, TIMEOUT_S);
+	evhttp_set_gencb(server, on_request, arg);
+	return server;
+}
+
+static void on_resume(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	evconnlistener_enable(arg);
+}
+
+/* No descriptors left: the connections there are end by their time. The argument is the server's,
+ * whatever evconnlistener_set_error_cb may suggest. */
+static void on_accept_error(struct evconnlistener *listener, void *arg)
+{
+	const struct timeval pause = {.tv_usec = PAUSE_MS * 1000};
+	(void)arg;
+	if (event_base_once(
+		evconnlistener_get_base(listener), -1, EV_TIMEOUT, on_resume, listener, &pause) == 0)
+		evconnlistener_disable(listener);
+}
+
+static bool open_door(struct http *http, const struct listening *one)
+{
+	int own = fcntl(one->fd, F_DUPFD_CLOEXEC, 0); /* the server closes it at its end */
+	struct evhttp_bound_socket *bound =
+	    own < 0 ? NULL
+		    : evhttp_accept_socket_with_handle(
+			  one->is_unix ? http->local : http->loopback, own);
+	if (bound == NULL) {
+		if (own >= 0)
+			close(own);
+		return false;
+	}
+	evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(bound), on_accept_error);
+	return true;
+}
+
+int http_new(struct event_base *base, const struct web_options *options,
+    const struct sockets *sockets, struct source *source, struct http **ret_http)
+{
+	struct http *http = calloc(1, sizeof *http);
+	bool good = http != NULL;
+	if (good) {
+		http->options = options;
+		http->source = source;
+		http->loopback = server_new(base, on_loopback, http);
+		http->local = server_new(base, on_local, http);
+		good = http->loopback != NULL && http->local != NULL;
+	}
+	for (size_t i = 0; good && i < sockets->count; i++)
+		good = open_door(http, &sockets->list[i]);
+	if (!good) {
+		http_free(http);
+		serve_log(SERVE_ERROR, "out of memory");
+		return EXIT_TROUBLE;
+	}
+	*ret_http = http;
+	return 0;
+}
+
+void http_free(struct http *http)
+{
+	if (http == NULL)
+		return;
+	if (http->loopback != NULL)
+		evhttp_free(http->loopback);
+	if (http->local != NULL)
+		evhttp_free(http->local);
+	free(http);
+}
