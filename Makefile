@@ -68,7 +68,7 @@ LIBRARIES := $(foreach name,libresolverd libresolverd-openssl,$(BUILD)/$(name).s
 PRELOADED := $(BUILD)/libresolverd-shim.so
 UNITS := $(wildcard systemd/*.service systemd/*.socket systemd/*.mount)
 
-.PHONY: all deps demo test unit system conformance mutants fuzz-world asan fuzz run-fuzzers lint format bench bench-quick queries sim freshness chaos install dist deb deb-test clean
+.PHONY: all deps demo test unit system conformance mutants fuzz-world asan fuzz run-fuzzers lint format bench bench-quick queries sim freshness chaos web-test install dist deb deb-test clean
 all: $(PROGRAMS) $(LIBRARIES) $(PRELOADED)
 
 deps:
@@ -189,6 +189,11 @@ $(BUILD)/bench-%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libdaemon.a $(BUILD)/lib
 $(BUILD)/obj/%.o: %.c Makefile $(addprefix $(BUILD)/gen/,resolverd.pb-c.h worker.pb-c.h evidence.pb-c.h)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+# The files of the page as arrays in C, style.css as style_css.
+$(BUILD)/obj/client/web/http.o: $(addprefix $(BUILD)/gen/,style.css.h icon.svg.h)
+$(BUILD)/gen/%.h: client/web/page/%
+	@mkdir -p $(@D)
+	(echo 'static const unsigned char $(subst .,_,$*)[] = {'; od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g'; echo '};') > $@
 $(BUILD)/gen/%.pb-c.o: $(BUILD)/gen/%.pb-c.c $(BUILD)/gen/resolverd.pb-c.h
 	$(CC) $(CPPFLAGS) $(filter-out -W%,$(CFLAGS)) -c -o $@ $<
 $(BUILD)/gen/%.pb-c.c $(BUILD)/gen/%.pb-c.h: proto/%.proto
@@ -236,6 +241,13 @@ freshness: all $(BENCH) $(BUILD)/gen/resolverd_pb2.py
 	@$(PYTHON) tests/bench/freshness_world.py $(if $(QUICK),--quick) > $(BUILD)/freshness-world.json
 	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py --data $(BUILD)/freshness-world.json -- \
 		$(PYTHON) tests/bench/freshness.py $(if $(QUICK),--quick)
+
+# The page of resolverd-web in a real browser; heavy, so that "make test" does without. SCREENSHOTS=docs keeps pictures of it.
+web-test: all $(BUILD)/gen/resolverd_pb2.py
+	@tests/deps.sh chromium nodejs npm
+	cd tests/browser && npm ci --no-audit --no-fund --silent
+	@BUILD_DIR=$(CURDIR)/$(BUILD) SCREENSHOTS=$(if $(SCREENSHOTS),$(abspath $(SCREENSHOTS))) tests/world/run.py -- \
+		$(PYTHON) -m pytest -q -p no:cacheprovider tests/system/test_web_browser.py
 
 # Faults of every kind for SECONDS, under load, and every answer judged; build/chaos.json. SEED=7: the same faults again.
 SECONDS ?= 60

@@ -6,21 +6,29 @@
  * HEAD only; nothing is changed).
  */
 #include <event2/http.h>
+#include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "client/web/web.h"
+#include "client/lib/text.h"
+#include "client/web/page.h"
+#include "icon.svg.h"
+#include "style.css.h"
 
 #define HEADERS_MAX 8192
 #define TIMEOUT_S 10
-#define PAUSE_MS 200 /* when there are no descriptors left */
+#define HTML_TYPE "text/html; charset=utf-8"
+#define NEXT_HOP_MAX 1000 /* the library says what is wrong with one */
+#define PAUSE_MS 200      /* when there are no descriptors left */
 
 struct http {
 	const struct web_options *options;
 	struct source *source;
+	struct page *page;
 	struct evhttp *loopback, *local; /* TCP; Unix sockets, where any Host will do */
 };
 
@@ -56,8 +64,8 @@ static void reply(struct evhttp_request *request, int code, const char *type, st
 	static const char *const headers[][2] = {
 	    {"Cache-Control", "no-store"},
 	    {"Content-Security-Policy",
-		"default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; "
-		"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"},
+		"default-src 'none'; style-src 'self'; img-src 'self'; "
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
 	    {"Cross-Origin-Resource-Policy", "same-origin"},
 	    {"Referrer-Policy", "no-referrer"},
 	    {"X-Content-Type-Options", "nosniff"},
@@ -116,10 +124,84 @@ static void serve_ready(struct http *http, struct evhttp_request *request)
 		reply_text(request, HTTP_OK, "ready");
 }
 
+static void serve_page(struct http *http, struct evhttp_request *request)
+{
+	struct evbuffer *body = evbuffer_new();
+	if (body == NULL) {
+		reply_text(request, HTTP_INTERNAL, "out of memory");
+		return;
+	}
+	page_write(http->page, body);
+	reply(request, HTTP_OK, HTML_TYPE, body);
+	evbuffer_free(body);
+}
+
+/* A page elsewhere can have a browser ask this, though not read it: it would have names looked up.
+ */
+static bool is_from_elsewhere(struct evhttp_request *request)
+{
+	const char *site =
+	    evhttp_find_header(evhttp_request_get_input_headers(request), "Sec-Fetch-Site");
+	return site != NULL && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0;
+}
+
+static void serve_destination(struct http *http, struct evhttp_request *request)
+{
+	const char *query = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request));
+	struct evkeyvalq values = {0};
+	struct evbuffer *body = evbuffer_new();
+	const char *next_hop = NULL;
+	if (!http->options->show_destinations || is_from_elsewhere(request)) {
+		reply_text(request, 403,
+		    "destinations are not shown (--no-destinations), or not to "
+		    "a page of another site");
+	} else if (body == NULL ||
+		   evhttp_parse_query_str(query != NULL ? query : "", &values) != 0 ||
+		   (next_hop = evhttp_find_header(&values, "next_hop")) == NULL ||
+		   strlen(next_hop) > NEXT_HOP_MAX) {
+		reply_text(request, HTTP_BADREQUEST, "/destination?next_hop=example.org");
+	} else {
+		char name[NEXT_HOP_MAX + 1];
+		bool explain = evhttp_find_header(&values, "explain") != NULL;
+		snprintf(name, sizeof name, "%s", next_hop);
+		text_mend(name); /* it goes into the page */
+		int status = destination_write(http->options, name, explain, body);
+		reply(request, status, HTML_TYPE, body);
+	}
+	if (body != NULL)
+		evbuffer_free(body);
+	evhttp_clear_headers(&values);
+}
+
+static void reply_file(
+    struct evhttp_request *request, const char *type, const unsigned char *bytes, size_t count)
+{
+	struct evbuffer *body = evbuffer_new();
+	if (body != NULL)
+		evbuffer_add_reference(body, bytes, count, NULL, NULL);
+	reply(request, HTTP_OK, type, body);
+	if (body != NULL)
+		evbuffer_free(body);
+}
+
+static void serve_style(struct http *http, struct evhttp_request *request)
+{
+	(void)http;
+	reply_file(request, "text/css; charset=utf-8", style_css, sizeof style_css);
+}
+
+static void serve_icon(struct http *http, struct evhttp_request *request)
+{
+	(void)http;
+	reply_file(request, "image/svg+xml", icon_svg, sizeof icon_svg);
+}
+
 static const struct {
 	const char *path;
 	void (*serve)(struct http *http, struct evhttp_request *request);
-} paths[] = {{"/metrics", serve_metrics}, {"/livez", serve_live}, {"/readyz", serve_ready}};
+} paths[] = {{"/metrics", serve_metrics}, {"/livez", serve_live}, {"/readyz", serve_ready},
+    {"/", serve_page}, {"/destination", serve_destination}, {"/style.css", serve_style},
+    {"/icon.svg", serve_icon}};
 
 static void route(struct http *http, struct evhttp_request *request)
 {
@@ -130,14 +212,13 @@ static void route(struct http *http, struct evhttp_request *request)
 			paths[i].serve(http, request);
 			return;
 		}
-	reply_text(request, HTTP_NOTFOUND, "there is /metrics, /livez and /readyz");
+	reply_text(request, HTTP_NOTFOUND, "there is /, /metrics, /livez and /readyz");
 }
 
 static void on_loopback(struct evhttp_request *request, void *arg)
 {
 	struct http *http = arg;
-	const char *host =
-	    evhttp_find_header(evhttp_request_get_input_headers(request), "Host");
+	const char *host = evhttp_find_header(evhttp_request_get_input_headers(request), "Host");
 	if (is_our_name(http->options, host))
 		route(http, request);
 	else
@@ -179,8 +260,8 @@ static void on_accept_error(struct evconnlistener *listener, void *arg)
 {
 	const struct timeval pause = {.tv_usec = PAUSE_MS * 1000};
 	(void)arg;
-	if (event_base_once(
-		evconnlistener_get_base(listener), -1, EV_TIMEOUT, on_resume, listener, &pause) == 0)
+	if (event_base_once(evconnlistener_get_base(listener), -1, EV_TIMEOUT, on_resume, listener,
+		&pause) == 0)
 		evconnlistener_disable(listener);
 }
 
@@ -210,7 +291,8 @@ int http_new(struct event_base *base, const struct web_options *options,
 		http->source = source;
 		http->loopback = server_new(base, on_loopback, http);
 		http->local = server_new(base, on_local, http);
-		good = http->loopback != NULL && http->local != NULL;
+		http->page = page_new(base, options, source);
+		good = http->loopback != NULL && http->local != NULL && http->page != NULL;
 	}
 	for (size_t i = 0; good && i < sockets->count; i++)
 		good = open_door(http, &sockets->list[i]);
@@ -231,5 +313,6 @@ void http_free(struct http *http)
 		evhttp_free(http->loopback);
 	if (http->local != NULL)
 		evhttp_free(http->local);
+	page_free(http->page);
 	free(http);
 }

@@ -174,9 +174,10 @@ static int serve(const struct arguments *arguments)
 int main(int argc, char **argv)
 {
 	const struct rlimit files = {FILES_MAX, FILES_MAX};
-	struct arguments arguments = {.options = {.timeout_ms = DEFAULT_TIMEOUT_MS,
-					  .show_destinations = true,
-					  .daemon = {.socket_path = getenv("RESOLVERD_CONTROL_SOCKET")}},
+	struct arguments arguments = {
+	    .options = {.timeout_ms = DEFAULT_TIMEOUT_MS,
+		.show_destinations = true,
+		.daemon = {.socket_path = getenv("RESOLVERD_CONTROL_SOCKET")}},
 	    .socket_mode = DEFAULT_SOCKET_MODE};
 	const char **control = &arguments.options.daemon.socket_path;
 	if (*control == NULL || (*control)[0] == '\0')

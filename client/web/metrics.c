@@ -13,8 +13,8 @@
 #define TLSA_STATUSES 7
 #define STATUSES 5
 
-static void family(struct evbuffer *out, const char *name, const char *type, const char *unit,
-    const char *help)
+static void family(
+    struct evbuffer *out, const char *name, const char *type, const char *unit, const char *help)
 {
 	evbuffer_add_printf(out, "# TYPE " PREFIX "%s %s\n", name, type);
 	if (unit != NULL)
@@ -41,16 +41,15 @@ static void counter(struct evbuffer *out, const char *name, const char *help, ui
 	evbuffer_add_printf(out, PREFIX "%s_total %llu\n", name, (unsigned long long)value);
 }
 
-static void gauge(struct evbuffer *out, const char *name, const char *unit, const char *help,
-    uint64_t value)
+static void gauge(
+    struct evbuffer *out, const char *name, const char *unit, const char *help, uint64_t value)
 {
 	family(out, name, "gauge", unit, help);
 	evbuffer_add_printf(out, PREFIX "%s %llu\n", name, (unsigned long long)value);
 }
 
 /* Of a time in milliseconds; nothing when it is 0: never. */
-static void gauge_time(
-    struct evbuffer *out, const char *name, const char *help, uint64_t at_ms)
+static void gauge_time(struct evbuffer *out, const char *name, const char *help, uint64_t at_ms)
 {
 	if (at_ms == 0)
 		return;
@@ -84,7 +83,8 @@ static void counts(struct evbuffer *out, const char *name, const char *help, con
 	for (int i = 0; i < count; i++)
 		if (i > 0 || list[i] > 0)
 			evbuffer_add_printf(out, PREFIX "%s_total{%s=\"%s\"} %llu\n", name,
-			    label_name, i > 0 ? text_of(i) : "unknown", (unsigned long long)list[i]);
+			    label_name, i > 0 ? text_of(i) : "unknown",
+			    (unsigned long long)list[i]);
 }
 
 static const char *policy_of(int number)
@@ -120,8 +120,8 @@ static void histogram(struct evbuffer *out, const char *name, const char *help,
 
 static void write_found(struct evbuffer *out, const struct resolverd_metrics *metrics)
 {
-	counts(out, "routes_found", "Routes looked up, by DNSSEC status of the MX records.", "status",
-	    metrics->routes_by_status, STATUSES, status_of);
+	counts(out, "routes_found", "Routes looked up, by DNSSEC status of the MX records.",
+	    "status", metrics->routes_by_status, STATUSES, status_of);
 	counts(out, "hosts_found", "Mail hosts looked up, by the policy for a secure MX.", "policy",
 	    metrics->hosts_by_policy, POLICIES, policy_of);
 	counts(out, "hosts_found_tlsa", "Mail hosts looked up, by status of their TLSA records.",
@@ -162,8 +162,7 @@ static void write_policy(struct evbuffer *out, const struct resolverd_daemon_sta
 	for (size_t i = 0; i < status->override_count; i++) {
 		const struct resolverd_override *one = &status->overrides[i];
 		lapsed += one->lapsed;
-		if (!one->lapsed && one->until_ms != 0 &&
-		    (ends_ms == 0 || one->until_ms < ends_ms))
+		if (!one->lapsed && one->until_ms != 0 && (ends_ms == 0 || one->until_ms < ends_ms))
 			ends_ms = one->until_ms;
 	}
 	for (size_t i = 0; i < status->insecure_zone_count; i++)
@@ -222,8 +221,8 @@ static void write_gauges(struct evbuffer *out, const struct resolverd_daemon_sta
 	    status->cache_max_bytes);
 	gauge(out, "server_memory_bytes", "bytes", "Memory of the server process.",
 	    status->memory_bytes);
-	gauge(out, "kept_domains", NULL, "Next hops of prefetch.domains-file.",
-	    status->kept_domains);
+	gauge(
+	    out, "kept_domains", NULL, "Next hops of prefetch.domains-file.", status->kept_domains);
 }
 
 static void write_times(struct evbuffer *out, const struct resolverd_daemon_status *status)

@@ -19,7 +19,8 @@
 struct web_options {
 	struct resolverd_options daemon;
 	unsigned timeout_ms; /* of a question to the daemon */
-	const char *hosts[WEB_HOSTS_MAX]; /* names that a Host header may have, besides loopback's */
+	const char
+	    *hosts[WEB_HOSTS_MAX]; /* names that a Host header may have, besides loopback's */
 	size_t host_count;
 	bool show_destinations; /* on the page */
 };
