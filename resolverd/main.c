@@ -24,12 +24,15 @@
 #define CHECK_CPU_S 5 /* of a trial: some milliseconds do */
 
 static const char usage[] =
-    "Usage: resolverd [--config FILE] [--set section.key=value]... [--check-config] [--version]\n"
+    "Usage: resolverd [--config FILE] [--set section.key=value]... [--check-config]\n"
+    "                 [--log-format text|json] [--version]\n"
     "Serves DNSSEC-validated, signed mail routing and TLSA answers on a Unix socket.\n"
     "  --config FILE        default " DEFAULT_CONFIG " where it exists\n"
     "  --set S.K=VALUE      overrides one key of the file; may be repeated\n"
     "  --check-config       checks the configuration and exits\n"
-    "  --version, --help\n";
+    "  --log-format FORMAT  text (default) or json\n"
+    "  --version, --help\n"
+    "RESOLVERD_LOG_FORMAT=json in the environment does the same as --log-format json.\n";
 
 struct arguments {
 	const char *config_file, *role;
@@ -37,7 +40,15 @@ struct arguments {
 	bool config_is_default, check_only;
 };
 
-enum { OPTION_CONFIG = 256, OPTION_SET, OPTION_CHECK, OPTION_VERSION, OPTION_HELP, OPTION_ROLE };
+enum {
+	OPTION_CONFIG = 256,
+	OPTION_SET,
+	OPTION_CHECK,
+	OPTION_VERSION,
+	OPTION_HELP,
+	OPTION_ROLE,
+	OPTION_LOG_FORMAT
+};
 
 /* Returns -1 to go on, else the exit code. */
 static int read_arguments(int argc, char **argv, struct arguments *arguments)
@@ -47,7 +58,8 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
 	    {"check-config", no_argument, NULL, OPTION_CHECK},
 	    {"version", no_argument, NULL, OPTION_VERSION},
 	    {"help", no_argument, NULL, OPTION_HELP},
-	    {"role", required_argument, NULL, OPTION_ROLE}, {NULL, 0, NULL, 0}};
+	    {"role", required_argument, NULL, OPTION_ROLE},
+	    {"log-format", required_argument, NULL, OPTION_LOG_FORMAT}, {NULL, 0, NULL, 0}};
 	size_t set_count = 0;
 	int option;
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -63,6 +75,15 @@ static int read_arguments(int argc, char **argv, struct arguments *arguments)
 			break;
 		case OPTION_ROLE: /* how the supervisor starts the others */
 			arguments->role = optarg;
+			break;
+		case OPTION_LOG_FORMAT: /* by the environment, which the other roles inherit */
+			if (strcmp(optarg, "text") != 0 && strcmp(optarg, "json") != 0) {
+				fprintf(
+				    stderr, "resolverd: --log-format is text or json\n%s", usage);
+				return EX_USAGE;
+			}
+			setenv("RESOLVERD_LOG_FORMAT", optarg, 1);
+			log_open("start");
 			break;
 		case OPTION_VERSION:
 			puts("resolverd " RESOLVERD_VERSION);
@@ -92,7 +113,7 @@ static char *read_config(struct arguments *arguments)
 	char *text = config_read_file(
 	    arguments->config_file, arguments->config_is_default, error, sizeof error);
 	if (text == NULL)
-		log_error("%s", error);
+		log_error("configuration", "%s", error);
 	return text;
 }
 
@@ -102,9 +123,9 @@ static int check_for_workers(const struct config *config, bool files_may_lack)
 	char error[400];
 	int r = worker_check(config, error, sizeof error);
 	if (r == -ENOENT && files_may_lack)
-		log_warning("%s", error);
+		log_warning("configuration", "%s", error);
 	else if (r != 0)
-		log_error("%s", error);
+		log_error("configuration", "%s", error);
 	return r == 0 || (r == -ENOENT && files_may_lack) ? EX_OK : EX_CONFIG;
 }
 
@@ -117,7 +138,7 @@ static int check_role(const struct config *config)
 	char error[700];
 	(void)setrlimit(RLIMIT_CPU, &patience); /* the supervisor waits for it */
 	if (domains_check(config->prefetch.domains_file, error, sizeof error) != 0) {
-		log_error("%s", error);
+		log_error("configuration", "%s", error);
 		return EX_CONFIG;
 	}
 	if (sandbox_enter(
@@ -137,7 +158,7 @@ static int run_role(const char *role, struct config *config, const struct config
 		return check_role(config);
 	if (sscanf(role, "worker:%u", &index) == 1)
 		return worker_main(config, index);
-	log_error("there is no role '%s'", role);
+	log_error("usage", "there is no role '%s'", role);
 	return EX_USAGE;
 }
 
@@ -152,7 +173,7 @@ static int run_first(const struct arguments *arguments, struct config *config, c
 	char error[700];
 	if (domains_check(config->prefetch.domains_file, error, sizeof error) != 0 ||
 	    access_resolve(config, &start.access, error, sizeof error) != 0) {
-		log_error("%s", error);
+		log_error("configuration", "%s", error);
 		return EX_CONFIG;
 	}
 	return arguments->check_only ? check_for_workers(config, true) : supervisor_main(&start);
@@ -180,7 +201,7 @@ int main(int argc, char **argv)
 	else if (text == NULL)
 		exit_code = EX_CONFIG;
 	else if (config_parse(&source, error, sizeof error, &config) != 0) {
-		log_error("%s", error);
+		log_error("configuration", "%s", error);
 		exit_code = EX_CONFIG;
 	} else {
 		if (arguments.role != NULL)

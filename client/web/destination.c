@@ -14,8 +14,8 @@ static void write_tlsa(struct evbuffer *out, const struct resolverd_host *host)
 {
 	for (size_t i = 0; i < host->tlsa_count; i++) {
 		const struct resolverd_tlsa *tlsa = &host->tlsa[i];
-		evbuffer_add_printf(out, "<br><code>%u %u %u ", tlsa->usage, tlsa->selector,
-		    tlsa->matching_type);
+		evbuffer_add_printf(
+		    out, "<br><code>%u %u %u ", tlsa->usage, tlsa->selector, tlsa->matching_type);
 		for (size_t j = 0; j < tlsa->data_bytes && j < 32; j++)
 			evbuffer_add_printf(out, "%02x", tlsa->data[j]);
 		evbuffer_add_printf(out, "%s</code>", tlsa->data_bytes > 32 ? "…" : "");
@@ -27,7 +27,9 @@ static void write_host(struct evbuffer *out, const struct resolverd_host *host)
 	const struct reason *reason = host_reason_of_word(host->reason);
 	evbuffer_add_printf(out, "<tr><th scope=\"row\">");
 	html_text(out, host->name);
-	evbuffer_add_printf(out, "</th><td class=\"number\" data-label=\"Preference\">%u</td><td class=\"%s\">%s</td><td>",
+	evbuffer_add_printf(out,
+	    "</th><td class=\"number\" data-label=\"Preference\">%u</td><td "
+	    "class=\"%s\">%s</td><td>",
 	    host->preference,
 	    host->policy == RESOLVERD_DANE          ? "good"
 	    : host->policy == RESOLVERD_UNREACHABLE ? "bad"
@@ -115,8 +117,7 @@ static void write_lookups(struct evbuffer *out, const struct resolverd_step *ste
 	evbuffer_add_printf(out, "</tbody></table>\n");
 }
 
-static void write_explanation(
-    struct evbuffer *out, const struct resolverd_explanation *explanation)
+static void write_explanation(struct evbuffer *out, const struct resolverd_explanation *explanation)
 {
 	evbuffer_add_printf(out, "<h2>Looked up just now, past all caches</h2>\n");
 	write_plan(out, explanation->fresh);
@@ -146,8 +147,7 @@ static int write_body(struct resolverd_client *client, const struct web_options 
 			return HTTP_OK;
 		}
 	} else {
-		error =
-		    resolverd_plan(client, next_hop, 25, (int)options->timeout_ms, &plan);
+		error = resolverd_plan(client, next_hop, 25, (int)options->timeout_ms, &plan);
 		if (error == 0) {
 			write_plan(out, plan);
 			resolverd_plan_free(plan);
@@ -160,8 +160,8 @@ static int write_body(struct resolverd_client *client, const struct web_options 
 	return error == RESOLVERD_ERROR_ARGUMENT ? HTTP_BADREQUEST : HTTP_SERVUNAVAIL;
 }
 
-int destination_write(const struct web_options *options, const char *next_hop, bool explain,
-    struct evbuffer *out)
+int destination_write(
+    const struct web_options *options, const char *next_hop, bool explain, struct evbuffer *out)
 {
 	struct resolverd_client *client = NULL;
 	int status = HTTP_INTERNAL;

@@ -13,7 +13,8 @@
 #include "resolverd.pb-c.h"
 
 #define LIFE_MS 60000
-#define WALK_MS 2000 /* with more destinations than that allows the figures are of a part of them */
+#define WALK_MS 2000 /* with more destinations than that allows the figures are of a part of them  \
+		      */
 #define AT_ONCE 200
 #define SHOWN_MAX 50u
 #define SOON_S (2 * 86400u) /* signatures that end so soon, if they are not renewed */
@@ -41,7 +42,8 @@ struct destinations {
 	uint64_t walked_at_wall_ms;
 	bool is_whole;
 	char error[600];
-	size_t shares[SHARES], total, in_use, nowhere; /* nowhere: no mail, no such domain, no host */
+	size_t shares[SHARES], total, in_use,
+	    nowhere;        /* nowhere: no mail, no such domain, no host */
 	size_t single_tlsa; /* hosts, as often as destinations have them */
 	struct list trouble, soon;
 };
@@ -102,8 +104,7 @@ static void list_add(struct list *list, const struct destination *item, const ch
 		return;
 	if (list->count == SHOWN_MAX)
 		free(list->items[--list->count].name);
-	memmove(&list->items[at + 1], &list->items[at],
-	    (list->count - at) * sizeof list->items[0]);
+	memmove(&list->items[at + 1], &list->items[at], (list->count - at) * sizeof list->items[0]);
 	list->items[at] = *item;
 	list->items[at].name = copy;
 	list->count++;
@@ -155,8 +156,7 @@ static bool host_trouble(const struct resolverd_plan *plan, struct destination *
 	const struct resolverd_host *first = NULL;
 	size_t out = 0;
 	for (size_t i = 0; i < plan->host_count; i++) {
-		if (plan->hosts[i].policy != RESOLVERD_UNREACHABLE ||
-		    is_missing(&plan->hosts[i]))
+		if (plan->hosts[i].policy != RESOLVERD_UNREACHABLE || is_missing(&plan->hosts[i]))
 			continue;
 		out++;
 		if (first == NULL)
@@ -312,8 +312,8 @@ static void write_share(const struct destinations *destinations, struct evbuffer
 		    "<li><svg viewBox=\"0 0 10 10\" aria-hidden=\"true\"><rect class=\"%s\" "
 		    "width=\"10\" height=\"10\"/></svg>%s: %zu</li>\n",
 		    parts[i].class, parts[i].text, destinations->shares[i]);
-	evbuffer_add_printf(out, "<li>take no mail or do not exist: %zu</li>\n</ul>\n",
-	    destinations->nowhere);
+	evbuffer_add_printf(
+	    out, "<li>take no mail or do not exist: %zu</li>\n</ul>\n", destinations->nowhere);
 }
 
 static void write_name(struct evbuffer *out, const char *name)
@@ -344,7 +344,8 @@ static void write_trouble(const struct destinations *destinations, struct evbuff
 		const struct destination *item = &list->items[i];
 		evbuffer_add_printf(out, "<tr>");
 		write_name(out, item->name);
-		evbuffer_add_printf(out, "<td class=\"number\" data-label=\"Demand\">%u</td><td>", item->demand);
+		evbuffer_add_printf(
+		    out, "<td class=\"number\" data-label=\"Demand\">%u</td><td>", item->demand);
 		html_text(out, item->what);
 		evbuffer_add_printf(out, "</td><td>%s", html_party(item->party));
 		if (item->remedy[0] != '\0') {
@@ -361,8 +362,9 @@ static void write_soon(const struct destinations *destinations, struct evbuffer 
 {
 	const struct list *list = &destinations->soon;
 	uint64_t now_ms = destinations->walked_at_wall_ms;
-	evbuffer_add_printf(out, "<section aria-labelledby=\"soon\">\n<h2 id=\"soon\">What may break "
-				 "soon</h2>\n");
+	evbuffer_add_printf(out,
+	    "<section aria-labelledby=\"soon\">\n<h2 id=\"soon\">What may break "
+	    "soon</h2>\n");
 	if (destinations->single_tlsa > 0)
 		evbuffer_add_printf(out,
 		    "<p>%zu times a host has one TLSA record and no spare: when its certificate "
@@ -370,8 +372,8 @@ static void write_soon(const struct destinations *destinations, struct evbuffer 
 		    "8.1).</p>\n",
 		    destinations->single_tlsa);
 	if (list->count == 0) {
-		evbuffer_add_printf(out,
-		    "<p class=\"good\">No signature ends within two days.</p>\n</section>\n");
+		evbuffer_add_printf(
+		    out, "<p class=\"good\">No signature ends within two days.</p>\n</section>\n");
 		return;
 	}
 	evbuffer_add_printf(out,

@@ -7,12 +7,12 @@
 #define WIDTH 240 /* of a chart, in its own units */
 #define HEIGHT 60
 
-struct sample { /* of the time since the sample before */
-	double requests; /* a second */
-	double hit_rate; /* 0 to 1; below 0: nobody asked */
-	double waited_ms; /* 95 % of those who waited no longer; below 0: nobody waited */
+struct sample {                   /* of the time since the sample before */
+	double requests;          /* a second */
+	double hit_rate;          /* 0 to 1; below 0: nobody asked */
+	double waited_ms;         /* 95 % of those who waited no longer; below 0: nobody waited */
 	double refreshed, failed; /* a minute */
-	double cache; /* 0 to 1 */
+	double cache;             /* 0 to 1 */
 };
 
 struct counts {
@@ -105,14 +105,13 @@ struct chart {
 	const char *title, *unit;
 	double scale; /* of the figure shown */
 	int digits;
-	double most; /* the top of the chart; 0: the highest value */
+	double most;   /* the top of the chart; 0: the highest value */
 	size_t offset; /* in struct sample */
 };
 
 static double value_of(const struct history *history, const struct chart *chart, size_t i)
 {
-	const struct sample *sample =
-	    &history->samples[(history->first + i) % HISTORY_SAMPLES];
+	const struct sample *sample = &history->samples[(history->first + i) % HISTORY_SAMPLES];
 	double value;
 	memcpy(&value, (const uint8_t *)sample + chart->offset, sizeof value);
 	return value;
@@ -133,7 +132,8 @@ static void write_line(
 		double y = HEIGHT - (most > 0 ? value / most : 0) * (HEIGHT - 4) - 2;
 		evbuffer_add_printf(out, "%s%.1f,%.1f",
 		    open ? " " : "<polyline class=\"line\" points=\"",
-		    (double)(i + HISTORY_SAMPLES - history->count) * WIDTH / (HISTORY_SAMPLES - 1), y);
+		    (double)(i + HISTORY_SAMPLES - history->count) * WIDTH / (HISTORY_SAMPLES - 1),
+		    y);
 		open = true;
 	}
 	evbuffer_add_printf(out, "%s", open ? "\"/>" : "");

@@ -41,9 +41,9 @@ void html_begin(struct evbuffer *out, const char *title)
 	    "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
 	    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>");
 	html_text(out, title);
-	evbuffer_add_printf(out,
-	    "</title>\n<link rel=\"stylesheet\" href=\"/style.css\">\n<link rel=\"icon\" href=\"/icon.svg\">\n</head>\n<body>\n"
-	    "<a class=\"skip\" href=\"#main\">To the contents</a>\n");
+	evbuffer_add_printf(out, "</title>\n<link rel=\"stylesheet\" href=\"/style.css\">\n<link "
+				 "rel=\"icon\" href=\"/icon.svg\">\n</head>\n<body>\n"
+				 "<a class=\"skip\" href=\"#main\">To the contents</a>\n");
 }
 
 void html_end(struct evbuffer *out)

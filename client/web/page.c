@@ -58,8 +58,7 @@ void page_free(struct page *page)
 static void write_state(struct evbuffer *out, const struct resolverd_daemon_status *status)
 {
 	evbuffer_add_printf(out, "<p class=\"state %s\"><strong>%s</strong>",
-	    status->ready ? "good" : "bad",
-	    status->ready ? "Validation works." : "Not ready: ");
+	    status->ready ? "good" : "bad", status->ready ? "Validation works." : "Not ready: ");
 	if (!status->ready)
 		html_text(out, status->not_ready_reason);
 	evbuffer_add_printf(out, "</p>\n<table><caption>Its continuous checks</caption><tbody>\n");
@@ -115,7 +114,8 @@ static void write_footer(struct evbuffer *out, const struct web_options *options
 	    text,
 	    options->show_destinations
 		? "Destinations are those in the daemon's cache, for as long as they live there; "
-		  "this program keeps what it shows for a minute. --no-destinations leaves them out."
+		  "this program keeps what it shows for a minute. --no-destinations leaves them "
+		  "out."
 		: "Destinations are left out (--no-destinations).");
 }
 
@@ -125,7 +125,8 @@ void page_write(struct page *page, struct evbuffer *out)
 	char title[300] = "resolverd";
 	const struct resolverd_daemon_status *status = source_status(page->source, &error);
 	if (status != NULL)
-		snprintf(title, sizeof title, "resolverd %s on %s", status->version, status->member);
+		snprintf(
+		    title, sizeof title, "resolverd %s on %s", status->version, status->member);
 	html_begin(out, title);
 	evbuffer_add_printf(out, "<header><h1>");
 	html_text(out, title);

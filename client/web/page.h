@@ -42,8 +42,8 @@ void destinations_write(struct destinations *destinations, struct evbuffer *out)
 
 /* One destination: its plan, and why; with explain looked up again, each lookup shown. Returns an
  * HTTP status. */
-int destination_write(const struct web_options *options, const char *next_hop, bool explain,
-    struct evbuffer *out);
+int destination_write(
+    const struct web_options *options, const char *next_hop, bool explain, struct evbuffer *out);
 
 /* ---- page.c ---- */
 

@@ -61,8 +61,9 @@ static int read_configured(struct anchor *anchor)
 	if (r == -ENOMEM)
 		return ANCHOR_FAILED;
 	if (r != 0) {
-		log_error("cannot read the trust anchor %s: %s; install dns-root-data or set "
-			  "resolver.trust-anchor-file",
+		log_error("trust-anchor-unreadable",
+		    "cannot read the trust anchor %s: %s; install dns-root-data or set "
+		    "resolver.trust-anchor-file",
 		    path, strerror(-r));
 		return ANCHOR_BAD_CONFIG;
 	}
@@ -75,9 +76,10 @@ static int read_configured(struct anchor *anchor)
 
 static int no_state(const char *path, int error)
 {
-	log_warning("cannot write %s: %s; the root keys are not tracked (RFC 5011) and a rollover "
-		    "needs a new resolver.trust-anchor-file; give resolverd write permission to "
-		    "server.state-directory",
+	log_warning("trust-anchor-not-tracked",
+	    "cannot write %s: %s; the root keys are not tracked (RFC 5011) and a rollover "
+	    "needs a new resolver.trust-anchor-file; give resolverd write permission to "
+	    "server.state-directory",
 	    path, strerror(error));
 	return ANCHOR_NO_STATE;
 }
@@ -90,19 +92,22 @@ static const char *choose_start(struct anchor *anchor, char **ret_state)
 	const char *configured_path = anchor->config->resolver.trust_anchor_file;
 	int r = file_read(anchor->state_path, FILE_MAX_BYTES, ret_state);
 	if (r == -ENOENT) {
-		log_notice("tracking of the root keys begins with %s", configured_path);
+		log_notice("trust-anchor-tracked", "tracking of the root keys begins with %s",
+		    configured_path);
 		return anchor->configured;
 	}
 	char *origin = r == 0 ? strstr(*ret_state, ORIGIN_MARK) : NULL;
 	if (r == 0)
 		r = tracked_parse(*ret_state, &anchor->tracked);
 	if (r != 0 || origin == NULL || anchor->tracked.all_revoked) {
-		log_warning("%s is damaged; tracking of the root keys begins anew with %s",
+		log_warning("trust-anchor-state-damaged",
+		    "%s is damaged; tracking of the root keys begins anew with %s",
 		    anchor->state_path, configured_path);
 		return anchor->configured;
 	}
 	if (strcmp(origin, anchor->origin) != 0) {
-		log_notice("%s was changed: tracking of the root keys begins anew with it",
+		log_notice("trust-anchor-tracked",
+		    "%s was changed: tracking of the root keys begins anew with it",
 		    configured_path);
 		anchor->configured_is_new = true;
 		return anchor->configured;
@@ -116,18 +121,21 @@ static int say_failed(const struct anchor *anchor, enum probe_result result, con
 {
 	const char *path = anchor->config->resolver.trust_anchor_file;
 	if (result == PROBE_REFUSED) {
-		log_error("cannot check the root keys with %s: %s; it must hold DNSKEY or DS "
-			  "records of the root and nothing else",
+		log_error("trust-anchor-unreadable",
+		    "cannot check the root keys with %s: %s; it must hold DNSKEY or DS "
+		    "records of the root and nothing else",
 		    path, why);
 		return ANCHOR_BAD_CONFIG;
 	}
 	if (anchor->tracked.all_revoked)
-		log_error("the root has revoked every key that is trusted here; put its present "
-			  "keys into %s: install the current dns-root-data",
+		log_error("trust-anchor-revoked",
+		    "the root has revoked every key that is trusted here; put its present "
+		    "keys into %s: install the current dns-root-data",
 		    path);
 	else
-		log_error("the root keys could not be checked: %s; if the DNS path is good, %s is "
-			  "out of date: install the current dns-root-data",
+		log_error("trust-anchor-unchecked",
+		    "the root keys could not be checked: %s; if the DNS path is good, %s is "
+		    "out of date: install the current dns-root-data",
 		    why, path);
 	return ANCHOR_FAILED;
 }
@@ -151,8 +159,8 @@ static int check(struct anchor *anchor, const char *start, const char *hold_down
 	if (result != PROBE_SECURE)
 		return say_failed(anchor, result, why);
 	if (r != 0) {
-		log_error(
-		    "cannot read what libunbound wrote to %s: %s", anchor->work_path, strerror(-r));
+		log_error("trust-anchor-unchecked", "cannot read what libunbound wrote to %s: %s",
+		    anchor->work_path, strerror(-r));
 		return ANCHOR_FAILED;
 	}
 	return 0;
@@ -198,7 +206,8 @@ static int keep_anchors(const struct anchor *anchor)
 	char *before = NULL, trusted[200], pending[200];
 	char *anchors = tracked_anchors(&anchor->tracked);
 	if (anchors == NULL) {
-		log_error("the root has no key that could be trusted: nothing is changed");
+		log_error("trust-anchor-unchecked",
+		    "the root has no key that could be trusted: nothing is changed");
 		return ANCHOR_FAILED;
 	}
 	bool changed = file_read(anchor->anchor_path, FILE_MAX_BYTES, &before) != 0 ||
@@ -212,7 +221,7 @@ static int keep_anchors(const struct anchor *anchor)
 		return no_state(anchor->anchor_path, -r);
 	tracked_tags(&anchor->tracked, true, trusted, sizeof trusted);
 	tracked_tags(&anchor->tracked, false, pending, sizeof pending);
-	log_line(changed ? LOG_LEVEL_NOTICE : LOG_LEVEL_INFO,
+	log_line(changed ? LOG_LEVEL_NOTICE : LOG_LEVEL_INFO, "trust-anchor-checked", NULL, 0,
 	    "root keys trusted: %s; new ones, not trusted before their 30 days: %s", trusted,
 	    pending);
 	return changed ? ANCHOR_CHANGED : ANCHOR_UNCHANGED;
@@ -222,7 +231,7 @@ static int keep_anchors(const struct anchor *anchor)
  * meant it. Without our files the workers read the configured one. */
 static int forget(const struct anchor *anchor)
 {
-	log_warning("the keys tracked before %s was changed are dropped",
+	log_warning("trust-anchor-dropped", "the keys tracked before %s was changed are dropped",
 	    anchor->config->resolver.trust_anchor_file);
 	(void)unlink(anchor->anchor_path);
 	(void)unlink(anchor->state_path);

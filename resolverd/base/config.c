@@ -22,6 +22,7 @@ static const struct key keys[] = {
     {"server", "max-jobs-per-user", "16384", COUNT, 1, 1000000, false},
     {"server", "max-clients-per-user", "0", COUNT, 0, 1000000, false},
     {"server", "max-buffered-per-user", "64M", SIZE, 0, 0, false},
+    {"server", "log-plans", "no", SWITCH, 0, 0, false},
     {"server", "sandbox", "auto", SANDBOX, 0, 0, true},
     {"signing", "key-file", "", TEXT, 0, 0, false},
     {"signing", "second-key-file", "", TEXT, 0, 0, false},

@@ -57,6 +57,7 @@ struct config {
 		uint32_t max_clients, max_jobs_per_client, max_jobs_per_user, max_clients_per_user;
 		uint64_t max_buffered_per_user_bytes;
 		char **allow_users, **allow_groups; /* NULL-terminated; both empty: everyone */
+		bool log_plans; /* a line for each plan that a client is given */
 		enum sandbox_wish sandbox;
 	} server;
 	struct {

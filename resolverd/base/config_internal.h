@@ -18,6 +18,7 @@ enum value_kind {
 	SIZE,     /* "64M" */
 	COUNT,
 	MODE,
+	SWITCH, /* yes or no */
 	SANDBOX,
 	INSECURE_MX,
 	PREFETCH_RULE,

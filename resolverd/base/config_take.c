@@ -361,6 +361,7 @@ static int take_server(struct taker *taker)
 	if (r != 0)
 		return r;
 	const char *sandbox = cfg_getstr(server, "sandbox");
+	config->server.log_plans = strcmp(cfg_getstr(server, "log-plans"), "yes") == 0;
 	config->server.sandbox = sandbox[0] == 'a'   ? SANDBOX_AUTO
 				 : sandbox[0] == 'r' ? SANDBOX_REQUIRED
 						     : SANDBOX_OFF;

@@ -171,6 +171,9 @@ const char *value_problem(const struct key *key, const char *value)
 		return end == value || *end != '\0' || number < 0 || number > 0777
 			   ? "is no octal mode such as 0660"
 			   : NULL;
+	case SWITCH:
+		return strcmp(value, "yes") != 0 && strcmp(value, "no") != 0 ? "must be yes or no"
+									     : NULL;
 	case SANDBOX:
 		return strcmp(value, "auto") != 0 && strcmp(value, "required") != 0 &&
 			       strcmp(value, "off") != 0

@@ -111,18 +111,20 @@ static int judge(const struct lacks *lacks, enum sandbox_role role, enum sandbox
 	char text[300];
 	lacks_text(lacks, text, sizeof text);
 	if (role == SANDBOX_SUPERVISOR && SANDBOX_INSTRUMENTED)
-		log_warning("a build for tests: its sandbox keeps nobody out");
+		log_warning("sandbox-partial", "a build for tests: its sandbox keeps nobody out");
 	if (text[0] == '\0')
 		return 0;
 	if (wish == SANDBOX_REQUIRED) {
-		log_fatal("server.sandbox = required, and this kernel or container does without "
-			  "%s; mend that, or say auto",
+		log_fatal("sandbox-missing",
+		    "server.sandbox = required, and this kernel or container does without "
+		    "%s; mend that, or say auto",
 		    text);
 		return -ENOTSUP;
 	}
 	if (role == SANDBOX_SUPERVISOR)
-		log_warning("the roles are less confined than they could be: this kernel or "
-			    "container does without %s",
+		log_warning("sandbox-partial",
+		    "the roles are less confined than they could be: this kernel or "
+		    "container does without %s",
 		    text);
 	return 0;
 }
@@ -132,7 +134,8 @@ int sandbox_enter(const struct sandbox *sandbox, const struct config *config)
 	enum sandbox_wish wish = config->server.sandbox;
 	if (wish == SANDBOX_OFF) {
 		if (sandbox->role == SANDBOX_SUPERVISOR)
-			log_warning("server.sandbox = off: the roles are not confined");
+			log_warning(
+			    "sandbox-off", "server.sandbox = off: the roles are not confined");
 		return 0;
 	}
 	struct lacks lacks = {

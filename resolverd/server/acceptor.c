@@ -40,7 +40,8 @@ static void pause_clients(struct acceptor *acceptor)
 static void pause_for_lack(struct acceptor *acceptor, int error)
 {
 	if (may_say(acceptor))
-		log_warning("cannot accept a client: %s; accepting pauses", strerror(error));
+		log_warning("accepting-pauses", "cannot accept a client: %s; accepting pauses",
+		    strerror(error));
 	pause_clients(acceptor);
 	event_del(&acceptor->control);
 	acceptor->lets_control_in = false;
@@ -69,8 +70,9 @@ static void on_waiting(evutil_socket_t listener, short what, void *arg)
 		pause_for_lack(acceptor, -r);
 	} else if (!is_control && !has_room(server)) {
 		if (may_say(acceptor))
-			log_warning("%u clients are connected, the limit server.max-clients: new "
-				    "ones wait",
+			log_warning("clients-at-limit",
+			    "%u clients are connected, the limit server.max-clients: new "
+			    "ones wait",
 			    server->session_count);
 		pause_clients(acceptor);
 	}
@@ -107,8 +109,9 @@ void acceptor_fit(const struct acceptor *acceptor, struct config *config)
 	uint32_t room = acceptor->room, for_one_user = room - room / 10;
 	if (config->server.max_clients <= room)
 		return;
-	log_warning("server.max-clients is %u, but the limit of open files has room for %u only: "
-		    "raise it (LimitNOFILE= of the unit)",
+	log_warning("files-limit",
+	    "server.max-clients is %u, but the limit of open files has room for %u only: "
+	    "raise it (LimitNOFILE= of the unit)",
 	    config->server.max_clients, room);
 	config->server.max_clients = room;
 	if (config->server.max_clients_per_user > for_one_user)

@@ -216,8 +216,8 @@ void administer_flush(struct session *session, uint64_t id)
 	Resolverd__V1__Response response = RESOLVERD__V1__RESPONSE__INIT;
 	Resolverd__V1__FlushResponse body = RESOLVERD__V1__FLUSH_RESPONSE__INIT;
 	body.dropped = server->cache.table.count;
-	log_notice(
-	    "flush: %zu answers are dropped, the workers replaced", server->cache.table.count);
+	log_notice("flushed", "flush: %zu answers are dropped, the workers replaced",
+	    server->cache.table.count);
 	server_forget_all(server);
 	pool_renew(&server->pool, true);
 	response.id = id;

@@ -79,7 +79,8 @@ static int refuse(struct peers *peers, uid_t uid, int error)
 		peers->unsaid++;
 		return error;
 	}
-	log_warning("a client of user %u is refused: %s (%u more refused since this was last said)",
+	log_warning("client-refused",
+	    "a client of user %u is refused: %s (%u more refused since this was last said)",
 	    (unsigned)uid, reason(error), peers->unsaid);
 	peers->said_at_ms = now_ms;
 	peers->unsaid = 0;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "resolverd/base/clock.h"
+#include "resolverd/server/journal.h"
 
 #define V1(name) RESOLVERD__V1__##name
 #define PLAN_SLOTS 17u /* a route and 16 hosts */
@@ -189,6 +190,8 @@ static void sign_as_of_now(struct pending *pending, int64_t now_ms)
 static void send_answers(struct session *session, uint64_t id, const struct attest_wish *wish,
     struct answer *const *answers, unsigned count)
 {
+	if (session->server->config->server.log_plans)
+		journal_plan(session, answers, count);
 	if (!wish->wanted)
 		session_send_answers(session, id, answers, count, NULL);
 	else if (attest_add(&session->server->attest, session, id, wish, answers, count) != 0)

@@ -202,7 +202,8 @@ static void on_hand_out(evutil_socket_t fd, short what, void *arg)
 static void retire(struct pool_worker *worker)
 {
 	if (!is_tracer(worker))
-		log_info("worker %u (pid %d) is replaced", worker->index, worker->pid);
+		log_info("worker-replaced", "worker %u (pid %d) is replaced", worker->index,
+		    worker->pid);
 	worker->retiring = true;
 	if (worker->in_flight_count == 0)
 		conn_close(&worker->conn);
@@ -250,9 +251,10 @@ static void take_self_check(struct pool_worker *worker, const Resolverd__Worker_
 	bool secure = check->root_status == RESOLVERD__V1__STATUS__SECURE;
 	if (!is_tracer(worker) && (!worker->root_known || secure != worker->root_secure)) {
 		if (secure)
-			log_info("worker %u: the root key set validates", worker->index);
+			log_info("worker-validates", "worker %u: the root key set validates",
+			    worker->index);
 		else
-			log_error(
+			log_error("worker-not-validating",
 			    "worker %u: %s; nothing is delivered until it does: check the outgoing "
 			    "DNS path and resolver.trust-anchor-file",
 			    worker->index, check->reason);
@@ -310,7 +312,8 @@ static int on_frame(struct conn *conn, const uint8_t *body, size_t body_bytes)
 	}
 	resolverd__worker__facts__free_unpacked(facts, NULL);
 	if (r != 0)
-		log_error("worker %u sent something that answers no job of its own: replaced",
+		log_error("worker-misbehaves",
+		    "worker %u sent something that answers no job of its own: replaced",
 		    worker->index);
 	return r;
 }
@@ -318,7 +321,7 @@ static int on_frame(struct conn *conn, const uint8_t *body, size_t body_bytes)
 static void on_malformed(struct conn *conn, const char *what)
 {
 	struct pool_worker *worker = conn->owner;
-	log_error("worker %u sent %s: replaced", worker->index, what);
+	log_error("worker-misbehaves", "worker %u sent %s: replaced", worker->index, what);
 }
 
 /* It was in flight when a worker ended unasked, and may be why. */
@@ -334,7 +337,8 @@ static void rerun_suspect(struct pool *pool, struct flight_job *job)
 		return;
 	}
 	pool->quarantined_count++;
-	log_error("quarantined for failure-ttl: '%s': two workers died with it in flight",
+	log_error("quarantined",
+	    "quarantined for failure-ttl: '%s': two workers died with it in flight",
 	    job->question.name);
 	fail(pool, job, "quarantined: two workers died while working on it");
 }
@@ -347,7 +351,8 @@ static void on_close(struct conn *conn)
 	struct flight_job *job;
 	bool retired = worker->retiring;
 	if (!retired)
-		log_warning("worker %u (pid %d) is gone with %u jobs in flight; they run again",
+		log_warning("worker-died",
+		    "worker %u (pid %d) is gone with %u jobs in flight; they run again",
 		    worker->index, worker->pid, worker->in_flight_count);
 	conn_fini(conn);
 	worker->up = worker->alone = worker->root_known = worker->root_secure = false;
@@ -378,7 +383,7 @@ void pool_worker_up(struct pool *pool, uint32_t index, int32_t pid, int fd)
 		on_close(&worker->conn);
 	if (conn_init(&worker->conn, pool->base, pool->buffers, fd, FRAME_MAX_RESPONSE_BYTES,
 		SIZE_MAX, &worker_handler, worker) != 0) {
-		log_fatal("cannot watch the socket of worker %u", index);
+		log_fatal("internal-link", "cannot watch the socket of worker %u", index);
 		close(fd); /* it ends, and is started again */
 		return;
 	}
@@ -394,8 +399,8 @@ void pool_tick(struct pool *pool, int64_t now_mono_ms)
 		struct flight_job *oldest = worker->up ? TAILQ_FIRST(&worker->in_flight) : NULL;
 		if (oldest != NULL &&
 		    now_mono_ms - oldest->given_at_ms > pool->deadline_ms + POOL_STUCK_GRACE_MS) {
-			log_error(
-			    "worker %u (pid %d) is stuck: replaced", worker->index, worker->pid);
+			log_error("worker-stuck", "worker %u (pid %d) is stuck: replaced",
+			    worker->index, worker->pid);
 			conn_close(&worker->conn);
 		}
 	}

@@ -56,11 +56,12 @@ static void say(struct saver *saver, int r)
 	if (r == 0)
 		saver->written_at_ms = clock_wall_ms();
 	if (r != 0 && !saver->has_failed)
-		log_warning("cannot write the snapshot in server.state-directory: %s; the last one "
-			    "stays, it is tried again",
+		log_warning("snapshot-not-written",
+		    "cannot write the snapshot in server.state-directory: %s; the last one "
+		    "stays, it is tried again",
 		    strerror(-r));
 	else if (r == 0 && saver->has_failed)
-		log_notice("the snapshot is written again");
+		log_notice("snapshot-written-again", "the snapshot is written again");
 	saver->has_failed = r != 0;
 }
 
@@ -161,14 +162,17 @@ static void read_file(struct saver *saver)
 		if (reasons[i].error == r)
 			text = reasons[i].text;
 	if (r == 0)
-		log_notice("snapshot: %u answers restored in %lld ms, %u in use have ended and are "
-			   "looked up, %u ended",
+		log_notice("snapshot-restored",
+		    "snapshot: %u answers restored in %lld ms, %u in use have ended and are "
+		    "looked up, %u ended",
 		    counts.restored, (long long)(clock_mono_ms() - began_ms), counts.wanted,
 		    counts.left);
 	else if (r == -ESTALE)
-		log_notice("the snapshot is not used: %s; the cache begins empty", text);
+		log_notice("snapshot-not-used",
+		    "the snapshot is not used: %s; the cache begins empty", text);
 	else
-		log_warning("the snapshot is not used: %s; the cache begins empty", text);
+		log_warning("snapshot-not-used",
+		    "the snapshot is not used: %s; the cache begins empty", text);
 }
 
 /* ---- all of it ---- */
@@ -201,7 +205,7 @@ void saver_open(struct saver *saver, int dir_fd)
 	saver->dir_fd = dir_fd;
 	read_file(saver);
 	if (ms > 0 && event_add(&saver->timer, &interval) != 0)
-		log_error("no timer for the snapshot: it is written at the end only");
+		log_error("no-memory", "no timer for the snapshot: it is written at the end only");
 }
 
 void saver_fini(struct saver *saver)

@@ -17,6 +17,7 @@
 #include "resolverd/base/log.h"
 #include "resolverd/base/role.h"
 #include "resolverd/base/sandbox.h"
+#include "resolverd/server/journal.h"
 #include "resolverd/server/session.h"
 
 #define CALLBACKS_AT_ONCE 64
@@ -36,7 +37,7 @@ static void tell_supervisor(enum link_type type)
 {
 	struct link_message message = {.type = type};
 	if (link_send(ROLE_FD_CHANNEL, &message, -1) != 0)
-		log_error("cannot tell the supervisor how we are");
+		log_error("internal-link", "cannot tell the supervisor how we are");
 }
 
 /* ---- clients ---- */
@@ -79,16 +80,30 @@ struct answer *server_failure(struct server *server, Resolverd__V1__Question *qu
 	return answer != NULL ? or_stale(server, question, answer, now_ms) : NULL;
 }
 
+/* What those who use it were told, a reference; NULL: nobody uses it. */
+static struct answer *in_use_before(
+    struct server *server, const struct question_key *key, int64_t now_ms)
+{
+	const struct cache_entry *entry = cache_find(&server->cache, key);
+	return entry != NULL && prefetch_is_in_use(&server->prefetch, entry, now_ms)
+		   ? answer_ref(entry->answer)
+		   : NULL;
+}
+
 /* Takes and returns a reference. */
 static struct answer *keep(struct server *server, const struct flight_job *job,
     struct answer *answer, uint8_t worker, int64_t now_ms)
 {
 	if (answer == NULL || job->trace) /* explain changes nothing */
 		return answer;
-	struct answer *given = prefetch_take(&server->prefetch, job, answer, worker, now_ms);
-	answer_unref(answer);
 	struct question_key key;
 	question_key_of(&key, &job->question);
+	struct answer *before = in_use_before(server, &key, now_ms);
+	struct answer *given = prefetch_take(&server->prefetch, job, answer, worker, now_ms);
+	answer_unref(answer);
+	if (before != NULL && before != given)
+		journal_change(&key, before, given);
+	answer_unref(before);
 	watches_note(&server->watches, &key, given, now_ms);
 	return given;
 }
@@ -112,7 +127,8 @@ static void *on_facts(
 	int64_t now_ms = clock_wall_ms();
 	struct answer *answer = signer_answer(&server->signer, facts, now_ms);
 	if (answer == NULL) {
-		log_error("'%s': the facts do not fit the question", facts->question->name);
+		log_error("worker-misbehaves", "'%s': the facts do not fit the question",
+		    facts->question->name);
 		return on_failure(arg, job, "internal error: the facts do not fit the question");
 	}
 	if (!job->trace)
@@ -145,12 +161,12 @@ static void ask_delegations(struct server *server)
 	const uint8_t *public_key = signer_key_to_delegate(&server->signer);
 	server->delegate_asked_at_ms = clock_mono_ms();
 	if (public_key == NULL) {
-		log_error("no memory for the next online key; it is tried again");
+		log_error("no-memory", "no memory for the next online key; it is tried again");
 		return;
 	}
 	memcpy(message.bytes, public_key, crypto_sign_PUBLICKEYBYTES);
 	if (link_send(ROLE_FD_CHANNEL, &message, -1) != 0)
-		log_error("cannot ask the supervisor for a delegation");
+		log_error("internal-link", "cannot ask the supervisor for a delegation");
 }
 
 /* In its time; at once when the supervisor says that others vouch for us now. */
@@ -168,7 +184,7 @@ static void on_gone(void *arg, uint32_t index, int32_t pid, bool retired)
 	    .type = retired ? LINK_WORKER_RETIRED : LINK_WORKER_STUCK, .index = index, .pid = pid};
 	(void)arg;
 	if (link_send(ROLE_FD_CHANNEL, &message, -1) != 0)
-		log_error("cannot tell the supervisor about worker %u", index);
+		log_error("internal-link", "cannot tell the supervisor about worker %u", index);
 }
 
 /* How an override is doing: said when it is loaded, a day before its end, and then. */
@@ -184,12 +200,13 @@ static void say_overrides(struct server *server, int64_t now_ms)
 		if (until_ms == 0)
 			continue;
 		if (before_ms < until_ms && config_override_has_lapsed(override, now_ms))
-			log_warning("override '%s' (%s: %s) has lapsed: the normal policy holds",
+			log_warning("override-lapsed",
+			    "override '%s' (%s: %s) has lapsed: the normal policy holds",
 			    override->next_hop, word, override->reason);
 		else if (before_ms < warn_ms && now_ms >= warn_ms && now_ms < until_ms)
-			log_warning("override '%s' (%s: %s) lapses in %lld minutes",
-			    override->next_hop, word, override->reason,
-			    (long long)((until_ms - now_ms) / 60000));
+			log_warning("override-lapses",
+			    "override '%s' (%s: %s) lapses in %lld minutes", override->next_hop,
+			    word, override->reason, (long long)((until_ms - now_ms) / 60000));
 	}
 }
 
@@ -199,13 +216,14 @@ static void say_configuration(struct server *server)
 	int64_t now_ms = clock_wall_ms();
 	server->config_loaded_at_ms = now_ms;
 	for (size_t i = 0; i < config->override_count && i < OVERRIDES_SAID_MAX; i++)
-		log_notice("override '%s': %s%s%s", config->overrides[i].next_hop,
+		log_notice("override", "override '%s': %s%s%s", config->overrides[i].next_hop,
 		    requirement_text((int)config->overrides[i].requirement),
 		    config->overrides[i].reason[0] != '\0' ? ", " : "",
 		    config->overrides[i].reason);
 	for (size_t i = 0; i < config->zone_count; i++)
 		if (config_zone_is_insecure(&config->zones[i], now_ms))
-			log_warning("zone '%s' is not validated (insecure-until of its section)",
+			log_warning("zone-insecure",
+			    "zone '%s' is not validated (insecure-until of its section)",
 			    config->zones[i].name);
 	server->lapses_said_at_ms = 0; /* of an override that ended before, too */
 	say_overrides(server, now_ms);
@@ -239,7 +257,7 @@ static void take_domains(struct server *server, int fd)
 	struct domains next;
 	if (domains_read(fd, server->config->prefetch.domains_file, &next, error, sizeof error) !=
 	    0) {
-		log_error("%s; the domains of before stay", error);
+		log_error("domains-unreadable", "%s; the domains of before stay", error);
 		return;
 	}
 	uint32_t soon_s = (uint32_t)(clock_wall_ms() / 1000) + DOMAINS_GRACE_S +
@@ -271,14 +289,15 @@ static void take_delegations(struct server *server, const struct link_message *m
 	int r =
 	    signer_take_delegations(&server->signer, message->bytes, message->bytes_count, now_ms);
 	if (r != 0) {
-		log_error("cannot take the supervisor's delegation: %s",
+		log_error("internal-link", "cannot take the supervisor's delegation: %s",
 		    r == -EBADMSG ? "it is for no key of ours" : strerror(-r));
 		return;
 	}
 	server->delegate_asked_at_ms = clock_mono_ms() - DELEGATE_RETRY_MS;
 	sodium_bin2hex(id, sizeof id, server->signer.key_id, KEY_ID_BYTES);
-	log_info("answers are signed by the online key %s, which the long-term key vouches for "
-		 "for %lld s",
+	log_info("online-key",
+	    "answers are signed by the online key %s, which the long-term key vouches for "
+	    "for %lld s",
 	    id, (long long)(server->signer.delegations.not_after_ms - now_ms) / 1000);
 	if (signer_is_worn(&server->signer))
 		server_forget_all(server);
@@ -302,7 +321,8 @@ static void reload(struct server *server, int fd)
 	char *config_text = role_read_config(fd);
 	source.text = config_text;
 	if (config_text == NULL || config_parse(&source, text, sizeof text, &next) != 0) {
-		log_error("reload: the new configuration can't be read; the old one stays");
+		log_error("internal-link",
+		    "reload: the new configuration can't be read; the old one stays");
 		free(config_text);
 		return;
 	}
@@ -411,10 +431,10 @@ static void say_readiness(struct server *server, int64_t now_ms)
 	if (server->readiness_said && ready == server->ready)
 		return;
 	if (ready)
-		log_notice("ready: the root key set validates, %u workers are up",
+		log_notice("ready", "ready: the root key set validates, %u workers are up",
 		    pool_workers_up(&server->pool));
 	else if (server->ready || now_ms - server->health.started_at_ms > 3000)
-		log_error("not ready: %s", reason);
+		log_error("not-ready", "not ready: %s", reason);
 	else
 		return; /* just started: give the first lookup its time */
 	server->readiness_said = true;
@@ -426,8 +446,9 @@ static void watch_clock(struct server *server, int64_t wall_minus_boot_ms)
 {
 	int64_t step_ms = wall_minus_boot_ms - server->wall_minus_boot_ms;
 	if (step_ms > CLOCK_STEP_MS || step_ms < -CLOCK_STEP_MS) {
-		log_error("the clock was stepped by %lld ms: all cached answers are dropped, the "
-			  "workers replaced",
+		log_error("clock-stepped",
+		    "the clock was stepped by %lld ms: all cached answers are dropped, the "
+		    "workers replaced",
 		    (long long)step_ms);
 		server->health.step_ms = step_ms;
 		server->health.step_count++;
@@ -574,7 +595,7 @@ int server_main(struct config *config, const struct config_source *source)
 	server.base = new_loop();
 	int r = server.base != NULL ? server_start(&server) : -ENOMEM;
 	if (r != 0) {
-		log_fatal("cannot start: %s", strerror(-r));
+		log_fatal("start-failed", "cannot start: %s", strerror(-r));
 		return EX_OSERR;
 	}
 	if (confine(config) != 0)

@@ -367,7 +367,10 @@ static int on_frame(struct conn *conn, const uint8_t *body, size_t body_bytes)
 
 static size_t on_frames(struct conn *conn, const struct frame *frames, size_t count)
 {
-	return hot_serve(conn->owner, frames, count);
+	struct session *session = conn->owner;
+	if (session->server->config->server.log_plans)
+		return 0; /* on_frame has them logged */
+	return hot_serve(session, frames, count);
 }
 
 static void on_malformed(struct conn *conn, const char *what)

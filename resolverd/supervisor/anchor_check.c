@@ -60,7 +60,7 @@ void anchor_tell(struct supervisor *supervisor)
 	message.bytes_count = sizeof anchor;
 	memcpy(message.bytes, &anchor, sizeof anchor);
 	if (supervisor->channel >= 0 && link_send(supervisor->channel, &message, -1) != 0)
-		log_error("cannot tell the server about the trust anchor");
+		log_error("internal-link", "cannot tell the server about the trust anchor");
 }
 
 static bool has_anchor_file(const struct supervisor *supervisor)
@@ -79,7 +79,8 @@ void anchor_start(struct supervisor *supervisor)
 	check->pid = start_role(supervisor, ANCHOR_ROLE, fds, 1);
 	if (check->pid < 0) {
 		check->pid = 0;
-		log_fatal("cannot start the check of the trust anchor: %s", strerror(errno));
+		log_fatal("start-failed", "cannot start the check of the trust anchor: %s",
+		    strerror(errno));
 	}
 	evtimer_add(&check->again, &(struct timeval){.tv_sec = ANCHOR_CHECK_S});
 }
@@ -103,7 +104,8 @@ void anchor_ended(struct supervisor *supervisor, int status)
 	anchor_tell(supervisor);
 	/* The first file says what the configured one said, which the workers started with. */
 	if (code == ANCHOR_CHANGED && check->replaces_file) {
-		log_notice("the root's trust anchor changed: the workers are replaced");
+		log_notice("trust-anchor-changed",
+		    "the root's trust anchor changed: the workers are replaced");
 		/* Where keys were withdrawn no worker goes on with them until another validates. */
 		renew_workers(supervisor, !has_anchor_file(supervisor));
 	}

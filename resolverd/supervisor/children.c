@@ -35,7 +35,7 @@ static void start_worker(struct supervisor *supervisor, struct child *child)
 	if (supervisor->channel < 0)
 		return; /* the server's start starts the workers */
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
-		log_fatal("cannot make a socket pair: %s", strerror(errno));
+		log_fatal("start-failed", "cannot make a socket pair: %s", strerror(errno));
 		restart_later(child);
 		return;
 	}
@@ -47,7 +47,8 @@ static void start_worker(struct supervisor *supervisor, struct child *child)
 	struct link_message message = {
 	    .type = LINK_WORKER, .index = child->place - 1, .pid = child->pid};
 	if (child->pid < 0 || link_send(supervisor->channel, &message, pair[0]) != 0) {
-		log_fatal("cannot start worker %u: %s", child->place - 1, strerror(errno));
+		log_fatal("start-failed", "cannot start worker %u: %s", child->place - 1,
+		    strerror(errno));
 		if (child->pid > 0)
 			kill(child->pid, SIGKILL); /* its end starts the next try */
 		else
@@ -68,7 +69,8 @@ static void snapshot_tell(struct supervisor *supervisor)
 	message.bytes_count =
 	    (uint32_t)longterm_derive(&supervisor->longterm, SNAPSHOT_USE, message.bytes);
 	if (link_send(supervisor->channel, &message, supervisor->snapshot_fd) != 0)
-		log_error("cannot hand the snapshot to the server: the cache begins empty");
+		log_error("internal-link",
+		    "cannot hand the snapshot to the server: the cache begins empty");
 	sodium_memzero(&message, sizeof message);
 }
 
@@ -78,7 +80,8 @@ void keys_tell(struct supervisor *supervisor)
 	message.bytes_count =
 	    (uint32_t)longterm_derive(&supervisor->longterm, SNAPSHOT_USE, message.bytes);
 	if (supervisor->channel >= 0 && link_send(supervisor->channel, &message, -1) != 0)
-		log_error("cannot tell the server that the long-term keys have changed");
+		log_error(
+		    "internal-link", "cannot tell the server that the long-term keys have changed");
 	sodium_memzero(&message, sizeof message);
 }
 
@@ -88,7 +91,7 @@ void start_server(struct supervisor *supervisor)
 	int pair[2];
 	child->started_at_ms = clock_mono_ms();
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
-		log_fatal("cannot make a socket pair: %s", strerror(errno));
+		log_fatal("start-failed", "cannot make a socket pair: %s", strerror(errno));
 		restart_later(child);
 		return;
 	}
@@ -98,7 +101,7 @@ void start_server(struct supervisor *supervisor)
 	child->pid = start_role(supervisor, "server", fds, 4);
 	close(pair[1]);
 	if (child->pid < 0) {
-		log_fatal("cannot start the server: %s", strerror(errno));
+		log_fatal("start-failed", "cannot start the server: %s", strerror(errno));
 		child->pid = 0;
 		close(pair[0]);
 		restart_later(child);
@@ -142,7 +145,7 @@ static void delegate(struct supervisor *supervisor, const struct link_message *r
 	    config->signing.member, config->signing.delegation_life_ms, request->bytes,
 	    clock_wall_ms(), answer.bytes, sizeof answer.bytes);
 	if (answer.bytes_count == 0 || link_send(supervisor->channel, &answer, -1) != 0)
-		log_fatal("cannot delegate to the server's online key");
+		log_fatal("internal-link", "cannot delegate to the server's online key");
 }
 
 static void end_worker(struct supervisor *supervisor, const struct link_message *message)
@@ -186,7 +189,8 @@ void renew_workers(struct supervisor *supervisor, bool at_once)
 {
 	struct link_message message = {.type = LINK_RENEW, .index = at_once};
 	if (supervisor->channel >= 0 && link_send(supervisor->channel, &message, -1) != 0)
-		log_error("cannot have the workers replaced; they keep what they started with");
+		log_error("internal-link",
+		    "cannot have the workers replaced; they keep what they started with");
 }
 
 /* ---- ends ---- */
@@ -218,11 +222,13 @@ void child_ended(struct supervisor *supervisor, struct child *child, int status)
 		return;
 	}
 	if (child->retired)
-		log_info("%s ended as planned; started again", name);
+		log_info("role-replaced", "%s ended as planned; started again", name);
 	else if (WIFSIGNALED(status))
-		log_error("%s was ended by signal %d; started again", name, WTERMSIG(status));
+		log_error("role-died", "%s was ended by signal %d; started again", name,
+		    WTERMSIG(status));
 	else if (child->place == SERVER || WEXITSTATUS(status) != 0)
-		log_error("%s ended with status %d; started again", name, WEXITSTATUS(status));
+		log_error("role-died", "%s ended with status %d; started again", name,
+		    WEXITSTATUS(status));
 	restart_later(child);
 }
 

@@ -40,8 +40,8 @@ static void on_beat(evutil_socket_t fd, short what, void *arg)
 	if (supervisor->channel < 0)
 		return;
 	if (heartbeat->asked && silent_ms >= SERVER_STUCK_MS) {
-		log_error(
-		    "the server has not answered for %lld s: killed", (long long)silent_ms / 1000);
+		log_error("server-stuck", "the server has not answered for %lld s: killed",
+		    (long long)silent_ms / 1000);
 		kill(supervisor->children[SERVER].pid, SIGKILL);
 	} else if (!heartbeat->asked) {
 		ask(supervisor);

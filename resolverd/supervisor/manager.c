@@ -145,7 +145,7 @@ void manager_close_rest(struct manager *manager)
 	for (unsigned i = 0; i < manager->fd_count; i++) {
 		if (manager->fds[i] < 0)
 			continue;
-		log_warning(
+		log_warning("socket-not-ours",
 		    "descriptor %d was handed over and listens neither on server.socket nor on "
 		    "server.control-socket: closed",
 		    manager->fds[i]);

@@ -64,7 +64,8 @@ static void on_zone_lapses(evutil_socket_t fd, short what, void *arg)
 		lapsed |= config->zones[i].insecure_until_ms > supervisor->zones_seen_at_ms &&
 			  config->zones[i].insecure_until_ms <= now_ms;
 	if (lapsed) {
-		log_notice("a zone's insecure-until has passed: it is validated from now on");
+		log_notice("zone-validated",
+		    "a zone's insecure-until has passed: it is validated from now on");
 		renew_workers(supervisor, true);
 	}
 	watch_zones(supervisor);
@@ -76,9 +77,10 @@ void domains_tell(struct supervisor *supervisor)
 	struct link_message message = {.type = LINK_DOMAINS};
 	int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : hold_config("");
 	if (fd < 0)
-		log_error("prefetch.domains-file %s: %s", path, strerror(errno));
+		log_error(
+		    "domains-unreadable", "prefetch.domains-file %s: %s", path, strerror(errno));
 	else if (supervisor->channel >= 0 && link_send(supervisor->channel, &message, fd) != 0)
-		log_error("cannot hand prefetch.domains-file to the server");
+		log_error("internal-link", "cannot hand prefetch.domains-file to the server");
 	if (fd >= 0)
 		close(fd);
 }
@@ -90,7 +92,7 @@ void access_tell(struct supervisor *supervisor)
 	_Static_assert(sizeof supervisor->access <= sizeof message.bytes, "it has to fit");
 	memcpy(message.bytes, &supervisor->access, sizeof supervisor->access);
 	if (supervisor->channel >= 0 && link_send(supervisor->channel, &message, -1) != 0)
-		log_error("cannot tell the server who may ask");
+		log_error("internal-link", "cannot tell the server who may ask");
 }
 
 /* All or nothing: what is wrong changes nothing. */
@@ -163,8 +165,9 @@ static void take_keys(struct supervisor *supervisor, struct longterm *next)
 		key_id_of(next->keys[i].public_key, id);
 		sodium_bin2hex(ids[i], sizeof ids[i], id, sizeof id);
 	}
-	log_notice("reload: the long-term key is %s%s%s; clients need its public key from %s",
-	    ids[0], next->count > 1 ? ", the second one " : "", ids[1],
+	log_notice("long-term-key",
+	    "reload: the long-term key is %s%s%s; clients need its public key from %s", ids[0],
+	    next->count > 1 ? ", the second one " : "", ids[1],
 	    supervisor->start->config->signing.public_key_file);
 	keys_tell(supervisor);
 }
@@ -202,7 +205,8 @@ static bool take_over(struct supervisor *supervisor, char text[RELOAD_TEXT_MAX])
 	}
 	config_keep_fixed(&next, current, text, RELOAD_TEXT_MAX);
 	if (text[0] != '\0')
-		log_warning("reload: %s: changed, but in force only after a restart", text);
+		log_warning("reload-needs-restart",
+		    "reload: %s: changed, but in force only after a restart", text);
 	bool for_workers = strcmp(next.worker_text, current->worker_text) != 0;
 	config_fini(current);
 	*current = next;
@@ -211,7 +215,7 @@ static bool take_over(struct supervisor *supervisor, char text[RELOAD_TEXT_MAX])
 	supervisor->access = access;
 	struct link_message message = {.type = LINK_CONFIG};
 	if (supervisor->channel >= 0 && link_send(supervisor->channel, &message, config_fd) != 0) {
-		log_error("reload: cannot reach the server: it is started again");
+		log_error("internal-link", "reload: cannot reach the server: it is started again");
 		kill(supervisor->children[SERVER].pid, SIGKILL);
 	}
 	take_keys(supervisor, &longterm);
@@ -233,9 +237,9 @@ static bool reload_with(struct supervisor *supervisor, char text[RELOAD_TEXT_MAX
 	tell_manager(supervisor);
 	bool taken = take_over(supervisor, text);
 	if (taken)
-		log_notice("reload: %s", text);
+		log_notice("reload", "reload: %s", text);
 	else
-		log_error("reload: %s; the configuration in force stays", text);
+		log_error("reload-refused", "reload: %s; the configuration in force stays", text);
 	manager_tell(&supervisor->manager,
 	    taken ? "READY=1\nSTATUS=Serving clients"
 		  : "READY=1\nSTATUS=Serving clients; the last reload failed, see the log");
@@ -259,7 +263,7 @@ void reload_asked(struct supervisor *supervisor)
 	if (message.bytes_count >= sizeof message.bytes)
 		message.bytes_count = sizeof message.bytes - 1;
 	if (supervisor->channel >= 0 && link_send(supervisor->channel, &message, -1) != 0)
-		log_error("cannot tell the server how the reload went");
+		log_error("internal-link", "cannot tell the server how the reload went");
 }
 
 void reload_init(struct supervisor *supervisor)

@@ -72,7 +72,7 @@ static void on_patience(evutil_socket_t fd, short what, void *arg)
 {
 	struct supervisor *supervisor = arg;
 	(void)fd, (void)what;
-	log_error("a role did not stop within %d s: killed", STOP_PATIENCE_S);
+	log_error("role-killed", "a role did not stop within %d s: killed", STOP_PATIENCE_S);
 	signal_all(supervisor, SIGKILL);
 }
 
@@ -126,7 +126,8 @@ static int open_state(struct supervisor *supervisor, char *error, size_t error_b
 	supervisor->snapshot_fd =
 	    openat(supervisor->state_fd, "cache", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (supervisor->snapshot_fd < 0)
-		log_warning("cannot open %s/cache: %s; the cache does not outlast a restart", path,
+		log_warning("snapshot-unavailable",
+		    "cannot open %s/cache: %s; the cache does not outlast a restart", path,
 		    strerror(errno));
 	return 0;
 }
@@ -265,7 +266,7 @@ static void unpin_fixed(struct supervisor *supervisor)
 
 static void run(struct supervisor *supervisor)
 {
-	log_info("listening on %s", supervisor->start->config->server.socket);
+	log_info("listening", "listening on %s", supervisor->start->config->server.socket);
 	start_server(supervisor);
 	watch_zones(supervisor);
 	anchor_start(supervisor);
@@ -288,13 +289,13 @@ int supervisor_main(const struct supervisor_start *start)
 	manager_init(&supervisor.manager);
 	snprintf(error, sizeof error, "out of memory");
 	if (pin_fixed(&supervisor) != 0 || open_all(&supervisor, error, sizeof error) != 0) {
-		log_fatal("%s", error);
+		log_fatal("socket-unavailable", "%s", error);
 		unpin_fixed(&supervisor);
 		return EX_OSERR;
 	}
 	supervisor.base = event_base_new();
 	if (supervisor.base == NULL) {
-		log_fatal("out of memory");
+		log_fatal("no-memory", "out of memory");
 		return EX_OSERR;
 	}
 	watch(&supervisor);

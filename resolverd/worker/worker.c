@@ -125,14 +125,14 @@ static int on_frame(struct conn *conn, const uint8_t *body, size_t body_bytes)
 		r = jobs_add(&worker->jobs, job);
 	resolverd__worker__job__free_unpacked(job, NULL);
 	if (r != 0)
-		log_fatal("cannot take a job: %s", strerror(-r));
+		log_fatal("internal-link", "cannot take a job: %s", strerror(-r));
 	return r;
 }
 
 static void on_malformed(struct conn *conn, const char *what)
 {
 	(void)conn;
-	log_fatal("the server sent %s", what);
+	log_fatal("internal-link", "the server sent %s", what);
 }
 
 static void on_close(struct conn *conn)
@@ -187,12 +187,12 @@ int worker_main(const struct config *config, unsigned index)
 	int64_t now_ms = clock_wall_ms();
 	struct worker *worker = calloc(1, sizeof *worker);
 	if (worker == NULL || (worker->base = event_base_new()) == NULL) {
-		log_fatal("out of memory");
+		log_fatal("no-memory", "out of memory");
 		return EX_OSERR;
 	}
 	int r = resolver_new(worker->base, config, now_ms, error, sizeof error, &worker->resolver);
 	if (r != 0) {
-		log_fatal("%s", error);
+		log_fatal("configuration", "%s", error);
 		event_base_free(worker->base);
 		free(worker);
 		return r == -ENOMEM ? EX_OSERR : EX_CONFIG;
@@ -206,7 +206,7 @@ int worker_main(const struct config *config, unsigned index)
 	if (take_policy(worker, config, now_ms) != 0 || conn_buffers_init(&worker->buffers) != 0 ||
 	    conn_init(&worker->server, worker->base, &worker->buffers, ROLE_FD_CHANNEL,
 		FRAME_MAX_REQUEST_BYTES, SIZE_MAX, &server_handler, worker) != 0) {
-		log_fatal("cannot watch the server's socket");
+		log_fatal("internal-link", "cannot watch the server's socket");
 		return EX_OSERR;
 	}
 	worker->config = config;

@@ -34,9 +34,16 @@ void log_open(const char *role)
 	(void)role;
 }
 
-void log_line(enum log_level level, const char *format, ...)
+void log_line(enum log_level level, const char *event, const struct log_field *fields,
+    size_t field_count, const char *format, ...)
 {
-	(void)level, (void)format;
+	(void)level, (void)event, (void)fields, (void)field_count, (void)format;
+}
+
+void log_always(enum log_level level, const char *event, const struct log_field *fields,
+    size_t field_count, const char *format, ...)
+{
+	(void)level, (void)event, (void)fields, (void)field_count, (void)format;
 }
 
 /* ---- the supervisor ---- */
