@@ -92,8 +92,11 @@ static void write_text(const struct logline *line, const struct logline_field *f
 /* How many octets a well-formed UTF-8 character has here (RFC 3629), 0: none. */
 static size_t character(const uint8_t *s)
 {
-	size_t count = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
-			   : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
+	size_t count = s[0] < 0x80                   ? 1
+		       : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
+		       : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
+		       : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
+						     : 0;
 	for (size_t i = 1; i < count; i++)
 		if ((s[i] & 0xc0) != 0x80)
 			return 0;

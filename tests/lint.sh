@@ -18,13 +18,14 @@ rule() {
 }
 rule proto resolverd client
 rule client resolverd
-servers="client/serve client/stub client/postfix client/shim"
+servers="client/serve client/stub client/postfix client/shim client/web"
 rule client/lib client/openssl client/evidence client/smtp client/danesend client/ctl client/dns $servers
 rule client/dns client/lib client/openssl client/evidence client/smtp client/danesend client/ctl $servers
 rule client/serve client/openssl client/evidence client/smtp client/danesend client/ctl client/dns client/stub client/postfix client/shim
-rule client/stub client/openssl client/evidence client/smtp client/danesend client/ctl client/postfix client/shim
-rule client/postfix client/openssl client/evidence client/smtp client/danesend client/ctl client/dns client/stub client/shim
+rule client/stub client/openssl client/evidence client/smtp client/danesend client/ctl client/postfix client/shim client/web
+rule client/postfix client/openssl client/evidence client/smtp client/danesend client/ctl client/dns client/stub client/shim client/web
 rule client/shim client/openssl client/evidence client/smtp client/danesend client/ctl client/serve client/stub client/postfix
+rule client/web client/openssl client/evidence client/smtp client/danesend client/ctl client/dns client/stub client/postfix client/shim
 rule client/openssl client/lib client/evidence client/smtp client/danesend client/ctl
 rule client/evidence client/smtp client/danesend client/ctl
 rule resolverd/base resolverd/supervisor resolverd/server resolverd/worker resolverd/anchor client

@@ -80,7 +80,7 @@ static void print_bash(void)
 	      "\t\tcase ${COMP_WORDS[i]} in\n\t",
 	    stdout);
 	bool any = bash_patterns(common_options, 0, true, false);
-	any = bash_patterns(common_options, 0, false, any);
+	(void)bash_patterns(common_options, 0, false, any);
 	fputs(") ((i++)) ;;\n"
 	      "\t\t-*) ;;\n"
 	      "\t\t*) command=${COMP_WORDS[i]}; break ;;\n"

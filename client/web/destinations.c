@@ -13,8 +13,9 @@
 #include "resolverd.pb-c.h"
 
 #define LIFE_MS 60000
-#define WALK_MS 2000 /* with more destinations than that allows the figures are of a part of them  \
-		      */
+#define WALK_MS                                                                                    \
+	2000 /* with more destinations than that allows the figures are of a part of them          \
+	      */
 #define AT_ONCE 200
 #define SHOWN_MAX 50u
 #define SOON_S (2 * 86400u) /* signatures that end so soon, if they are not renewed */

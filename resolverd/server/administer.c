@@ -182,7 +182,11 @@ void administer_dump(struct session *session, const Resolverd__V1__Request *requ
 						: DUMP_MAX;
 	uint32_t cursor = (uint32_t)dump->cursor;
 	dumping.entries = calloc(dumping.room, sizeof(*dumping.entries));
-	for (unsigned i = 0; dumping.entries != NULL && !dumping.failed && dumping.count < limit &&
+	if (dumping.entries == NULL) {
+		session_send_error(session, request->id, V1(ERROR_CODE__INTERNAL), "out of memory");
+		return;
+	}
+	for (unsigned i = 0; !dumping.failed && dumping.count < limit &&
 			     dumping.bytes < DUMP_BYTES_MAX && i < DUMP_BUCKETS_MAX;
 	     i++) {
 		cursor = table_scan(&session->server->cache.table, cursor, visit, &dumping);
@@ -195,7 +199,7 @@ void administer_dump(struct session *session, const Resolverd__V1__Request *requ
 	body.next = cursor;
 	response.id = request->id;
 	response.dump = &body;
-	if (dumping.entries == NULL || dumping.failed)
+	if (dumping.failed)
 		session_send_error(session, request->id, V1(ERROR_CODE__INTERNAL), "out of memory");
 	else if (resolverd__v1__response__get_packed_size(&response) > FRAME_MAX_RESPONSE_BYTES)
 		session_send_error(session, request->id, V1(ERROR_CODE__INTERNAL),

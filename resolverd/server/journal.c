@@ -60,8 +60,7 @@ static int host_verdict(const Resolverd__V1__Host *host, char text[JOURNAL_VERDI
 	}
 }
 
-static int envelope_verdict(
-    const Resolverd__V1__Answer *envelope, char text[JOURNAL_VERDICT_MAX])
+static int envelope_verdict(const Resolverd__V1__Answer *envelope, char text[JOURNAL_VERDICT_MAX])
 {
 	int rank;
 	switch (envelope->data_case) {
@@ -72,7 +71,7 @@ static int envelope_verdict(
 	case V1(ANSWER__DATA_RECORDS):
 		rank = envelope->records->status == V1(STATUS__SECURE)     ? 0
 		       : envelope->records->status == V1(STATUS__INSECURE) ? 1
-									     : 3;
+									   : 3;
 		snprintf(
 		    text, JOURNAL_VERDICT_MAX, "%s", status_text((int)envelope->records->status));
 		return rank;
@@ -86,7 +85,8 @@ int journal_verdict(const struct answer *answer, char ret_text[JOURNAL_VERDICT_M
 	Resolverd__V1__Answer *envelope = answer_envelope(answer);
 	int rank = envelope != NULL ? envelope_verdict(envelope, ret_text) : -1;
 	if (rank >= 0 && answer->stale)
-		snprintf(ret_text + strlen(ret_text), JOURNAL_VERDICT_MAX - strlen(ret_text), ", stale");
+		snprintf(
+		    ret_text + strlen(ret_text), JOURNAL_VERDICT_MAX - strlen(ret_text), ", stale");
 	resolverd__v1__answer__free_unpacked(envelope, NULL);
 	return rank;
 }
@@ -135,7 +135,8 @@ static void add_host(char text[HOSTS_TEXT_MAX], const struct answer *answer)
 
 void journal_plan(const struct session *session, struct answer *const *answers, unsigned count)
 {
-	char verdict[JOURNAL_VERDICT_MAX], hosts[HOSTS_TEXT_MAX] = "", uid[16], pid[16], at[24], end[24];
+	char verdict[JOURNAL_VERDICT_MAX], hosts[HOSTS_TEXT_MAX] = "", uid[16], pid[16], at[24],
+					   end[24];
 	char key_id[2 * KEY_ID_BYTES + 1];
 	struct ucred peer = {0};
 	socklen_t bytes = sizeof peer;
@@ -157,7 +158,7 @@ void journal_plan(const struct session *session, struct answer *const *answers, 
 	    {"next_hop", route->question->name}, {"route", verdict},
 	    {"requirement", requirement_text((int)route->route->requirement)}, {"hosts", hosts},
 	    {"validated_at", at}, {"expires_at", end}, {"key_id", key_id}};
-	log_always(LOG_LEVEL_INFO, "plan", fields, sizeof fields / sizeof *fields, "plan for %s: %s",
-	    route->question->name, verdict);
+	log_always(LOG_LEVEL_INFO, "plan", fields, sizeof fields / sizeof *fields,
+	    "plan for %s: %s", route->question->name, verdict);
 	resolverd__v1__answer__free_unpacked(route, NULL);
 }

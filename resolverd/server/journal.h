@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the log tells of answers: that the verdict about a destination in use has changed, once, with
- * before and after; and, where the operator wants it (server.log-plans), every plan that a client
- * is given.
+ * What the log tells of answers: that the verdict about a destination in use has changed, once,
+ * with before and after; and, where the operator wants it (server.log-plans), every plan that a
+ * client is given.
  */
 #pragma once
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Lines of the log: whatever the texts hold, one line stays one line and says what was meant; and of
- * one event not too many. */
+/* Lines of the log: whatever the texts hold, one line stays one line and says what was meant; and
+ * of one event not too many. */
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,8 +9,11 @@
 #include "resolverd/base/log.h"
 #include "tests/unit/test.h"
 
-static const struct logline plain = {
-    .priority = 4, .program = "resolverd", .role = "server", .event = "test", .message = "it is so"};
+static const struct logline plain = {.priority = 4,
+    .program = "resolverd",
+    .role = "server",
+    .event = "test",
+    .message = "it is so"};
 
 static size_t text_of(const struct logline *line, const struct logline_field *fields, size_t count,
     char text[LOGLINE_MAX + 1])
@@ -25,8 +28,9 @@ static size_t text_of(const struct logline *line, const struct logline_field *fi
 static void text_is_a_sentence_and_fields(void **state)
 {
 	char text[LOGLINE_MAX + 1];
-	const struct logline_field fields[] = {{"name", "example.org"}, {"before", "2 hosts, secure"},
-	    {"quote", "a \"b\" \\"}, {"empty", ""}, {"equals", "a=b"}};
+	const struct logline_field fields[] = {{"name", "example.org"},
+	    {"before", "2 hosts, secure"}, {"quote", "a \"b\" \\"}, {"empty", ""},
+	    {"equals", "a=b"}};
 	struct logline line = plain;
 	(void)state;
 	text_of(&line, fields, 5, text);
@@ -85,7 +89,8 @@ static void json_is_an_object_with_all_of_it(void **state)
 static void json_stays_json_whatever_is_in_it(void **state)
 {
 	static const char *const bad[] = {"\xff", "\xc0\xaf", "\xe0\x80\x80", "\xed\xa0\x80",
-	    "\xf4\x90\x80\x80", "\xf0\x80\x80\x80", "\xc3", "\xe2\x82", "\xf0\x9f\x98", "a\"b\\c\n\t\x01"};
+	    "\xf4\x90\x80\x80", "\xf0\x80\x80\x80", "\xc3", "\xe2\x82", "\xf0\x9f\x98",
+	    "a\"b\\c\n\t\x01"};
 	struct logline line = plain;
 	char all[256];
 	(void)state;
