@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """resolverd-web: metrics and health by the real daemon, and who is not served."""
+import contextlib
 import json
 import math
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -192,12 +194,14 @@ def test_headers_keep_others_out(web):
 @pytest.mark.parametrize("raw", [b"nonsense\r\n\r\n", b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 20000 + b"\r\n\r\n",
                                  b"GET /../../etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET http://elsewhere/metrics HTTP/1.1\r\nHost: x\r\n\r\n",
                                  b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\n\r\n" + b"x" * 99999, b"\0" * 5000,
-                                 b"GET /metrics HTTP/9.9\r\nHost: localhost\r\n\r\n", b"GET " + b"/" * 9000 + b" HTTP/1.1\r\n\r\n"])
+                                 b"GET /metrics HTTP/9.9\r\nHost: localhost\r\n\r\n", b"GET " + b"/" * 9000 + b" HTTP/1.1\r\n\r\n"],
+                         ids=["words", "long header", "dots", "another site", "body", "zeros", "version", "long path"])
 def test_nonsense_harms_nobody(web, raw):
     with socket.create_connection(("127.0.0.1", web.port), timeout=10) as sock:
         try:
             sock.sendall(raw)
-            sock.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):  # ENOTCONN: it has refused already
+                sock.shutdown(socket.SHUT_WR)
             while sock.recv(65536):
                 pass
         except ConnectionError:
@@ -232,3 +236,10 @@ def test_a_flood_of_idle_connections_is_outlived(web):
 def test_usage(options):
     done = subprocess.run([str(BUILD / "resolverd-web"), *options], capture_output=True, text=True, timeout=10)
     assert done.returncode == 64 and done.stderr.startswith("resolverd-web: ")
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool")
+def test_the_alert_rules_are_prometheus_rules():
+    done = subprocess.run(["promtool", "check", "rules", "docs/monitoring/alerts.yml"], capture_output=True, text=True, timeout=30,
+                          cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
