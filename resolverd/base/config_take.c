@@ -52,7 +52,7 @@ static char **take_list(struct taker *taker, cfg_t *section, const char *name)
 	unsigned count = cfg_size(section, name);
 	char **list = calloc(count + 1, sizeof *list);
 	taker->no_memory |= list == NULL;
-	for (unsigned i = 0; list != NULL && i < count; i++)
+	for (unsigned i = 0; i < count && !taker->no_memory; i++)
 		list[i] = copied(taker, cfg_getnstr(section, name, i));
 	return list;
 }
