@@ -603,6 +603,7 @@ def test_a_shim_that_is_not_there(here):
 
 
 @with_postfix
+@with_shim
 @as_root
 def test_postfix_without_rights(here, for_nobody):
     with Postfix(environment=environment_of(here)) as postfix:
