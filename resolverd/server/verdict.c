@@ -100,7 +100,8 @@ static void add_host(struct digest *digest, const Resolverd__V1__Host *host)
 	add_number(digest, (uint64_t)host->address_status);
 	add_number(digest, (uint64_t)host->tlsa_status);
 	add_text(digest, host->tlsa_base);
-	qsort(host->tlsa, host->n_tlsa, sizeof(*host->tlsa), compare_tlsa);
+	if (host->n_tlsa > 1)
+		qsort(host->tlsa, host->n_tlsa, sizeof(*host->tlsa), compare_tlsa);
 	add_number(digest, host->n_tlsa);
 	for (size_t i = 0; i < host->n_tlsa; i++) {
 		const Resolverd__V1__Tlsa *tlsa = host->tlsa[i];
