@@ -220,7 +220,7 @@ $(BUILD)/node/lib/resolverd.proto: proto/resolverd.proto $(NODE_CLIENT) $(BUILD)
 SOURCES := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
 format:
 	clang-format -i $(SOURCES)
-lint: $(LIBRARIES) $(PRELOADED) $(GENERATED)
+lint: $(LIBRARIES) $(PRELOADED) $(GENERATED) $(addprefix $(BUILD)/gen/,style.css.h icon.svg.h)
 	@command -v clang-format clang-tidy >/dev/null || { echo "lint: install clang-format and clang-tidy" >&2; exit 1; }
 	clang-format --dry-run --Werror $(SOURCES)
 	tests/lint.sh $(BUILD)

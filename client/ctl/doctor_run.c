@@ -136,7 +136,7 @@ static int start(struct child *ret_child)
 
 int doctor_run(const char *const *arguments, char **ret_output, char *ret_text)
 {
-	struct child child;
+	struct child child = {.pid = -1};
 	size_t count = 0;
 	int r = look_at(arguments[0], ret_text);
 	if (r != 0)
@@ -189,7 +189,7 @@ int doctor_as_user(const char *user, const char *chroot_directory,
     int (*act)(const void *argument, char *ret_text), const void *argument, char *ret_text)
 {
 	const struct passwd *found = getpwnam(user);
-	struct child child;
+	struct child child = {.pid = -1};
 	size_t count = 0;
 	if (geteuid() != 0 || found == NULL) {
 		snprintf(ret_text, DOCTOR_TEXT_MAX, "%s",

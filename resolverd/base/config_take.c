@@ -183,10 +183,6 @@ static int check_zone(struct taker *taker, cfg_t *section, const struct config_z
 		    "zone's own servers); keep one");
 	if (anchor && insecure)
 		return refuse(taker, section, "has both trust-anchor and insecure-until; keep one");
-	if (strcmp(zone->name, ".") == 0)
-		return refuse(taker, section,
-		    "is the root; use resolver.forward and "
-		    "resolver.trust-anchor-file, validation stays on");
 	return 0;
 }
 
@@ -204,6 +200,10 @@ static int take_zones(struct taker *taker)
 		int r = name_canonical(cfg_title(section), name);
 		if (r != NAME_OK)
 			return refuse(taker, section, "%s", name_error_text(r));
+		if (strcmp(name, ".") == 0)
+			return refuse(taker, section,
+			    "is the root; use resolver.forward and "
+			    "resolver.trust-anchor-file, validation stays on");
 		for (unsigned j = 0; j < i; j++)
 			if (strcmp(config->zones[j].name, name) == 0)
 				return refuse(taker, section, "stands there twice");
