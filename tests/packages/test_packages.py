@@ -94,7 +94,7 @@ def test_installed_it_runs_with_its_defaults(machine):
     assert failed(machine) == []
     assert machine.ctl("status", check=False)["version"] == "0.1.0"
     assert machine.stat("/run/resolverd/resolverd.sock") == "660 root:resolverd"
-    assert machine.stat("/run/resolverd/control.sock") == "600 root:root"
+    assert machine.stat("/run/resolverd/control.sock") == "660 root:resolverd-control"
     assert machine.stat("/var/lib/resolverd") == "700 resolverd:resolverd"
     assert machine.stat(KEY).endswith(" resolverd:resolverd")
 

@@ -373,8 +373,12 @@ def test_m07_a_clock_step_serves_nothing_expired_and_prefetch_goes_on(make_clock
     watcher.client.learn_delegations(now_ms=clock.now() * 1000)
     wait_for(lambda: delivers(watcher.answers("three-seconds.net")[0]), 15, daemon.log)
     ask_for_seconds(4)
-    answers, waits = ask_for_seconds(9)
-    assert delivers(answers) and waits == 0
+    for _ in range(3):  # a slow machine may let one wait in three lives of a TTL, a prefetch that ended lets all wait
+        answers, waits = ask_for_seconds(9)
+        assert delivers(answers) and waits <= 1
+        if waits == 0:
+            break
+    assert waits == 0
     assert watcher.status().refreshes_renewed > refreshed
 
 
