@@ -36,7 +36,7 @@ TLS_LIBS = $(call pkg,--libs,libssl libcrypto)
 TOOL_LIBS = $(call pkg,--libs,jansson ldns) $(TLS_LIBS) $(CLIENT_LIBS)
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(1)))
-GENERATED := $(BUILD)/gen/resolverd.pb-c.o $(BUILD)/gen/worker.pb-c.o
+GENERATED := $(foreach name,resolverd worker fleet,$(BUILD)/gen/$(name).pb-c.o)
 WIRE := $(call objects,proto/*.c) $(GENERATED)
 DAEMON := $(call objects,resolverd/base/*.c resolverd/supervisor/*.c resolverd/server/*.c resolverd/worker/*.c \
 	resolverd/anchor/*.c)
@@ -186,7 +186,7 @@ $(BUILD)/bench-libunbound: $(BUILD)/obj/tests/bench/libunbound.o $(BUILD)/libdae
 $(BUILD)/bench-%: $(BUILD)/obj/tests/bench/%.o $(BUILD)/libdaemon.a $(BUILD)/libresolverd.a
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(CLIENT_LIBS)
 
-$(BUILD)/obj/%.o: %.c Makefile $(addprefix $(BUILD)/gen/,resolverd.pb-c.h worker.pb-c.h evidence.pb-c.h)
+$(BUILD)/obj/%.o: %.c Makefile $(addprefix $(BUILD)/gen/,resolverd.pb-c.h worker.pb-c.h evidence.pb-c.h fleet.pb-c.h)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 # The files of the page as arrays in C, style.css as style_css.
