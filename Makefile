@@ -29,7 +29,7 @@ CPPFLAGS += -D_GNU_SOURCE -DRESOLVERD_VERSION='"$(VERSION)"' -DRESOLVERD_BUILD_T
 
 pkg = $(shell pkg-config $(1) $(2) 2>/dev/null)
 WIRE_LIBS = $(call pkg,--libs,libprotobuf-c libsodium)
-DAEMON_LIBS = $(call pkg,--libs,libunbound libevent_core libconfuse libseccomp) $(WIRE_LIBS) -lresolv
+DAEMON_LIBS = $(call pkg,--libs,libunbound libevent_core libconfuse libseccomp hiredis) $(WIRE_LIBS) -lresolv
 CLIENT_LIBS = $(call pkg,--libs,libidn2) $(WIRE_LIBS)
 SERVE_LIBS = $(call pkg,--libs,libevent_core) $(CLIENT_LIBS)
 TLS_LIBS = $(call pkg,--libs,libssl libcrypto)
@@ -39,7 +39,7 @@ objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(1)))
 GENERATED := $(foreach name,resolverd worker fleet,$(BUILD)/gen/$(name).pb-c.o)
 WIRE := $(call objects,proto/*.c) $(GENERATED)
 DAEMON := $(call objects,resolverd/base/*.c resolverd/supervisor/*.c resolverd/server/*.c resolverd/worker/*.c \
-	resolverd/anchor/*.c)
+	resolverd/anchor/*.c resolverd/fleet/*.c)
 CLIENT := $(call objects,client/lib/*.c)
 CLIENT_TLS := $(call objects,client/openssl/*.c proto/tlsa_set.c)
 EVIDENCE := $(call objects,client/evidence/*.c) $(BUILD)/gen/evidence.pb-c.o

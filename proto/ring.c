@@ -252,6 +252,43 @@ bool ring_has(const struct ring *ring, const uint8_t key[crypto_sign_PUBLICKEYBY
 	       memcmp(found, key, sizeof found) == 0;
 }
 
+bool ring_takes_id(const struct ring *ring, const uint8_t key_id[KEY_ID_BYTES], bool by_root)
+{
+	if (find(&ring->revoked, key_id) != NULL)
+		return false;
+	return find(&ring->members, key_id) != NULL || (by_root && ring->roots.count > 0);
+}
+
+bool ring_has_lost_a_root(const struct ring *before, const struct ring *after)
+{
+	for (size_t i = 0; i < before->roots.count; i++)
+		if (trusted(after, &after->roots, before->roots.keys[i].id) == NULL)
+			return true;
+	return before->roots.count == 0;
+}
+
+#define MEMBERSHIP_MAX_BYTES 1024u
+
+Resolverd__Fleet__SignedMembership *membership_parse(const char *text, size_t count)
+{
+	char line[2 * MEMBERSHIP_MAX_BYTES];
+	uint8_t bytes[MEMBERSHIP_MAX_BYTES];
+	size_t used = 0, n;
+	bool comment = false;
+	for (size_t i = 0; i < count; i++) {
+		comment = text[i] == '#' || (comment && text[i] != '\n');
+		if (comment || strchr(" \t\r\n", text[i]) != NULL)
+			continue;
+		if (used == sizeof line)
+			return NULL;
+		line[used++] = text[i];
+	}
+	if (used == 0 || sodium_base642bin(bytes, sizeof bytes, line, used, NULL, &n, NULL,
+			     sodium_base64_VARIANT_ORIGINAL) != 0)
+		return NULL;
+	return resolverd__fleet__signed_membership__unpack(NULL, n, bytes);
+}
+
 /* ---- facts ---- */
 
 #define DELEGATION_MAX_BYTES 512u

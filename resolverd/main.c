@@ -16,6 +16,8 @@
 #include "resolverd/base/log.h"
 #include "resolverd/base/role.h"
 #include "resolverd/base/sandbox.h"
+#include "resolverd/base/store.h"
+#include "resolverd/fleet/helper.h"
 #include "resolverd/server/server.h"
 #include "resolverd/supervisor/supervisor.h"
 #include "resolverd/worker/worker.h"
@@ -154,6 +156,8 @@ static int run_role(const char *role, struct config *config, const struct config
 		return server_main(config, source);
 	if (strcmp(role, ANCHOR_ROLE) == 0)
 		return anchor_main(config);
+	if (strcmp(role, FLEET_ROLE) == 0)
+		return helper_main(config);
 	if (strcmp(role, "check") == 0)
 		return check_role(config);
 	if (sscanf(role, "worker:%u", &index) == 1)

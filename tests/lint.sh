@@ -28,11 +28,12 @@ rule client/shim client/openssl client/evidence client/smtp client/danesend clie
 rule client/web client/openssl client/evidence client/smtp client/danesend client/ctl client/dns client/stub client/postfix client/shim
 rule client/openssl client/lib client/evidence client/smtp client/danesend client/ctl
 rule client/evidence client/smtp client/danesend client/ctl
-rule resolverd/base resolverd/supervisor resolverd/server resolverd/worker resolverd/anchor client
-rule resolverd/supervisor resolverd/server resolverd/worker resolverd/anchor client
-rule resolverd/server resolverd/supervisor resolverd/worker resolverd/anchor client
-rule resolverd/worker resolverd/supervisor resolverd/server resolverd/anchor client
-rule resolverd/anchor resolverd/supervisor resolverd/server resolverd/worker client
+rule resolverd/base resolverd/supervisor resolverd/server resolverd/worker resolverd/anchor resolverd/fleet client
+rule resolverd/server resolverd/supervisor resolverd/worker resolverd/anchor resolverd/fleet client
+rule resolverd/worker resolverd/supervisor resolverd/server resolverd/anchor resolverd/fleet client
+rule resolverd/anchor resolverd/supervisor resolverd/server resolverd/worker resolverd/fleet client
+rule resolverd/fleet resolverd/supervisor resolverd/server resolverd/worker resolverd/anchor client
+rule resolverd/supervisor resolverd/server resolverd/worker resolverd/anchor resolverd/fleet client
 
 if grep -rnE '^#\s*if' --include=*.c --include=*.h resolverd proto client | grep -v __cplusplus |
 	grep -vE '^resolverd/base/|^client/resolverd.h:'; then

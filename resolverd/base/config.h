@@ -86,6 +86,15 @@ struct config {
 		struct config_canary *canaries;
 		size_t canary_count;
 	} resolver;
+	struct {
+		char *redis;            /* store.h; "": no fleet */
+		char *credentials_file; /* "": none */
+		char *key_prefix;
+		uint32_t database;
+		char *trusted_keys, *membership_file; /* "": none */
+		int64_t max_age_ms;
+		uint32_t timeout_ms;
+	} fleet;
 	struct config_option *unbound;
 	size_t unbound_count;
 	struct config_zone *zones;

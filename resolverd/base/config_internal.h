@@ -18,6 +18,8 @@ enum value_kind {
 	SIZE,     /* "64M" */
 	COUNT,
 	MODE,
+	STORE_ADDRESS,
+	STORE_PREFIX,
 	SWITCH, /* yes or no */
 	SANDBOX,
 	INSECURE_MX,

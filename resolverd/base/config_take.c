@@ -397,6 +397,25 @@ static int take_cache(struct taker *taker)
 	return 0;
 }
 
+static int take_fleet(struct taker *taker)
+{
+	struct config *config = taker->config;
+	cfg_t *fleet = cfg_getsec(taker->cfg, "fleet");
+	config->fleet.redis = copied(taker, cfg_getstr(fleet, "redis"));
+	config->fleet.credentials_file = copied(taker, cfg_getstr(fleet, "credentials-file"));
+	config->fleet.key_prefix = copied(taker, cfg_getstr(fleet, "key-prefix"));
+	config->fleet.trusted_keys = copied(taker, cfg_getstr(fleet, "trusted-keys"));
+	config->fleet.membership_file = copied(taker, cfg_getstr(fleet, "membership-file"));
+	config->fleet.database = (uint32_t)strtoul(cfg_getstr(fleet, "database"), NULL, 10);
+	config->fleet.max_age_ms = config_duration_ms(cfg_getstr(fleet, "max-age"));
+	config->fleet.timeout_ms = (uint32_t)config_duration_ms(cfg_getstr(fleet, "timeout"));
+	if (cfg_getstr(fleet, "redis")[0] != '\0' && cfg_getstr(fleet, "trusted-keys")[0] == '\0')
+		return refuse(taker, fleet,
+		    "fleet.redis needs fleet.trusted-keys: the file of the keys whose word "
+		    "counts (docs/FLEET.md)");
+	return 0;
+}
+
 static int take_unbound(struct taker *taker)
 {
 	struct config *config = taker->config;
@@ -440,7 +459,7 @@ int config_take(
 {
 	struct taker taker = {cfg, file, config, error, error_bytes, false};
 	static int (*const steps[])(struct taker * taker) = {take_server, take_cache, take_resolver,
-	    take_unbound, take_zones, take_overrides, print_for_workers};
+	    take_fleet, take_unbound, take_zones, take_overrides, print_for_workers};
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < sizeof steps / sizeof *steps; i++)
 		r = steps[i](&taker);
@@ -460,6 +479,11 @@ void config_fini(struct config *config)
 	free(config->signing.public_key_file);
 	free(config->signing.member);
 	free(config->prefetch.domains_file);
+	free(config->fleet.redis);
+	free(config->fleet.credentials_file);
+	free(config->fleet.key_prefix);
+	free(config->fleet.trusted_keys);
+	free(config->fleet.membership_file);
 	free(config->resolver.root_hints);
 	free(config->resolver.trust_anchor_file);
 	free_list(config->resolver.forward);
@@ -525,6 +549,10 @@ void config_keep_fixed(
 	next->server.sandbox = current->server.sandbox;
 	swap(&next->signing.public_key_file, &current->signing.public_key_file);
 	swap(&next->signing.member, &current->signing.member);
+	swap(&next->fleet.redis, &current->fleet.redis);
+	swap(&next->fleet.credentials_file, &current->fleet.credentials_file);
+	swap(&next->fleet.key_prefix, &current->fleet.key_prefix);
+	next->fleet.database = current->fleet.database;
 	next->cache.max_memory_bytes = current->cache.max_memory_bytes;
 	next->resolver.workers = current->resolver.workers;
 }

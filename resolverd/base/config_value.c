@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "resolverd/base/config_internal.h"
+#include "resolverd/base/store.h"
 
 #define MEMBER_MAX 120u /* a delegation has to fit its message, and clients' room */
 #define REASON_MAX 200u /* it stands in every answer */
@@ -170,6 +171,12 @@ const char *value_problem(const struct key *key, const char *value)
 		number = strtol(value, &end, 8);
 		return end == value || *end != '\0' || number < 0 || number > 0777
 			   ? "is no octal mode such as 0660"
+			   : NULL;
+	case STORE_ADDRESS:
+		return store_parse(value, &(struct store_address){0});
+	case STORE_PREFIX:
+		return strlen(value) > STORE_PREFIX_MAX || strpbrk(value, " \"'*?[]") != NULL
+			   ? "has at most 64 octets, and none of space, quotes, * ? [ ]"
 			   : NULL;
 	case SWITCH:
 		return strcmp(value, "yes") != 0 && strcmp(value, "no") != 0 ? "must be yes or no"

@@ -30,6 +30,9 @@ enum link_type {
 	LINK_ACCESS,   /* bytes: struct access_list */
 	LINK_KEYS,     /* other long-term keys; bytes: the snapshot's keys */
 	LINK_RELOADED, /* index: whether it took; bytes: text for who asked */
+	LINK_RING,     /* fleet.trusted-keys, opened; without a descriptor: none */
+	LINK_STORE,    /* the fleet helper's socket */
+	LINK_MEMBERSHIP, /* fleet.membership-file, the same way */
 	/* server to supervisor */
 	LINK_DELEGATE,       /* bytes: an online public key */
 	LINK_WORKER_STUCK,   /* index, pid: kill and replace it */

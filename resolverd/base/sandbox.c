@@ -13,6 +13,7 @@
 
 #include "resolverd/base/log.h"
 #include "resolverd/base/sandbox_internal.h"
+#include "resolverd/base/store.h"
 
 static void limit(int resource, rlim_t most)
 {
@@ -69,6 +70,18 @@ static void add_ports(struct sandbox_ports *ports, char *const *servers)
 		if (port < PORTS)
 			ports->has[port] = true;
 	}
+}
+
+/* Of the store, and of DNS over TCP for its name. The masters of sentinels are anywhere. */
+static void add_store_ports(struct sandbox_ports *ports, const struct config *config)
+{
+	struct store_address address;
+	if (store_parse(config->fleet.redis, &address) != NULL)
+		return;
+	for (size_t i = 0; i < address.server_count; i++)
+		ports->has[address.servers[i].port] = true;
+	for (size_t port = 1; address.kind == STORE_SENTINEL && port < PORTS; port++)
+		ports->has[port] = true;
 }
 
 static struct sandbox_ports *dns_ports(const struct config *config)
@@ -141,6 +154,8 @@ int sandbox_enter(const struct sandbox *sandbox, const struct config *config)
 	struct lacks lacks = {
 	    .privileges = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : -errno};
 	struct sandbox_ports *ports = dns_ports(config);
+	if (ports != NULL && sandbox->role == SANDBOX_FLEET)
+		add_store_ports(ports, config);
 	if (sandbox->role == SANDBOX_WORKER)
 		limit(RLIMIT_NPROC, 0);
 	if (lacks.privileges == 0)

@@ -20,6 +20,7 @@ enum sandbox_role {
 	SANDBOX_SERVER,     /* no sockets but those it has; files only where it is told */
 	SANDBOX_WORKER,     /* sockets to the Internet; no files */
 	SANDBOX_ANCHOR,     /* sockets to the Internet; files only where it is told */
+	SANDBOX_FLEET,      /* sockets to the store; reads what names are looked up by */
 	SANDBOX_TRIAL,      /* of a configuration: as the anchor, and files in memory */
 	SANDBOX_ROLES
 };

@@ -33,6 +33,7 @@ enum group {
 	FORK = 1 << 4,
 	START = 1 << 5, /* to start roles; these still need what a program needs to begin */
 	MEMFD = 1 << 6,
+	LOCAL = 1 << 7, /* connect to Unix sockets, and ask the kernel for its addresses */
 	ALL_GROUPS = (1 << 7) - 1,
 };
 
@@ -41,6 +42,7 @@ static const unsigned groups_of[SANDBOX_ROLES] = {
     [SANDBOX_SERVER] = PLAIN | ACCEPT | FILES | FORK,
     [SANDBOX_WORKER] = PLAIN | DNS,
     [SANDBOX_ANCHOR] = PLAIN | DNS | FILES,
+    [SANDBOX_FLEET] = PLAIN | DNS | FILES | LOCAL,
     [SANDBOX_TRIAL] = PLAIN | DNS | FILES | MEMFD,
 };
 
@@ -185,8 +187,12 @@ static void fill(struct filter *filter, enum sandbox_role role)
 		allow_sockets(filter, AF_INET);
 		allow_sockets(filter, AF_INET6);
 	}
-	if (groups & START)
+	if (groups & (START | LOCAL))
 		allow_sockets(filter, AF_UNIX);
+	if (groups & LOCAL) /* getaddrinfo(3) */
+		rule(filter, SCMP_ACT_ALLOW, "socket", 2,
+		    (const struct scmp_arg_cmp[]){SCMP_A0(SCMP_CMP_EQ, AF_NETLINK),
+			SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, SOCK_RAW)});
 	if (groups & FORK) {
 		allow_fork(filter);
 		if (!(groups & START)) /* its own child; Landlock keeps it from others */

@@ -14,10 +14,10 @@
 
 /* All zero: closed, everything may pass. */
 struct breaker {
-	unsigned failures;   /* in a row */
-	unsigned openings;   /* in a row, without a success between */
+	unsigned failures;     /* in a row */
+	unsigned openings;     /* in a row, without a success between */
 	int64_t open_until_ms; /* mono; 0: closed */
-	bool trying;         /* the one request after an opening is under way */
+	bool trying;           /* the one request after an opening is under way */
 	uint64_t opened_count;
 };
 

@@ -21,6 +21,7 @@ struct answer {
 	uint32_t failed : 1;  /* it says that there is no trustworthy answer */
 	uint32_t bogus : 1;   /* ... since validation failed */
 	uint32_t stale : 1;   /* served past its end (RFC 8767) */
+	uint32_t foreign : 1; /* another member of the fleet found it */
 	uint16_t generation;  /* of key and local policy (signer.h); 0: a snapshot brought it */
 	uint32_t trace_bytes; /* of a job with a trace: an Explained with its lookups */
 	int64_t expires_at_ms;

@@ -128,6 +128,8 @@ int flight_refresh(struct flight *flight, const struct question_key *key, unsign
 {
 	bool is_new;
 	int r = find_or_make(flight, key, FLIGHT_UNASKED_MAX, &is_new, ret_job);
+	if (r == 0 && !is_new)
+		(*ret_job)->from_notice = false; /* it is more than that */
 	if (r != 0 || !is_new)
 		return r;
 	(*ret_job)->refresh = true;

@@ -48,6 +48,8 @@ struct flight_job {
 	uint16_t bucket;     /* of its name */
 	bool trace;
 	bool refresh;          /* started without anybody waiting */
+	bool at_store;         /* the fleet's store was or is asked for it */
+	bool from_notice;      /* since another member told of something new */
 	uint8_t avoid;         /* the worker whose answer it is to replace, or FLIGHT_NO_WORKER */
 	uint16_t port;         /* routes: of the hosts wanted with it, or 0 */
 	uint32_t keep_until_s; /* its answer is kept until then; 0: as any other */

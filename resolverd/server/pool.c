@@ -168,6 +168,11 @@ static void hand_out_traces(struct pool *pool)
 		}
 }
 
+static bool is_taken(struct pool *pool, struct flight_job *job)
+{
+	return pool->on_take != NULL && pool->on_take(pool->arg, job);
+}
+
 static void hand_out(struct pool *pool)
 {
 	struct flight_job *job;
@@ -185,7 +190,7 @@ static void hand_out(struct pool *pool)
 	}
 	while (
 	    least_busy(pool, FLIGHT_NO_WORKER) != NULL && (job = flight_take(pool->flight)) != NULL)
-		if (!give(pool, least_busy(pool, job->avoid), job)) {
+		if (!is_taken(pool, job) && !give(pool, least_busy(pool, job->avoid), job)) {
 			flight_put_back(pool->flight, job, false);
 			return;
 		}
@@ -195,6 +200,17 @@ static void on_hand_out(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
 	hand_out(arg);
+}
+
+void pool_end(struct pool *pool, struct flight_job *job, void *answer)
+{
+	finish(pool, job, answer);
+}
+
+void pool_put_back(struct pool *pool, struct flight_job *job)
+{
+	flight_put_back(pool->flight, job, false);
+	on_work(pool);
 }
 
 /* ---- renewal ---- */

@@ -54,6 +54,9 @@ struct pool {
 	/* End this process: it is stuck, or (retired) replaced as planned. */
 	void (*on_gone)(void *arg, uint32_t index, int32_t pid, bool retired);
 	void (*on_tracer_wanted)(void *arg);
+	/* May be NULL. Before a job goes to a worker: true, it was taken, until pool_end or
+	 * pool_put_back. */
+	bool (*on_take)(void *arg, struct flight_job *job);
 	void *arg;
 };
 
@@ -64,6 +67,10 @@ void pool_fini(struct pool *pool); /* before the flight */
 
 /* Takes fd: the socket of a new worker in this place. */
 void pool_worker_up(struct pool *pool, uint32_t index, int32_t pid, int fd);
+
+/* Of a job that on_take took: it has its answer, as from on_facts; or a worker is to find it. */
+void pool_end(struct pool *pool, struct flight_job *job, void *answer);
+void pool_put_back(struct pool *pool, struct flight_job *job);
 
 /* Replaces every worker: one by one, each when the one before it has proven to validate; or all at
  * once, when nothing they say counts any more. Their jobs are done or run again. */

@@ -476,23 +476,38 @@ struct answer *prefetch_stale(
 	return entry->answer;
 }
 
-void prefetch_forget_all(struct prefetch *prefetch, int64_t now_ms)
+/* False: too much is to be looked up already. */
+static bool look_up_again(
+    struct prefetch *prefetch, const struct cache_entry *entry, int64_t now_ms)
 {
 	struct question_key key;
+	struct flight_job *job;
+	entry_key(entry, &key);
+	if (flight_refresh(prefetch->flight, &key, urgency(entry), FLIGHT_NO_WORKER, &job) != 0)
+		return false;
+	job->keep_until_s = entry->kept_until_s;
+	if (job->keep_until_s < seconds(now_ms) + 2 * entry->span_s)
+		job->keep_until_s = seconds(now_ms) + 2 * entry->span_s;
+	job->port = entry->port;
+	return true;
+}
+
+void prefetch_drop(struct prefetch *prefetch, struct cache_entry *entry, int64_t now_ms)
+{
+	if (is_kept(entry, now_ms) || is_wanted(entry))
+		(void)look_up_again(prefetch, entry, now_ms); /* else whoever asks for it waits */
+	cache_drop(prefetch->cache, entry);
+}
+
+void prefetch_forget_all(struct prefetch *prefetch, int64_t now_ms)
+{
 	unsigned count = 0;
 	for (struct cache_entry *entry = prefetch->cache->newest;
 	     entry != NULL && count < RESTART_MAX; entry = entry->older) {
 		if (!is_kept(entry, now_ms) && !is_wanted(entry))
 			continue;
-		struct flight_job *job;
-		entry_key(entry, &key);
-		if (flight_refresh(
-			prefetch->flight, &key, urgency(entry), FLIGHT_NO_WORKER, &job) != 0)
+		if (!look_up_again(prefetch, entry, now_ms))
 			break;
-		job->keep_until_s = entry->kept_until_s;
-		if (job->keep_until_s < seconds(now_ms) + 2 * entry->span_s)
-			job->keep_until_s = seconds(now_ms) + 2 * entry->span_s;
-		job->port = entry->port;
 		count++;
 	}
 	cache_clear(prefetch->cache);

@@ -71,6 +71,9 @@ bool prefetch_is_in_use(
 /* What was kept for ever is kept until then, also what is being looked up. */
 void prefetch_end_forever(struct prefetch *prefetch, uint32_t until_s);
 
+/* The answer no longer counts: the entry is gone; what was in use is looked up again. */
+void prefetch_drop(struct prefetch *prefetch, struct cache_entry *entry, int64_t now_ms);
+
 /* What has ended and may be served nevertheless, borrowed; NULL: nothing. Its signatures are for
  * the caller to look at. */
 struct answer *prefetch_stale(

@@ -19,6 +19,7 @@
 #include "resolverd/base/sandbox.h"
 #include "resolverd/server/journal.h"
 #include "resolverd/server/session.h"
+#include "resolverd/server/sharing.h"
 
 #define CALLBACKS_AT_ONCE 64
 #define FRAGMENTED_SHARE 6u /* this part of its memory is lost between answers */
@@ -90,8 +91,7 @@ static struct answer *in_use_before(
 		   : NULL;
 }
 
-/* Takes and returns a reference. */
-static struct answer *keep(struct server *server, const struct flight_job *job,
+struct answer *server_keep(struct server *server, const struct flight_job *job,
     struct answer *answer, uint8_t worker, int64_t now_ms)
 {
 	if (answer == NULL || job->trace) /* explain changes nothing */
@@ -117,7 +117,7 @@ static void *on_failure(void *arg, const struct flight_job *job, const char *rea
 	if (!job->trace)
 		metrics_note_failure(&server->metrics, (int)question.kind);
 	struct answer *answer = server_failure(server, &question, reason, true, now_ms);
-	return keep(server, job, answer, FLIGHT_NO_WORKER, now_ms);
+	return server_keep(server, job, answer, FLIGHT_NO_WORKER, now_ms);
 }
 
 static void *on_facts(
@@ -137,7 +137,8 @@ static void *on_facts(
 		failures_note(&server->failures, job->question.name, now_ms);
 		answer = or_stale(server, facts->question, answer, now_ms);
 	}
-	return keep(server, job, answer, (uint8_t)worker, now_ms);
+	sharing_note(server, job, facts, answer, now_ms);
+	return server_keep(server, job, answer, (uint8_t)worker, now_ms);
 }
 
 static void on_self_check(void *arg, const Resolverd__Worker__SelfCheck *check)
@@ -343,6 +344,7 @@ static void reload(struct server *server, int fd)
 	peers_take_config(&server->peers);
 	server->prefetch.settings = prefetch_settings(server->config);
 	signer_set_config(&server->signer, server->config);
+	fleet_set_config(&server->fleet, server->config);
 	watches_note_all(&server->watches, clock_wall_ms());
 	say_configuration(server);
 	server_resume_accepting(server);
@@ -380,10 +382,24 @@ static void take_message(struct server *server, const struct link_message *messa
 	if (message->type == LINK_SNAPSHOT && fd >= 0) {
 		saver_set_keys(&server->saver, message->bytes, message->bytes_count);
 		saver_open(&server->saver, fd);
+		sharing_drop_untrusted(server);
 		return;
 	}
 	if (message->type == LINK_DOMAINS && fd >= 0) {
 		take_domains(server, fd);
+		return;
+	}
+	if (message->type == LINK_STORE && fd >= 0) {
+		fleet_helper_up(&server->fleet, fd);
+		return;
+	}
+	if (message->type == LINK_RING) {
+		fleet_take_ring(&server->fleet, fd);
+		sharing_drop_untrusted(server);
+		return;
+	}
+	if (message->type == LINK_MEMBERSHIP) {
+		fleet_take_membership(&server->fleet, fd);
 		return;
 	}
 	if (message->type == LINK_PING)
@@ -543,6 +559,8 @@ static int server_start(struct server *server)
 	randombytes_buf(&seed, sizeof seed);
 	prefetch_init(
 	    &server->prefetch, &server->cache, &server->flight, &settings, seed, clock_wall_ms());
+	if (sharing_init(server) != 0)
+		return -ENOMEM;
 	if (saver_init(&server->saver, server->base, &server->prefetch, config) != 0)
 		return -ENOMEM;
 	server->watches.look = session_look;
@@ -553,6 +571,7 @@ static int server_start(struct server *server)
 	server->pool.on_gone = on_gone;
 	server->pool.on_self_check = on_self_check;
 	server->pool.on_tracer_wanted = on_tracer_wanted;
+	server->pool.on_take = sharing_take;
 	server->pool.hold_reason = server->health.clock_problem;
 	server->pool.arg = server;
 	evutil_make_socket_nonblocking(ROLE_FD_CHANNEL);
@@ -606,6 +625,7 @@ int server_main(struct config *config, const struct config_source *source)
 	acceptor_fini(&server.acceptor);
 	saver_fini(&server.saver);
 	pool_fini(&server.pool);
+	fleet_fini(&server.fleet);
 	flight_fini(&server.flight);
 	cache_fini(&server.cache);
 	failures_fini(&server.failures);

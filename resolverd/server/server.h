@@ -16,6 +16,7 @@
 #include "resolverd/server/administer.h"
 #include "resolverd/server/attest.h"
 #include "resolverd/server/failures.h"
+#include "resolverd/server/fleet.h"
 #include "resolverd/server/health.h"
 #include "resolverd/server/metrics.h"
 #include "resolverd/server/peers.h"
@@ -47,6 +48,7 @@ struct server {
 	struct signer signer;
 	struct attest attest;
 	struct pool pool;
+	struct fleet fleet;
 	struct sessions sessions;
 	struct peers peers;
 	uint32_t session_count;
@@ -67,10 +69,14 @@ struct server {
 /* source: where config came from, to read a reloaded text alike. */
 int server_main(struct config *config, const struct config_source *source);
 
-/* ---- for session.c, pending.c, administer.c ---- */
+/* ---- for session.c, pending.c, administer.c, sharing.c ---- */
 /* Of the cache, of its file, and what requests wait with; what was in use is looked up again. */
 void server_forget_all(struct server *server);
 void server_resume_accepting(struct server *server);
+/* The job found answer: into the cache with it, and to who watches it. Takes a reference, returns
+ * the one that waiters are to be given. NULL stays NULL. */
+struct answer *server_keep(struct server *server, const struct flight_job *job,
+    struct answer *answer, uint8_t worker, int64_t now_ms);
 /* An answer that says why there is none, or what has ended where that may be served: a new
  * reference, NULL without memory. */
 struct answer *server_failure(struct server *server, Resolverd__V1__Question *question,

@@ -8,6 +8,7 @@
 #include "proto/combine.h"
 #include "proto/frame.h"
 #include "proto/names.h"
+#include "proto/ring.h"
 #include "resolverd/base/secret.h"
 #include "resolverd/server/policy.h"
 
@@ -323,6 +324,7 @@ static struct answer *sign(
 		answer->cacheable = envelope->cacheable;
 		answer->bogus = is_bogus(envelope);
 		answer->stale = envelope->stale_since != 0;
+		answer->foreign = envelope->origin_key_id.len > 0;
 		answer->expires_at_ms = (int64_t)envelope->expires_at;
 		signer->signed_count++;
 		for (unsigned i = 0; answer != NULL && i < host_count; i++)
@@ -369,6 +371,133 @@ struct answer *signer_answer(struct signer *signer, Resolverd__Worker__Facts *fa
 	if (answer != NULL)
 		answer->failed = facts->failed;
 	return answer;
+}
+
+/* ---- the fleet ---- */
+
+static bool set_shared_data(
+    const Resolverd__Fleet__SharedFacts *facts, Resolverd__V1__Answer *envelope)
+{
+	switch (facts->data_case) {
+	case RESOLVERD__FLEET__SHARED_FACTS__DATA_ROUTE:
+		envelope->data_case = RESOLVERD__V1__ANSWER__DATA_ROUTE;
+		envelope->route = facts->route;
+		return true;
+	case RESOLVERD__FLEET__SHARED_FACTS__DATA_HOST:
+		envelope->data_case = RESOLVERD__V1__ANSWER__DATA_HOST;
+		envelope->host = facts->host;
+		return true;
+	case RESOLVERD__FLEET__SHARED_FACTS__DATA_RECORDS:
+		envelope->data_case = RESOLVERD__V1__ANSWER__DATA_RECORDS;
+		envelope->records = facts->records;
+		return true;
+	default:
+		return false;
+	}
+}
+
+struct answer *signer_adopt(struct signer *signer, const Resolverd__Fleet__SharedFacts *facts,
+    const uint8_t long_term_id[KEY_ID_BYTES], int64_t now_ms)
+{
+	uint8_t id[KEY_ID_BYTES];
+	int64_t validated_at_ms = (int64_t)facts->validated_at;
+	int64_t end_ms =
+	    min_ms((int64_t)facts->expires_at, validated_at_ms + signer->config->cache.max_ttl_ms);
+	Resolverd__V1__Answer envelope = RESOLVERD__V1__ANSWER__INIT;
+	if (!set_shared_data(facts, &envelope))
+		return NULL;
+	if (facts->rrsig_expires_at != 0)
+		end_ms = min_ms(end_ms, (int64_t)facts->rrsig_expires_at);
+	memcpy(id, long_term_id, sizeof id);
+	envelope.question = facts->question;
+	envelope.validated_at = facts->validated_at;
+	envelope.expires_at = (uint64_t)end_ms;
+	envelope.rrsig_expires_at = facts->rrsig_expires_at;
+	envelope.cacheable = true;
+	envelope.origin = facts->member;
+	envelope.origin_key_id = (ProtobufCBinaryData){.len = sizeof id, .data = id};
+	return sign_with_policy(signer, &envelope, NULL, now_ms);
+}
+
+/* What configuration made of it is no other's. */
+static bool is_for_others(
+    const Resolverd__Worker__Facts *facts, const Resolverd__V1__Answer *envelope)
+{
+	return !facts->failed && envelope->cacheable && facts->n_insecure_zones == 0 &&
+	       facts->n_lookups == 0;
+}
+
+static int pack_shared_facts(const struct signer *signer, const Resolverd__Worker__Facts *facts,
+    const uint8_t *view, size_t view_bytes, const Resolverd__V1__Answer *envelope,
+    ProtobufCBinaryData *ret_packed)
+{
+	Resolverd__Fleet__SharedFacts shared = RESOLVERD__FLEET__SHARED_FACTS__INIT;
+	shared.question = facts->question;
+	shared.member = signer->config->signing.member;
+	shared.validated_at = envelope->validated_at;
+	shared.expires_at = envelope->expires_at;
+	shared.rrsig_expires_at = envelope->rrsig_expires_at;
+	shared.view = (ProtobufCBinaryData){.len = view_bytes, .data = (uint8_t *)(uintptr_t)view};
+	switch (envelope->data_case) {
+	case RESOLVERD__V1__ANSWER__DATA_ROUTE:
+		shared.data_case = RESOLVERD__FLEET__SHARED_FACTS__DATA_ROUTE;
+		shared.route = envelope->route;
+		break;
+	case RESOLVERD__V1__ANSWER__DATA_HOST:
+		shared.data_case = RESOLVERD__FLEET__SHARED_FACTS__DATA_HOST;
+		shared.host = envelope->host;
+		break;
+	default:
+		shared.data_case = RESOLVERD__FLEET__SHARED_FACTS__DATA_RECORDS;
+		shared.records = envelope->records;
+	}
+	ret_packed->len = resolverd__fleet__shared_facts__get_packed_size(&shared);
+	ret_packed->data = malloc(ret_packed->len);
+	if (ret_packed->data == NULL)
+		return -ENOMEM;
+	resolverd__fleet__shared_facts__pack(&shared, ret_packed->data);
+	return 0;
+}
+
+int signer_share(const struct signer *signer, const Resolverd__Worker__Facts *facts,
+    const uint8_t *view, size_t view_bytes, Resolverd__Fleet__SignedMembership *membership,
+    int64_t now_ms, struct shared_value *ret_value)
+{
+	uint8_t signature[crypto_sign_BYTES], id[KEY_ID_BYTES];
+	Resolverd__Fleet__SignedFacts outer = RESOLVERD__FLEET__SIGNED_FACTS__INIT;
+	Resolverd__V1__Answer envelope = RESOLVERD__V1__ANSWER__INIT;
+	if (signer->delegations.bytes == NULL || !set_data(facts, &envelope))
+		return -ENOMSG;
+	set_times(signer, facts, now_ms, &envelope);
+	if (!is_for_others(facts, &envelope))
+		return -ENOMSG;
+	int r = pack_shared_facts(signer, facts, view, view_bytes, &envelope, &outer.facts);
+	Resolverd__V1__StatusResponse *vouched =
+	    r == 0 ? resolverd__v1__status_response__unpack(
+			 NULL, signer->delegations.count, signer->delegations.bytes)
+		   : NULL;
+	if (r == 0 && vouched == NULL)
+		r = -ENOMEM;
+	if (r == 0) {
+		signing_sign(SIGNING_CONTEXT_FACTS, outer.facts.data, outer.facts.len,
+		    signer->key->secret, signature);
+		memcpy(id, signer->key_id, sizeof id);
+		outer.signature = (ProtobufCBinaryData){.len = sizeof signature, .data = signature};
+		outer.key_id = (ProtobufCBinaryData){.len = sizeof id, .data = id};
+		outer.delegations = vouched->delegations;
+		outer.n_delegations = vouched->n_delegations;
+		outer.membership = membership;
+		ret_value->count = resolverd__fleet__signed_facts__get_packed_size(&outer);
+		ret_value->bytes = malloc(ret_value->count);
+		ret_value->ends_at_ms =
+		    min_ms((int64_t)envelope.expires_at, signer->delegations.not_after_ms);
+		r = ret_value->bytes != NULL ? 0 : -ENOMEM;
+	}
+	if (r == 0)
+		resolverd__fleet__signed_facts__pack(&outer, ret_value->bytes);
+	resolverd__v1__status_response__free_unpacked(vouched, NULL);
+	free(outer.facts.data);
+	return r;
 }
 
 const uint8_t *answer_signed(const struct answer *answer, size_t *ret_bytes)

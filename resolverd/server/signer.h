@@ -9,6 +9,7 @@
  * quarter of its life left, and is signed anew when it is asked for later on.
  */
 #pragma once
+#include "fleet.pb-c.h"
 #include "proto/signing.h"
 #include "resolverd/base/config.h"
 #include "resolverd/server/cache.h"
@@ -98,6 +99,22 @@ static inline bool signer_counts(const struct signer *signer, const struct answe
  * Returns a new reference, NULL when memory is short or the facts do not fit their kind. */
 struct answer *signer_answer(
     struct signer *signer, Resolverd__Worker__Facts *facts, int64_t now_ms);
+
+/* Facts of another member of the fleet, checked by fleet.c, as an answer of ours. Returns as
+ * signer_answer. */
+struct answer *signer_adopt(struct signer *signer, const Resolverd__Fleet__SharedFacts *facts,
+    const uint8_t long_term_id[KEY_ID_BYTES], int64_t now_ms);
+/* The other way: what a worker found, for other members. Returns 0, -ENOMEM, or -ENOMSG: it is not
+ * for others, since it failed, is to be used once or local configuration is in it, or nobody
+ * vouches for us yet. */
+struct shared_value {
+	uint8_t *bytes; /* a SignedFacts; its caller's to free */
+	size_t count;
+	int64_t ends_at_ms; /* of facts or delegation, whichever ends first */
+};
+[[gnu::warn_unused_result]] int signer_share(const struct signer *signer,
+    const Resolverd__Worker__Facts *facts, const uint8_t *view, size_t view_bytes,
+    Resolverd__Fleet__SignedMembership *membership, int64_t now_ms, struct shared_value *ret_value);
 
 /* The answer again, with the local policy and the key of now. Its facts and times stay, but for a
  * new end by policy. Returns a new reference; NULL when memory is short, or it is no answer. */

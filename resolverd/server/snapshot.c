@@ -30,7 +30,7 @@ struct record { /* then key, blob, struct host_place */
 	uint32_t blob_bytes;
 	uint16_t key_bytes, port;
 	uint8_t host_count, demand;
-	uint8_t is_bogus, zeros[5];
+	uint8_t is_bogus, is_foreign, zeros[4];
 };
 
 static size_t record_answer_bytes(const struct record *record)
@@ -95,7 +95,8 @@ static int put_entry(struct writer *writer, const struct cache_entry *entry)
 	    .port = entry->port,
 	    .host_count = answer->host_count,
 	    .demand = entry->demand > entry->hits ? entry->demand : entry->hits,
-	    .is_bogus = entry->is_bogus};
+	    .is_bogus = entry->is_bogus,
+	    .is_foreign = answer->foreign};
 	size_t answer_bytes = record_answer_bytes(&record);
 	size_t bytes = sizeof record + record.key_bytes + answer_bytes;
 	int r = writer->used + bytes > CHUNK_BYTES ? put_chunk(writer) : 0;
@@ -177,6 +178,7 @@ static bool take_record(struct prefetch *prefetch, const struct record *record,
 	if (answer == NULL)
 		return false;
 	answer->cacheable = true;
+	answer->foreign = record->is_foreign != 0;
 	answer->expires_at_ms = record->expires_at_ms;
 	memcpy(answer->data, blob, record_answer_bytes(record));
 	if (!answer_hosts_are_good(answer)) {

@@ -112,6 +112,7 @@ void start_server(struct supervisor *supervisor)
 	event_assign(&supervisor->from_server, supervisor->base, pair[0], EV_READ | EV_PERSIST,
 	    on_from_server, supervisor);
 	event_add(&supervisor->from_server, NULL);
+	fleet_tell(supervisor); /* whom a snapshot's answers may come from, before it */
 	snapshot_tell(supervisor);
 	anchor_tell(supervisor);
 	domains_tell(supervisor);
@@ -119,6 +120,7 @@ void start_server(struct supervisor *supervisor)
 	for (unsigned i = SERVER + 1; i < supervisor->child_count - 1; i++)
 		if (supervisor->children[i].pid == 0)
 			start_worker(supervisor, &supervisor->children[i]);
+	fleet_helper_start(supervisor);
 }
 
 static void on_restart(evutil_socket_t fd, short what, void *arg)
@@ -210,6 +212,8 @@ void child_ended(struct supervisor *supervisor, struct child *child, int status)
 	for (unsigned i = SERVER + 1; child->place == SERVER && i < supervisor->child_count; i++)
 		if (supervisor->children[i].pid > 0)
 			kill(supervisor->children[i].pid, SIGKILL);
+	if (child->place == SERVER && supervisor->fleet_helper.pid > 0)
+		kill(supervisor->fleet_helper.pid, SIGKILL);
 	if (child->place == supervisor->child_count - 1) {
 		if (child->wanted)
 			start_worker(supervisor, child);

@@ -85,6 +85,29 @@ void domains_tell(struct supervisor *supervisor)
 		close(fd);
 }
 
+/* What a file of the fleet section holds is the server's to read. "": there is none. */
+static void file_tell(
+    struct supervisor *supervisor, const char *key, const char *path, enum link_type type)
+{
+	struct link_message message = {.type = type};
+	int fd = path[0] != '\0' ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+	if (fd < 0 && path[0] != '\0')
+		log_error("fleet-keys",
+		    "fleet.%s %s: %s; nobody of the fleet is trusted until it can be read", key,
+		    path, strerror(errno));
+	if (supervisor->channel >= 0 && link_send(supervisor->channel, &message, fd) != 0)
+		log_error("internal-link", "cannot hand fleet.%s to the server", key);
+	if (fd >= 0)
+		close(fd);
+}
+
+void fleet_tell(struct supervisor *supervisor)
+{
+	const struct config *config = supervisor->start->config;
+	file_tell(supervisor, "trusted-keys", config->fleet.trusted_keys, LINK_RING);
+	file_tell(supervisor, "membership-file", config->fleet.membership_file, LINK_MEMBERSHIP);
+}
+
 void access_tell(struct supervisor *supervisor)
 {
 	struct link_message message = {
@@ -221,6 +244,7 @@ static bool take_over(struct supervisor *supervisor, char text[RELOAD_TEXT_MAX])
 	take_keys(supervisor, &longterm);
 	domains_tell(supervisor);
 	access_tell(supervisor);
+	fleet_tell(supervisor);
 	watch_zones(supervisor);
 	anchor_start(supervisor);
 	char waiting[PATH_MAX];

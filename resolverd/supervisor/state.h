@@ -40,6 +40,11 @@ struct anchor_check {
 	struct event again;
 };
 
+struct fleet_helper {
+	pid_t pid; /* 0: not running */
+	struct event again;
+};
+
 /* Whether the server's loop runs. */
 struct heartbeat {
 	int64_t alive_at_ms; /* mono; its start, or its last pong */
@@ -60,6 +65,7 @@ struct supervisor {
 	unsigned child_count; /* the last place is the tracer's, whom the server asks for */
 	struct child children[CHILDREN_MAX];
 	struct anchor_check anchor;
+	struct fleet_helper fleet_helper;
 	bool sockets_stay;         /* the files: the manager listens on */
 	struct access_list access; /* as the configuration in force says */
 	struct event on_child, on_term, on_int, on_hup, from_server, patience, zone_lapses;
@@ -97,6 +103,12 @@ void anchor_ended(struct supervisor *supervisor, int status);
 /* Tells the server what is known of it. */
 void anchor_tell(struct supervisor *supervisor);
 
+/* ---- fleet_helper.c ---- */
+void fleet_helper_init(struct supervisor *supervisor);
+/* Unless it runs already, or there is no fleet. */
+void fleet_helper_start(struct supervisor *supervisor);
+void fleet_helper_ended(struct supervisor *supervisor, int status);
+
 /* ---- reload.c ---- */
 /* The text as a memfd for the roles to read: the descriptor or -errno. */
 int hold_config(const char *text);
@@ -108,5 +120,7 @@ void reload_asked(struct supervisor *supervisor);
 void domains_tell(struct supervisor *supervisor);
 /* Tells the server who may ask. */
 void access_tell(struct supervisor *supervisor);
+/* Hands it the fleet's key ring and our membership, opened. */
+void fleet_tell(struct supervisor *supervisor);
 /* Sets the timer for the next zone that is to be validated again. */
 void watch_zones(struct supervisor *supervisor);

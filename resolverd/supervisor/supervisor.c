@@ -43,6 +43,8 @@ static void signal_all(struct supervisor *supervisor, int number)
 			kill(supervisor->children[i].pid, number);
 	if (supervisor->anchor.pid > 0)
 		kill(supervisor->anchor.pid, number);
+	if (supervisor->fleet_helper.pid > 0)
+		kill(supervisor->fleet_helper.pid, number);
 }
 
 static void end_if_idle(struct supervisor *supervisor)
@@ -51,6 +53,7 @@ static void end_if_idle(struct supervisor *supervisor)
 	for (unsigned i = 0; i < supervisor->child_count; i++)
 		running += supervisor->children[i].pid > 0;
 	running += supervisor->anchor.pid > 0;
+	running += supervisor->fleet_helper.pid > 0;
 	if (supervisor->stopping && running == 0)
 		event_base_loopbreak(supervisor->base);
 }
@@ -85,6 +88,8 @@ static void on_sigchld(evutil_socket_t fd, short what, void *arg)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid == supervisor->anchor.pid)
 			anchor_ended(supervisor, status);
+		if (pid == supervisor->fleet_helper.pid)
+			fleet_helper_ended(supervisor, status);
 		for (unsigned i = 0; i < supervisor->child_count; i++)
 			if (supervisor->children[i].pid == pid)
 				child_ended(supervisor, &supervisor->children[i], status);
@@ -209,6 +214,7 @@ static void watch(struct supervisor *supervisor)
 	heartbeat_init(supervisor);
 	children_init(supervisor);
 	anchor_init(supervisor);
+	fleet_helper_init(supervisor);
 	reload_init(supervisor);
 }
 

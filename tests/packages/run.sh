@@ -9,7 +9,7 @@ work=build/deb-test debian=build/debian
 codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-bookworm}")
 # What the packages depend on, and a compiler: in the machine there is no network to fetch it from.
 included="systemd systemd-sysv dbus dns-root-data procps gcc libc6-dev pkg-config python3 python3-protobuf python3-nacl python3-cryptography
-libconfuse2 libevent-core-2.1-7 libevent-extra-2.1-7 libidn2-dev libjansson4 libldns3 libprotobuf-c-dev libseccomp2 libsodium-dev libssl-dev libunbound8"
+libconfuse2 libevent-core-2.1-7 libevent-extra-2.1-7 libhiredis0.14 libidn2-dev libjansson4 libldns3 libprotobuf-c-dev libseccomp2 libsodium-dev libssl-dev libunbound8"
 
 make_debian() {
 	debootstrap --variant=minbase "$codename" "$debian/root" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}"

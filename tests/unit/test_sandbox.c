@@ -309,7 +309,8 @@ enum { KILLED = -SIGSYS, ABORTED = -SIGABRT };
 #define WORKER (1u << SANDBOX_WORKER)
 #define ANCHOR (1u << SANDBOX_ANCHOR)
 #define TRIAL (1u << SANDBOX_TRIAL)
-#define ALL (SUPERVISOR | SERVER | WORKER | ANCHOR | TRIAL)
+#define FLEET (1u << SANDBOX_FLEET)
+#define ALL (SUPERVISOR | SERVER | WORKER | ANCHOR | TRIAL | FLEET)
 
 static const struct row {
 	const char *name;
@@ -319,50 +320,55 @@ static const struct row {
 	bool landlock; /* needs it */
 } rows[] = {
     {"reads_a_system_file", read_a_system_file, SUPERVISOR, 0, false},
-    {"reads_no_system_file", read_a_system_file, SERVER | ANCHOR | TRIAL, EACCES, true},
+    {"reads_no_system_file", read_a_system_file, SERVER | ANCHOR | TRIAL | FLEET, EACCES, true},
     {"reads_no_file_at_all", read_a_system_file, WORKER, EPERM, false},
     {"reads_no_file_of_its_own", read_our_file, WORKER, EPERM, false},
-    {"cannot_read_the_key", read_the_key, SERVER | ANCHOR | TRIAL, EACCES, true},
-    {"cannot_write_the_key", write_the_key, SERVER | ANCHOR | TRIAL, EACCES, true},
-    {"cannot_replace_the_key", move_into_the_folder_above, SERVER | ANCHOR | TRIAL, EACCES, true},
-    {"cannot_link_the_key", make_a_link_to_the_key, SERVER | ANCHOR | TRIAL, EPERM, false},
-    {"writes_in_its_folder", write_in_our_folder, SUPERVISOR | SERVER | ANCHOR | TRIAL, 0, false},
+    {"cannot_read_the_key", read_the_key, SERVER | ANCHOR | TRIAL | FLEET, EACCES, true},
+    {"cannot_write_the_key", write_the_key, SERVER | ANCHOR | TRIAL | FLEET, EACCES, true},
+    {"cannot_replace_the_key", move_into_the_folder_above, SERVER | ANCHOR | TRIAL | FLEET, EACCES,
+	true},
+    {"cannot_link_the_key", make_a_link_to_the_key, SERVER | ANCHOR | TRIAL | FLEET, EPERM, false},
+    {"writes_in_its_folder", write_in_our_folder, SUPERVISOR | SERVER | ANCHOR | TRIAL | FLEET, 0,
+	false},
     {"writes_nowhere", write_in_our_folder, WORKER, EPERM, false},
-    {"opens_udp", open_udp, WORKER | ANCHOR | TRIAL, 0, false},
+    {"opens_udp", open_udp, WORKER | ANCHOR | TRIAL | FLEET, 0, false},
     {"opens_no_udp", open_udp, SERVER, EPERM, false},
-    {"opens_tcp6", open_tcp6, WORKER | ANCHOR | TRIAL, 0, false},
+    {"opens_tcp6", open_tcp6, WORKER | ANCHOR | TRIAL | FLEET, 0, false},
     {"opens_no_tcp6", open_tcp6, SERVER, EPERM, false},
     {"opens_no_raw_socket", open_raw, ALL, EPERM, false},
     {"opens_no_ping", open_ping, ALL, EPERM, false},
     {"opens_no_packet_socket", open_packet, ALL, EPERM, false},
-    {"connects_to_dns", connect_to_dns, WORKER | ANCHOR | TRIAL, 0, false},
+    {"connects_to_dns", connect_to_dns, WORKER | ANCHOR | TRIAL | FLEET, 0, false},
     {"connects_to_a_port_of_the_configuration", connect_to_the_configured_port,
-	WORKER | ANCHOR | TRIAL, 0, false},
-    {"connects_to_nothing_else", connect_to_smtp, WORKER | ANCHOR | TRIAL, EACCES, true},
-    {"opens_no_netlink", open_netlink, ALL, EPERM, false},
+	WORKER | ANCHOR | TRIAL | FLEET, 0, false},
+    {"connects_to_nothing_else", connect_to_smtp, WORKER | ANCHOR | TRIAL | FLEET, EACCES, true},
+    {"opens_no_netlink", open_netlink, ALL & ~FLEET, EPERM, false},
+    {"asks_the_kernel_for_its_addresses", open_netlink, FLEET, 0, false},
+    {"opens_a_unix_socket", open_unix, FLEET, 0, false},
     {"opens_no_unix_socket", open_unix, SERVER | WORKER | ANCHOR | TRIAL, EPERM, false},
     {"makes_no_socket_pair", make_a_socket_pair, SERVER | WORKER | ANCHOR | TRIAL, EPERM, false},
-    {"does_not_listen", listen_on_tcp, SERVER | WORKER | ANCHOR | TRIAL, EPERM, false},
+    {"does_not_listen", listen_on_tcp, SERVER | WORKER | ANCHOR | TRIAL | FLEET, EPERM, false},
     {"uses_the_socket_it_has", use_the_socket_it_has, ALL, 0, false},
-    {"runs_no_program", run_a_shell, SERVER | WORKER | ANCHOR | TRIAL, KILLED, false},
+    {"runs_no_program", run_a_shell, SERVER | WORKER | ANCHOR | TRIAL | FLEET, KILLED, false},
     {"runs_no_other_program", run_a_shell, SUPERVISOR, EACCES, true},
     {"does_not_trace", trace, ALL, KILLED, false},
     {"reads_no_memory_of_others", read_memory_of_another, ALL, KILLED, false},
     {"has_a_child", have_a_child, SUPERVISOR | SERVER, 0, false},
-    {"has_no_child", have_a_child, WORKER | ANCHOR | TRIAL, EPERM, false},
+    {"has_no_child", have_a_child, WORKER | ANCHOR | TRIAL | FLEET, EPERM, false},
     {"kills_its_child", kill_a_child, SUPERVISOR | SERVER, 0, false},
     {"has_no_threads", start_a_thread, ALL, EPERM, false},
     {"kills_nobody_else", kill_another, SUPERVISOR | SERVER, EPERM, true},
-    {"kills_nobody", kill_another, WORKER | ANCHOR | TRIAL, EPERM, false},
-    {"stops_nobody", stop_another, SERVER | WORKER | ANCHOR | TRIAL, EPERM, false},
-    {"runs_nothing_it_wrote", run_what_it_wrote, SERVER | WORKER | ANCHOR | TRIAL, EPERM, false},
-    {"maps_no_code", map_code, SERVER | WORKER | ANCHOR | TRIAL, EPERM, false},
+    {"kills_nobody", kill_another, WORKER | ANCHOR | TRIAL | FLEET, EPERM, false},
+    {"stops_nobody", stop_another, SERVER | WORKER | ANCHOR | TRIAL | FLEET, EPERM, false},
+    {"runs_nothing_it_wrote", run_what_it_wrote, SERVER | WORKER | ANCHOR | TRIAL | FLEET, EPERM,
+	false},
+    {"maps_no_code", map_code, SERVER | WORKER | ANCHOR | TRIAL | FLEET, EPERM, false},
     {"uses_memory", use_memory, ALL, 0, false},
     {"becomes_nobody_else", become_another_user, ALL, KILLED, false},
     {"mounts_nothing", mount_something, ALL, KILLED, false},
     {"stays_in_its_namespace", leave_its_namespace, ALL, KILLED, false},
     {"begins_no_io_uring", begin_io_uring, ALL, KILLED, false},
-    {"sets_no_limit", raise_a_limit, SERVER | WORKER | ANCHOR | TRIAL, EPERM, false},
+    {"sets_no_limit", raise_a_limit, SERVER | WORKER | ANCHOR | TRIAL | FLEET, EPERM, false},
     {"is_refused_what_is_unknown", ask_something_unknown, ALL, EPERM, false},
     {"gives_no_file_away", give_a_file_away, ALL, EPERM, false},
     {"aborts_as_ever", abort_itself, ALL, ABORTED, false},
@@ -374,6 +380,7 @@ static const char *const role_names[SANDBOX_ROLES] = {
     [SANDBOX_WORKER] = "worker",
     [SANDBOX_ANCHOR] = "anchor",
     [SANDBOX_TRIAL] = "trial",
+    [SANDBOX_FLEET] = "fleet",
 };
 
 struct one { /* a row for one role */
@@ -384,12 +391,13 @@ struct one { /* a row for one role */
 /* In the child. */
 static void try_it(const struct one *one)
 {
-	static char server[] = "192.0.2.53@5353";
+	static char server[] = "192.0.2.53@5353", store[] = "redis://192.0.2.1";
 	static struct config config; /* the roles', at the least */
 	const struct sandbox_path own = {
 	    one->role == SANDBOX_SUPERVISOR ? place.folder : place.own, true};
 	const struct sandbox sandbox = {one->role, &own, one->role != SANDBOX_WORKER};
 	config.resolver.forward = (char *[]){server, NULL};
+	config.fleet.redis = store;
 	_exit(sandbox_enter(&sandbox, &config) == 0 ? one->row->attempt() : 255);
 }
 

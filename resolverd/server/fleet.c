@@ -1,0 +1,577 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "resolverd/server/fleet.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "proto/frame.h"
+#include "proto/names.h"
+#include "resolverd/base/clock.h"
+#include "resolverd/base/log.h"
+#include "resolverd/server/cache.h"
+
+#define KEY_MAX 1400u
+#define LEASE_MS 3000u /* longer than nearly every lookup */
+#define POLLS 3u
+#define FUTURE_MAX_MS 5000 /* the clocks of two members differ by so much */
+#define LIFE_MIN_MS 1000   /* what ends sooner is no gain */
+#define RING_FILE_MAX (16u << 20)
+#define FLEET_FRAME_MAX (512u << 10)
+
+/* How long after it saw another's lease a job looks again, in milliseconds: a client waits, or not.
+ * Half of each is random. */
+static const int poll_asked_ms[POLLS] = {20, 40, 80}, poll_refresh_ms[POLLS] = {100, 300, 600};
+
+enum step { GETTING, LEASING, WAITING };
+
+struct fleet_lookup {
+	struct table_node node; /* the first member */
+	uint8_t id[sizeof(uint64_t)];
+	struct fleet *fleet;
+	struct flight_job *job;
+	struct event timer;
+	enum step step;
+	unsigned polls; /* begun */
+};
+
+/* ---- the view ---- */
+
+static void add_text(crypto_generichash_state *state, const char *text)
+{
+	crypto_generichash_update(state, (const uint8_t *)text, strlen(text) + 1);
+}
+
+static void add_list(crypto_generichash_state *state, char *const *list)
+{
+	for (; *list != NULL; list++)
+		add_text(state, *list);
+	add_text(state, "");
+}
+
+/* Of the configuration that facts rest on: members with another one find other facts. */
+static void set_view(struct fleet *fleet)
+{
+	const struct config *config = fleet->config;
+	crypto_generichash_state state;
+	crypto_generichash_init(&state, NULL, 0, sizeof fleet->view);
+	add_text(&state, "resolverd view v1");
+	add_list(&state, config->resolver.forward);
+	crypto_generichash_update(&state, config->resolver.digests, config->resolver.digest_count);
+	for (size_t i = 0; i < config->zone_count; i++) {
+		add_text(&state, config->zones[i].name);
+		add_list(&state, config->zones[i].forward);
+		add_list(&state, config->zones[i].stub);
+		add_list(&state, config->zones[i].trust_anchor);
+	}
+	crypto_generichash_final(&state, fleet->view, sizeof fleet->view);
+}
+
+/* ---- keys of the store ---- */
+
+/* prefix, view, kind, number, name: rd:1:0123456789abcdef:h25:mx.example.org */
+static void make_key(const struct fleet *fleet, const Resolverd__V1__Question *question,
+    const char *suffix, char ret_key[KEY_MAX])
+{
+	char view[2 * sizeof(uint64_t) + 1];
+	sodium_bin2hex(view, sizeof view, fleet->view, sizeof(uint64_t));
+	char kind = question->kind == RESOLVERD__V1__KIND__ROUTE  ? 'r'
+		    : question->kind == RESOLVERD__V1__KIND__HOST ? 'h'
+								  : 't';
+	snprintf(ret_key, KEY_MAX, "%s%s:%c%u:%s%s", fleet->config->fleet.key_prefix, view, kind,
+	    question->kind == RESOLVERD__V1__KIND__HOST ? question->port : question->type,
+	    question->name, suffix);
+}
+
+/* ---- requests ---- */
+
+static bool send_request(struct fleet *fleet, const Resolverd__Fleet__StoreRequest *request)
+{
+	size_t bytes = resolverd__fleet__store_request__get_packed_size(request);
+	uint8_t *out = conn_reserve(&fleet->conn, FRAME_HEADER_BYTES + bytes);
+	if (out == NULL)
+		return false;
+	frame_put_header(out, bytes);
+	resolverd__fleet__store_request__pack(request, out + FRAME_HEADER_BYTES);
+	conn_commit(&fleet->conn, FRAME_HEADER_BYTES + bytes);
+	return true;
+}
+
+static void set_timer(struct fleet_lookup *lookup, int64_t ms)
+{
+	const struct timeval after = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+	evtimer_add(&lookup->timer, &after);
+}
+
+static bool ask(struct fleet_lookup *lookup, enum step step)
+{
+	struct fleet *fleet = lookup->fleet;
+	char key[KEY_MAX];
+	Resolverd__Fleet__StoreRequest request = RESOLVERD__FLEET__STORE_REQUEST__INIT;
+	Resolverd__Fleet__StoreGet get = RESOLVERD__FLEET__STORE_GET__INIT;
+	Resolverd__Fleet__StoreLease lease = RESOLVERD__FLEET__STORE_LEASE__INIT;
+	make_key(fleet, &lookup->job->question, step == LEASING ? ":lease" : "", key);
+	memcpy(&request.id, lookup->id, sizeof request.id);
+	if (step == GETTING) {
+		get.key = key;
+		request.body_case = RESOLVERD__FLEET__STORE_REQUEST__BODY_GET;
+		request.get = &get;
+	} else {
+		lease.key = key;
+		lease.life_ms = LEASE_MS;
+		request.body_case = RESOLVERD__FLEET__STORE_REQUEST__BODY_LEASE;
+		request.lease = &lease;
+	}
+	lookup->step = step;
+	set_timer(lookup, fleet->config->fleet.timeout_ms);
+	return send_request(fleet, &request);
+}
+
+/* ---- a lookup ends ---- */
+
+static struct flight_job *lookup_end(struct fleet_lookup *lookup)
+{
+	struct flight_job *job = lookup->job;
+	table_remove(&lookup->fleet->lookups, &lookup->node);
+	event_del(&lookup->timer);
+	free(lookup);
+	return job;
+}
+
+/* Only somebody's word that there is something new made us look. */
+static bool is_idle_look(const struct flight_job *job)
+{
+	return job->from_notice && job->refresh && LIST_EMPTY(&job->waiters);
+}
+
+static void pass(struct fleet_lookup *lookup)
+{
+	struct fleet *fleet = lookup->fleet;
+	struct flight_job *job = lookup_end(lookup);
+	if (is_idle_look(job))
+		fleet->found(fleet->arg, job, NULL);
+	else
+		fleet->pass(fleet->arg, job);
+}
+
+static void note(struct fleet *fleet, bool good)
+{
+	uint64_t random;
+	bool was_open = breaker_is_open(&fleet->breaker);
+	randombytes_buf(&random, sizeof random);
+	breaker_note(&fleet->breaker, good, clock_mono_ms(), random);
+	fleet->counts.failed += !good;
+	if (was_open != breaker_is_open(&fleet->breaker))
+		log_warning("fleet-store", "fleet: the store %s",
+		    good ? "answers again"
+			 : "does not answer in time; lookups "
+			   "go on without it");
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct fleet_lookup *lookup = arg;
+	(void)fd, (void)what;
+	if (lookup->step == WAITING && lookup->fleet->up && ask(lookup, GETTING))
+		return;
+	if (lookup->step != WAITING)
+		note(lookup->fleet, false);
+	pass(lookup);
+}
+
+/* ---- what the store holds ---- */
+
+static uint64_t validated_at(const struct answer *answer)
+{
+	Resolverd__V1__Answer *envelope = answer_envelope(answer);
+	uint64_t at = envelope != NULL ? envelope->validated_at : UINT64_MAX;
+	resolverd__v1__answer__free_unpacked(envelope, NULL);
+	return at;
+}
+
+/* Whether these facts are better than what we have. */
+static bool is_of_use(const struct fleet *fleet, const Resolverd__Fleet__SharedFacts *facts,
+    const struct answer *answer, const struct answer *have, int64_t now_ms)
+{
+	if ((int64_t)facts->validated_at < now_ms - fleet->config->fleet.max_age_ms ||
+	    answer->expires_at_ms < now_ms + LIFE_MIN_MS)
+		return false;
+	if (have == NULL || have->failed || have->stale)
+		return true;
+	return answer->expires_at_ms >= have->expires_at_ms + LIFE_MIN_MS &&
+	       facts->validated_at >= validated_at(have);
+}
+
+/* A new answer, or NULL: the value is of no use. */
+static struct answer *adopt(struct fleet *fleet, const struct flight_job *job,
+    const ProtobufCBinaryData *value, int64_t now_ms)
+{
+	struct shared_facts shared;
+	const char *problem = ring_open_facts(&fleet->ring, value->data, value->len, &job->question,
+	    fleet->view, sizeof fleet->view, (uint64_t)now_ms, &shared);
+	if (problem == NULL && (int64_t)shared.facts->validated_at > now_ms + FUTURE_MAX_MS) {
+		problem = "it is of the future (are the clocks right?)";
+		resolverd__fleet__shared_facts__free_unpacked(shared.facts, NULL);
+	}
+	if (problem != NULL) {
+		fleet->counts.refused++;
+		snprintf(fleet->refused_why, sizeof fleet->refused_why, "%s", problem);
+		return NULL;
+	}
+	struct answer *answer =
+	    signer_adopt(fleet->signer, shared.facts, shared.long_term_id, now_ms);
+	if (answer != NULL &&
+	    !is_of_use(fleet, shared.facts, answer, fleet->have(fleet->arg, job), now_ms)) {
+		answer_unref(answer);
+		answer = NULL;
+	}
+	resolverd__fleet__shared_facts__free_unpacked(shared.facts, NULL);
+	return answer;
+}
+
+/* ---- replies ---- */
+
+static void wait_for_another(struct fleet_lookup *lookup)
+{
+	const int *polls = lookup->job->refresh ? poll_refresh_ms : poll_asked_ms;
+	if (lookup->polls == POLLS) {
+		pass(lookup);
+		return;
+	}
+	int ms = polls[lookup->polls];
+	lookup->fleet->counts.waited += lookup->polls == 0;
+	lookup->polls++;
+	lookup->step = WAITING;
+	set_timer(lookup, ms / 2 + (int)randombytes_uniform((uint32_t)ms));
+}
+
+static void take_value(struct fleet_lookup *lookup, const Resolverd__Fleet__StoreReply *reply)
+{
+	struct fleet *fleet = lookup->fleet;
+	struct answer *answer = reply->result == RESOLVERD__FLEET__STORE_RESULT__DONE
+				    ? adopt(fleet, lookup->job, &reply->value, clock_wall_ms())
+				    : NULL;
+	if (answer != NULL) {
+		fleet->counts.found++;
+		fleet->found(fleet->arg, lookup_end(lookup), answer);
+	} else if (is_idle_look(lookup->job)) {
+		pass(lookup);
+	} else if (lookup->polls > 0) {
+		wait_for_another(lookup);
+	} else if (!ask(lookup, LEASING)) {
+		pass(lookup);
+	}
+}
+
+static void take_lease(struct fleet_lookup *lookup, const Resolverd__Fleet__StoreReply *reply)
+{
+	if (reply->result == RESOLVERD__FLEET__STORE_RESULT__DONE) {
+		lookup->fleet->counts.leased++;
+		pass(lookup);
+	} else {
+		wait_for_another(lookup);
+	}
+}
+
+static void take_reply(struct fleet *fleet, const Resolverd__Fleet__StoreReply *reply)
+{
+	struct fleet_lookup *lookup = (struct fleet_lookup *)table_find(
+	    &fleet->lookups, (const uint8_t *)&reply->id, sizeof reply->id);
+	if (lookup == NULL || lookup->step == WAITING)
+		return; /* too late */
+	event_del(&lookup->timer);
+	bool good = reply->result == RESOLVERD__FLEET__STORE_RESULT__DONE ||
+		    reply->result == RESOLVERD__FLEET__STORE_RESULT__NOTHING;
+	note(fleet, good);
+	if (!good)
+		pass(lookup);
+	else if (lookup->step == GETTING)
+		take_value(lookup, reply);
+	else
+		take_lease(lookup, reply);
+}
+
+/* So many a second: whoever can publish must not have us look things up all the time. */
+static bool may_take_notice(struct fleet *fleet)
+{
+	int64_t now_s = clock_mono_ms() / 1000;
+	if (fleet->notices_at_s != now_s)
+		fleet->notices_left = FLEET_NOTICES_PER_S;
+	fleet->notices_at_s = now_s;
+	fleet->notices_left -= fleet->notices_left > 0;
+	return fleet->notices_left > 0;
+}
+
+static void take_notice(struct fleet *fleet, const ProtobufCBinaryData *bytes)
+{
+	Resolverd__Fleet__Notice *notice =
+	    may_take_notice(fleet) ? resolverd__fleet__notice__unpack(NULL, bytes->len, bytes->data)
+				   : NULL;
+	bool good = notice != NULL && notice->question != NULL &&
+		    strlen(notice->question->name) < NEXT_HOP_TEXT_MAX &&
+		    notice->question->port <= UINT16_MAX && notice->question->type <= UINT16_MAX;
+	fleet->counts.notices += good;
+	fleet->counts.notices_dropped += !good;
+	if (good)
+		fleet->changed(fleet->arg, notice->question);
+	resolverd__fleet__notice__free_unpacked(notice, NULL);
+}
+
+static void take_state(struct fleet *fleet, const Resolverd__Fleet__StoreState *state)
+{
+	if (state->connected != fleet->connected || fleet->detail[0] == '\0') {
+		if (state->connected)
+			log_notice("fleet-connected", "fleet: connected to %s", state->detail);
+		else
+			log_warning("fleet-store", "fleet: no store: %s; lookups go on without it",
+			    state->detail);
+	}
+	fleet->connected = state->connected;
+	snprintf(fleet->detail, sizeof fleet->detail, "%s", state->detail);
+}
+
+static int on_frame(struct conn *conn, const uint8_t *body, size_t body_bytes)
+{
+	struct fleet *fleet = conn->owner;
+	Resolverd__Fleet__StoreReply *reply =
+	    resolverd__fleet__store_reply__unpack(NULL, body_bytes, body);
+	if (reply == NULL) {
+		log_error("fleet-helper", "the fleet helper sent something malformed: replaced");
+		return -EBADMSG;
+	}
+	if (reply->state != NULL)
+		take_state(fleet, reply->state);
+	if (reply->id == 0 && reply->notice.len > 0)
+		take_notice(fleet, &reply->notice);
+	if (reply->id != 0)
+		take_reply(fleet, reply);
+	resolverd__fleet__store_reply__free_unpacked(reply, NULL);
+	return 0;
+}
+
+static void on_malformed(struct conn *conn, const char *what)
+{
+	(void)conn;
+	log_error("fleet-helper", "the fleet helper sent %s: replaced", what);
+}
+
+struct collected {
+	struct fleet_lookup **lookups;
+	size_t count;
+};
+
+static void collect(struct table_node *node, void *arg)
+{
+	struct collected *collected = arg;
+	collected->lookups[collected->count++] = (struct fleet_lookup *)node;
+}
+
+/* All that are at the store, each to be ended by its caller; without memory for the list they end
+ * by their timers. */
+static struct collected collect_lookups(struct fleet *fleet)
+{
+	struct collected collected = {0};
+	size_t count = fleet->lookups.count;
+	collected.lookups = count > 0 ? calloc(count, sizeof(struct fleet_lookup *)) : NULL;
+	if (collected.lookups != NULL)
+		table_visit(&fleet->lookups, collect, &collected);
+	return collected;
+}
+
+static void on_close(struct conn *conn)
+{
+	struct fleet *fleet = conn->owner;
+	conn_fini(conn);
+	fleet->up = fleet->connected = false;
+	snprintf(fleet->detail, sizeof fleet->detail, "the helper is gone");
+	struct collected collected = collect_lookups(fleet);
+	for (size_t i = 0; i < collected.count; i++)
+		pass(collected.lookups[i]);
+	free(collected.lookups);
+}
+
+static const struct conn_handler helper_handler = {
+    .on_frame = on_frame, .on_malformed = on_malformed, .on_close = on_close};
+
+/* ---- the stage ---- */
+
+int fleet_init(struct fleet *fleet, struct event_base *base, struct conn_buffers *buffers,
+    struct signer *signer, const struct config *config)
+{
+	*fleet =
+	    (struct fleet){.base = base, .buffers = buffers, .signer = signer, .config = config};
+	set_view(fleet);
+	return table_init(&fleet->lookups);
+}
+
+void fleet_fini(struct fleet *fleet)
+{
+	struct collected collected = collect_lookups(fleet);
+	for (size_t i = 0; i < collected.count; i++)
+		free(lookup_end(collected.lookups[i]));
+	free(collected.lookups);
+	if (fleet->up)
+		conn_fini(&fleet->conn);
+	table_fini(&fleet->lookups);
+	ring_fini(&fleet->ring);
+	resolverd__fleet__signed_membership__free_unpacked(fleet->membership, NULL);
+}
+
+void fleet_set_config(struct fleet *fleet, const struct config *config)
+{
+	fleet->config = config;
+	set_view(fleet);
+}
+
+void fleet_helper_up(struct fleet *fleet, int fd)
+{
+	if (fleet->up) /* its successor was faster than the end of its socket */
+		on_close(&fleet->conn);
+	if (conn_init(&fleet->conn, fleet->base, fleet->buffers, fd, FLEET_FRAME_MAX, SIZE_MAX,
+		&helper_handler, fleet) != 0) {
+		log_error("internal-link", "cannot watch the socket of the fleet helper");
+		close(fd); /* it ends, and is started again */
+		return;
+	}
+	fleet->up = true;
+	fleet->breaker = (struct breaker){.opened_count = fleet->breaker.opened_count};
+}
+
+bool fleet_take(struct fleet *fleet, struct flight_job *job)
+{
+	if (!fleet->connected || job->trace || job->at_store)
+		return false;
+	if (fleet->lookups.count >= FLEET_LOOKUPS_MAX ||
+	    !breaker_allows(&fleet->breaker, clock_mono_ms())) {
+		fleet->counts.passed_by++;
+		return false;
+	}
+	struct fleet_lookup *lookup = calloc(1, sizeof *lookup);
+	if (lookup == NULL)
+		return false;
+	uint64_t id = ++fleet->next_id;
+	memcpy(lookup->id, &id, sizeof lookup->id);
+	lookup->fleet = fleet;
+	lookup->job = job;
+	lookup->node.key = lookup->id;
+	lookup->node.key_bytes = sizeof lookup->id;
+	evtimer_assign(&lookup->timer, fleet->base, on_timer, lookup);
+	table_insert(&fleet->lookups, &lookup->node);
+	job->at_store = true;
+	if (!ask(lookup, GETTING)) {
+		lookup_end(lookup);
+		return false;
+	}
+	fleet->counts.asked++;
+	return true;
+}
+
+/* ---- what we find ---- */
+
+static uint8_t *pack_notice(
+    const struct fleet *fleet, const Resolverd__Worker__Facts *facts, int64_t now_ms, size_t *ret)
+{
+	Resolverd__Fleet__Notice notice = RESOLVERD__FLEET__NOTICE__INIT;
+	notice.question = facts->question;
+	notice.validated_at = (uint64_t)now_ms;
+	notice.member = fleet->config->signing.member;
+	*ret = resolverd__fleet__notice__get_packed_size(&notice);
+	uint8_t *bytes = malloc(*ret);
+	if (bytes != NULL)
+		resolverd__fleet__notice__pack(&notice, bytes);
+	return bytes;
+}
+
+void fleet_share(
+    struct fleet *fleet, const Resolverd__Worker__Facts *facts, bool changes, int64_t now_ms)
+{
+	char key[KEY_MAX];
+	struct shared_value value;
+	Resolverd__Fleet__StoreRequest request = RESOLVERD__FLEET__STORE_REQUEST__INIT;
+	Resolverd__Fleet__StorePut put = RESOLVERD__FLEET__STORE_PUT__INIT;
+	if (!fleet->connected || breaker_is_open(&fleet->breaker) ||
+	    signer_share(fleet->signer, facts, fleet->view, sizeof fleet->view, fleet->membership,
+		now_ms, &value) != 0)
+		return;
+	int64_t life_ms = value.ends_at_ms - now_ms;
+	if (life_ms > fleet->config->fleet.max_age_ms)
+		life_ms = fleet->config->fleet.max_age_ms;
+	make_key(fleet, facts->question, "", key);
+	put.key = key;
+	put.value = (ProtobufCBinaryData){.len = value.count, .data = value.bytes};
+	put.life_ms = (uint64_t)life_ms;
+	if (changes)
+		put.notice.data = pack_notice(fleet, facts, now_ms, &put.notice.len);
+	if (put.notice.data == NULL)
+		put.notice.len = 0;
+	request.body_case = RESOLVERD__FLEET__STORE_REQUEST__BODY_PUT;
+	request.put = &put;
+	if (life_ms >= LIFE_MIN_MS && send_request(fleet, &request))
+		fleet->counts.shared++;
+	free(put.notice.data);
+	free(value.bytes);
+}
+
+/* ---- whom we trust ---- */
+
+/* The whole of a file that the supervisor opened; NULL: it can't be read. Closes fd. */
+static char *read_file(int fd, size_t *ret_count)
+{
+	struct stat status;
+	char *text = NULL;
+	if (fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+	    status.st_size <= (off_t)RING_FILE_MAX)
+		text = calloc(1, (size_t)status.st_size + 1);
+	ssize_t count = text != NULL ? pread(fd, text, (size_t)status.st_size, 0) : -1;
+	if (count < 0) {
+		free(text);
+		text = NULL;
+	}
+	*ret_count = count > 0 ? (size_t)count : 0;
+	if (fd >= 0)
+		close(fd);
+	return text;
+}
+
+void fleet_take_ring(struct fleet *fleet, int fd)
+{
+	char error[RING_ERROR_MAX] = " it can't be read";
+	size_t count;
+	struct ring ring = {0};
+	char *text = read_file(fd, &count);
+	if (fd >= 0 && (text == NULL || ring_parse(text, count, &ring, error) != 0))
+		log_error("fleet-keys",
+		    "fleet.trusted-keys %s:%s; until it is mended nobody is trusted",
+		    fleet->config->fleet.trusted_keys, error);
+	free(text);
+	fleet->lost_a_root = ring_has_lost_a_root(&fleet->ring, &ring);
+	ring_fini(&fleet->ring);
+	fleet->ring = ring;
+}
+
+void fleet_take_membership(struct fleet *fleet, int fd)
+{
+	size_t count;
+	char *text = read_file(fd, &count);
+	resolverd__fleet__signed_membership__free_unpacked(fleet->membership, NULL);
+	fleet->membership = text != NULL ? membership_parse(text, count) : NULL;
+	if (fd >= 0 && fleet->membership == NULL)
+		log_error("fleet-keys",
+		    "fleet.membership-file %s is no membership: make it with resolverctl "
+		    "keys sign",
+		    fleet->config->fleet.membership_file);
+	free(text);
+}
+
+bool fleet_trusts(const struct fleet *fleet, const struct answer *answer)
+{
+	Resolverd__V1__Answer *envelope = answer_envelope(answer);
+	bool good = envelope != NULL && envelope->origin_key_id.len == KEY_ID_BYTES &&
+		    ring_takes_id(&fleet->ring, envelope->origin_key_id.data, !fleet->lost_a_root);
+	resolverd__v1__answer__free_unpacked(envelope, NULL);
+	return good;
+}

@@ -1,0 +1,474 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Many daemons and one store: the real redis-server between members that trust each other's keys (docs/FLEET.md)."""
+
+import base64
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+import resolverd_pb2 as pb
+from conftest import INSTRUMENTED, WORLD, wait_for
+from live import LiveZone
+from scenarios import DANE, PLAIN, TA
+from wire import Client, key_id
+
+pytestmark = pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server")
+
+NAME, OTHER, THIRD = DANE, TA, PLAIN
+
+
+class Store:
+    """redis-server, on a Unix socket and on a port of loopback."""
+
+    def __init__(self, directory, *arguments, port=0, password=None):
+        self.directory = directory
+        directory.mkdir(exist_ok=True)
+        self.path = directory / "redis.sock"
+        self.port = port
+        self.password = password
+        self.arguments = [*arguments, *(["--requirepass", password] if password else [])]
+        self.start()
+
+    def start(self):
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.path), "--save", "",
+                   "--appendonly", "no", "--dir", str(self.directory), *self.arguments]
+        with open(self.directory / "log", "ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        wait_for(lambda: self.path.exists() and self.answers(), 10, lambda: (self.directory / "log").read_text())
+
+    def answers(self):
+        try:
+            self.ask("PING")
+            return True
+        except OSError:
+            return False
+
+    def ask(self, *words):
+        """One command, with a connection of its own; the reply in Python's types."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(5)
+            sock.connect(str(self.path))
+            with sock.makefile("rb") as file:
+                for command in [*([("AUTH", self.password)] if self.password else []), words]:
+                    command = [word if isinstance(word, bytes) else str(word).encode() for word in command]
+                    sock.sendall(b"*%d\r\n" % len(command) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in command))
+                    reply = self._reply(file)
+                return reply
+
+    def _reply(self, file):
+        line = file.readline().rstrip(b"\r\n")
+        kind, rest = line[:1], line[1:]
+        if kind == b"$":
+            return None if rest == b"-1" else file.read(int(rest) + 2)[:-2]
+        if kind == b"*":
+            return [self._reply(file) for _ in range(int(rest))]
+        if kind == b":":
+            return int(rest)
+        if kind == b"-":
+            raise ValueError(rest.decode())
+        return rest
+
+    def keys(self, pattern="*"):
+        return sorted(self.ask("KEYS", pattern))
+
+    def values(self):
+        """{key: value} of what is no lease."""
+        return {key: self.ask("GET", key) for key in self.keys() if not key.endswith(b":lease")}
+
+    def calls(self):
+        """{command: how often} so far."""
+        text = self.ask("INFO", "commandstats").decode()
+        rows = [line.partition(":")[::2] for line in text.splitlines() if line.startswith("cmdstat_")]
+        return {name.removeprefix("cmdstat_"): int(fields.split(",")[0].removeprefix("calls=")) for name, fields in rows}
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+        self.process.wait(timeout=10)
+
+
+@pytest.fixture
+def make_store(tmp_path):
+    made = []
+
+    def make(*arguments, **options):
+        made.append(Store(tmp_path / f"store{len(made)}", *arguments, **options))
+        return made[-1]
+
+    yield make
+    for store in made:
+        store.stop()
+
+
+@pytest.fixture
+def store(make_store):
+    return make_store()
+
+
+@pytest.fixture
+def ring(tmp_path):
+    """The key ring that all members read."""
+    path = tmp_path / "ring"
+    path.write_text("# nobody yet\n")
+    return path
+
+
+@pytest.fixture
+def make_member(make_daemon, store, ring):
+    """A daemon of the fleet; in_ring: the others trust it."""
+    made = []
+
+    def make(in_ring=True, connected=True, **keys):
+        member = make_daemon(**{"fleet__redis": f"unix:{store.path}", "fleet__trusted_keys": str(ring), "signing__member": f"m{len(made)}",
+                                "prefetch__rule": "off", "fleet__timeout": "500ms" if INSTRUMENTED else "200ms"} | keys)
+        made.append(member)
+        if in_ring:
+            ring.write_text(ring.read_text() + pathlib.Path(member.public_key).read_text())
+            for other in made:
+                if other.process is not None:
+                    other.reload("")
+        if connected:
+            wait_for(lambda: "fleet: connected" in member.log(), 10, member.log)
+        return member
+
+    return make
+
+
+def public_key(member):
+    line = next(line for line in pathlib.Path(member.public_key).read_text().splitlines() if not line.startswith("#"))
+    return base64.b64decode(line)
+
+
+def plan(member, name=NAME):
+    """(route, hosts), each verified under the member's key."""
+    with Client(member.socket, [public_key(member)]) as client:
+        client.learn_delegations()
+        return client.plan(name)
+
+
+def asked(queries, name):
+    return [query for query in queries.seen() if query.name.rstrip(".") == name]
+
+
+def origins(member, name=NAME):
+    route, hosts = plan(member, name)
+    return [route.origin, *(host.origin for host in hosts)]
+
+
+# ---- one refresh for all ----
+
+
+def test_a_member_takes_what_another_found(make_member, store, queries):
+    first, second = make_member(), make_member()
+    route, hosts = plan(first)
+    assert not route.origin and len(store.values()) >= 2
+    queries.mark()
+    other_route, other_hosts = plan(second)
+    assert not queries.seen(), "looked up again"
+    assert other_route.route == route.route and other_route.member == "m1"
+    assert [host.host for host in other_hosts] == [host.host for host in hosts]
+    assert {answer.origin for answer in (other_route, *other_hosts)} == {"m0"}
+    assert other_route.origin_key_id == key_id(public_key(first))
+    assert other_route.expires_at <= route.expires_at and other_route.validated_at == route.validated_at
+
+
+def test_it_signs_with_its_own_policy(make_member, store):
+    first = make_member()
+    second = make_member(connected=True)
+    second.reload(f'override "{NAME}" {{ requirement = mandatory reason = "contract" }}')
+    plan(first)
+    route, _ = plan(second)
+    assert route.origin == "m0" and route.route.requirement == pb.MANDATORY
+    assert b"contract" not in b"".join(store.values().values())
+
+
+def test_the_store_holds_no_policy(make_member, store):
+    first = make_member()
+    first.reload(f'override "{NAME}" {{ requirement = audit reason = "a private matter" }}')
+    plan(first)
+    assert store.values() and b"a private matter" not in b"".join(store.values().values())
+
+
+def test_many_members_ask_at_once_and_one_looks_up(make_member, queries):
+    members = [make_member() for _ in range(4)]
+    queries.mark()
+    clients = [Client(member.socket) for member in members]
+    ids = [client.submit(plan=pb.PlanRequest(next_hop=NAME, port=25)) for client in clients]
+    for client, request_id in zip(clients, ids):
+        assert client.receive().id == request_id
+        client.socket.close()
+    once = len({query.type for query in asked(queries, NAME)})
+    assert len(asked(queries, NAME)) <= 2 * once
+
+
+def test_a_client_query_costs_few_commands(make_member, store):
+    """MONITOR's count: at the most a look, a lease and a put for each of its questions; nothing for a hit."""
+    first, second = make_member(), make_member()
+    before = store.calls()
+    _, hosts = plan(first)
+    questions = 1 + len(hosts)
+    after = store.calls()
+    count = sum(after.get(name, 0) - before.get(name, 0) for name in ("get", "set", "publish"))
+    assert 0 < count <= 3 * questions
+    plan(second)
+    third = store.calls()
+    assert third["get"] - after["get"] == questions and third["set"] == after["set"]
+    plan(first), plan(second)
+    assert store.calls()["get"] == third["get"]
+
+
+def test_a_change_reaches_all_within_a_second(make_member):
+    with LiveZone(WORLD, "two-hosts.org") as zone:
+        first, second = make_member(), make_member()
+        name = "changes.two-hosts.org"
+        zone.publish([*zone.records, "changes 3 MX 10 mx1"])
+        plan(first, name), plan(second, name)
+        zone.publish([*zone.records, "changes 3 MX 10 mx2"])
+        time.sleep(3.2)
+        assert plan(first, name)[0].route.mx[0].name.startswith("mx2")
+        assert plan(second, name)[0].route.mx[0].name.startswith("mx2")
+
+
+# ---- never a dependency ----
+
+
+@pytest.fixture
+def pair(make_member):
+    return make_member(), make_member()
+
+
+def quickly(member, name, within_s=3):
+    before = time.monotonic()
+    route, hosts = plan(member, name)
+    assert time.monotonic() - before < within_s * (5 if INSTRUMENTED else 1)
+    return route, hosts
+
+
+@pytest.mark.parametrize("harm", [signal.SIGKILL, signal.SIGSTOP])
+def test_without_the_store_all_goes_on(pair, store, harm):
+    first, second = pair
+    plan(first)
+    store.process.send_signal(harm)
+    for name in (NAME, OTHER, THIRD):
+        route, _ = quickly(second, name)
+        assert not route.origin
+    wait_for(lambda: "lookups go on without it" in second.log(), 10, second.log)
+
+
+def test_a_store_that_comes_back_is_used_again(pair, store):
+    first, second = pair
+    store.process.kill()
+    store.process.wait()
+    wait_for(lambda: "no store" in first.log(), 5, first.log)
+    store.path.unlink(missing_ok=True)
+    store.start()
+    wait_for(lambda: all(member.log().count("fleet: connected") == 2 for member in pair), 15, first.log)
+    plan(first)
+    assert set(origins(second)) == {"m0"}
+
+
+def test_a_full_store(make_store, make_member, store):
+    first, second = make_member(), make_member()
+    store.ask("CONFIG", "SET", "maxmemory", "1")
+    route, _ = quickly(first, NAME)
+    assert not route.origin and not store.values()
+    route, _ = quickly(second, NAME)
+    assert not route.origin
+    store.ask("CONFIG", "SET", "maxmemory", "0")
+    plan(first, OTHER)
+    assert set(origins(second, OTHER)) == {"m0"}
+
+
+def test_a_read_only_store(make_store, make_member, store):
+    first, second = make_member(), make_member()
+    store.ask("REPLICAOF", "127.0.0.1", "1")
+    for member in (first, second):
+        assert not quickly(member, NAME)[0].origin
+    assert not store.values()
+
+
+def test_a_flushed_store(pair, store):
+    first, second = pair
+    plan(first)
+    store.ask("FLUSHALL")
+    assert not plan(second)[0].origin
+    assert store.values()
+
+
+def test_the_helper_is_started_again(pair):
+    first, second = pair
+    [pid] = first.roles()["fleet"]
+    os.kill(pid, signal.SIGKILL)
+    plan(first, OTHER)
+    wait_for(lambda: first.roles().get("fleet", [pid]) != [pid], 10)
+    wait_for(lambda: first.log().count("fleet: connected") == 2, 10, first.log)
+    plan(first)
+    assert set(origins(second)) == {"m0"}
+
+
+# ---- trust ----
+
+
+def test_a_stranger_is_not_believed(make_member, store, queries):
+    stranger = make_member(in_ring=False)
+    member = make_member()
+    plan(stranger)
+    left = store.values()
+    queries.mark()
+    assert set(origins(member)) == {""} and queries.seen()
+    assert store.values() != left, "it is overwritten"
+
+
+def test_who_is_revoked_is_out_at_once(make_member, ring, queries):
+    first, second = make_member(), make_member()
+    plan(first)
+    assert set(origins(second)) == {"m0"}
+    ring.write_text(ring.read_text() + f"revoked {key_id(public_key(first)).hex()}\n")
+    second.reload("")
+    queries.mark()
+    assert set(origins(second)) == {""} and queries.seen()
+
+
+@pytest.mark.parametrize("how", ["truncated", "flipped", "empty", "noise", "list"])
+def test_a_spoiled_value_is_overwritten(pair, store, how):
+    first, second = pair
+    plan(first)
+    for key, value in store.values().items():
+        store.ask("DEL", key)
+        if how == "list":
+            store.ask("RPUSH", key, value)
+            continue
+        middle = len(value) // 2
+        store.ask("SET", key, {"truncated": value[:middle], "flipped": value[:middle] + bytes([value[middle] ^ 1]) + value[middle + 1:],
+                               "empty": b"", "noise": bytes(range(256)) * 40}[how])
+    assert set(origins(second)) == {""}
+    assert all(store.ask("TYPE", key) == b"string" and len(store.ask("GET", key)) > 100 for key in store.values())
+
+
+def test_swapped_values_are_of_no_use(pair, store):
+    first, second = pair
+    plan(first, NAME), plan(first, OTHER)
+    routes = {key: value for key, value in store.values().items() if b":r0:" in key}
+    (one, its), (other, others) = list(routes.items())[:2]
+    store.ask("SET", one, others), store.ask("SET", other, its)
+    for name in (NAME, OTHER):
+        assert not plan(second, name)[0].origin
+
+
+def test_what_is_older_than_max_age_is_not_used(make_member):
+    first, second = make_member(), make_member(fleet__max_age="1s")
+    plan(first)
+    time.sleep(1.5)
+    assert not plan(second)[0].origin
+
+
+def test_another_view_is_not_shared(make_member):
+    first = make_member()
+    second = make_member(unbound__do_ip6="yes")
+    plan(first)
+    assert plan(second)[0].origin == "m0"
+    third = make_member()
+    third.reload('zone "corp.example" { insecure-until = 2099-01-01 }')
+    assert not plan(third)[0].origin
+
+
+# ---- the way to the store ----
+
+
+def test_tcp_with_a_password(make_store, make_daemon, ring, tmp_path):
+    store = make_store(password="a secret", port=6390)
+    secret = tmp_path / "secret"
+    secret.write_text("a secret\n")
+    member = make_daemon(fleet__redis="redis://127.0.0.1:6390", fleet__trusted_keys=str(ring), fleet__credentials_file=str(secret),
+                         fleet__database="3")
+    wait_for(lambda: "fleet: connected to 127.0.0.1 port 6390" in member.log(), 10, member.log)
+    plan(member)
+    assert "a secret" not in member.log()
+    assert "db3:keys=" in store.ask("INFO", "keyspace").decode()
+
+
+def test_a_wrong_password_is_said(make_store, make_daemon, ring, tmp_path):
+    make_store(password="a secret", port=6391)
+    secret = tmp_path / "secret"
+    secret.write_text("another\n")
+    member = make_daemon(fleet__redis="redis://127.0.0.1:6391", fleet__trusted_keys=str(ring), fleet__credentials_file=str(secret))
+    wait_for(lambda: "no store: WRONGPASS" in member.log() or "no store: ERR" in member.log(), 10, member.log)
+    assert plan(member)[0].route.mx
+
+
+# ---- sentinels ----
+
+
+class Sentinel(Store):
+    """redis-sentinel, which watches a master that answers on a port."""
+
+    def __init__(self, directory, port, master_port):
+        directory.mkdir(exist_ok=True)
+        self.file = directory / "sentinel.conf"
+        self.file.write_text(f"sentinel monitor fleet 127.0.0.1 {master_port} 1\nsentinel down-after-milliseconds fleet 500\n"
+                             "sentinel failover-timeout fleet 3000\n")
+        super().__init__(directory, port=port)
+
+    def start(self):
+        command = ["redis-server", str(self.file), "--sentinel", "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.path),
+                   "--dir", str(self.directory)]
+        with open(self.directory / "log", "ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        wait_for(lambda: self.path.exists() and self.answers(), 10, lambda: (self.directory / "log").read_text())
+
+
+def test_sentinels_fail_over(make_store, make_member, tmp_path):
+    master, replica = make_store(port=6401), make_store(port=6402)
+    replica.ask("REPLICAOF", "127.0.0.1", "6401")
+    wait_for(lambda: b"master_link_status:up" in replica.ask("INFO", "replication"), 10)
+    sentinel = Sentinel(tmp_path / "sentinel", 6403, 6401)
+    try:
+        wait_for(lambda: b"num-slaves\n1" in b"\n".join(sentinel.ask("SENTINEL", "MASTER", "fleet")), 15)
+        keys = {"fleet__redis": "sentinel://127.0.0.1:6409,127.0.0.1:6403/fleet"}  # nobody listens at the first
+        first, second = make_member(**keys), make_member(**keys)
+        assert "connected to 127.0.0.1 port 6401" in first.log()
+        plan(first)
+        assert set(origins(second)) == {"m0"}
+        master.process.kill()
+        master.process.wait()
+        assert quickly(second, OTHER)[0].route.mx
+        for member in (first, second):
+            wait_for(lambda: "connected to 127.0.0.1 port 6402" in member.log(), 30, member.log)
+        plan(first, THIRD)
+        assert set(origins(second, THIRD)) == {"m0"}
+    finally:
+        sentinel.stop()
+
+
+# ---- many ----
+
+
+def test_twenty_members_and_one_truth(make_member, queries):
+    members = [make_member(resolver__workers="1") for _ in range(4 if INSTRUMENTED else 20)]
+    plan(members[0])
+    queries.mark()
+    assert all(set(origins(member)) == {"m0"} for member in members[1:])
+    assert not queries.seen()
+
+
+def test_a_replayed_older_value_is_not_taken_back(make_member, store):
+    """What a member has is not replaced by facts that are older."""
+    with LiveZone(WORLD, "two-hosts.org") as zone:
+        first, second = make_member(), make_member()
+        name = "replay.two-hosts.org"
+        zone.publish([*zone.records, "replay 2 MX 10 mx1"])
+        plan(first, name)
+        old = {key: value for key, value in store.values().items() if b":r0:" in key}
+        zone.publish([*zone.records, "replay 300 MX 10 mx2"])
+        time.sleep(2.1)
+        assert plan(second, name)[0].route.mx[0].name.startswith("mx2")
+        for key, value in old.items():
+            store.ask("SET", key, value)
+        for member in (first, second):
+            assert plan(member, name)[0].route.mx[0].name.startswith("mx2")
