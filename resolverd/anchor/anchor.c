@@ -17,19 +17,11 @@
 #include "resolverd/base/log.h"
 #include "resolverd/base/sandbox.h"
 
-#define FILE_MAX_BYTES (1u << 20)
-#define HASH_BYTES 32u
-
-/* The last line of the state file: which contents of resolver.trust-anchor-file it began with. It
- * is a comment to libunbound, and a file that was cut off lacks it. */
-#define ORIGIN_MARK "; began with BLAKE2b-256 "
-
 struct anchor {
 	const struct config *config;
 	char *folder, *state_path, *anchor_path, *work_path;
 	char *configured; /* text of resolver.trust-anchor-file */
-	char origin[sizeof ORIGIN_MARK + 2 * HASH_BYTES + 1];
-	bool silent;            /* the root gave no answer */
+	char origin[ANCHOR_ORIGIN_BYTES];
 	bool configured_is_new; /* the state on disk began with other contents */
 	struct tracked tracked;
 };
@@ -55,9 +47,7 @@ static void remove_leftovers(const struct anchor *anchor)
 static int read_configured(struct anchor *anchor)
 {
 	const char *path = anchor->config->resolver.trust_anchor_file;
-	uint8_t hash[HASH_BYTES];
-	char hex[2 * HASH_BYTES + 1];
-	int r = file_read(path, FILE_MAX_BYTES, &anchor->configured);
+	int r = file_read(path, ANCHOR_FILE_MAX_BYTES, &anchor->configured);
 	if (r == -ENOMEM)
 		return ANCHOR_FAILED;
 	if (r != 0) {
@@ -67,10 +57,7 @@ static int read_configured(struct anchor *anchor)
 		    path, strerror(-r));
 		return ANCHOR_BAD_CONFIG;
 	}
-	crypto_generichash(hash, sizeof hash, (const uint8_t *)anchor->configured,
-	    strlen(anchor->configured), NULL, 0);
-	snprintf(anchor->origin, sizeof anchor->origin, ORIGIN_MARK "%s\n",
-	    sodium_bin2hex(hex, sizeof hex, hash, sizeof hash));
+	anchor_origin(anchor->configured, anchor->origin);
 	return 0;
 }
 
@@ -90,13 +77,13 @@ static int no_state(const char *path, int error)
 static const char *choose_start(struct anchor *anchor, char **ret_state)
 {
 	const char *configured_path = anchor->config->resolver.trust_anchor_file;
-	int r = file_read(anchor->state_path, FILE_MAX_BYTES, ret_state);
+	int r = file_read(anchor->state_path, ANCHOR_FILE_MAX_BYTES, ret_state);
 	if (r == -ENOENT) {
 		log_notice("trust-anchor-tracked", "tracking of the root keys begins with %s",
 		    configured_path);
 		return anchor->configured;
 	}
-	char *origin = r == 0 ? strstr(*ret_state, ORIGIN_MARK) : NULL;
+	char *origin = r == 0 ? strstr(*ret_state, ANCHOR_ORIGIN_MARK) : NULL;
 	if (r == 0)
 		r = tracked_parse(*ret_state, &anchor->tracked);
 	if (r != 0 || origin == NULL || anchor->tracked.all_revoked) {
@@ -149,9 +136,8 @@ static int check(struct anchor *anchor, const char *start, const char *hold_down
 		return no_state(anchor->work_path, -r);
 	enum probe_result result =
 	    probe_root(anchor->config, anchor->work_path, hold_down, why, sizeof why);
-	anchor->silent = result == PROBE_SILENT;
 	tracked_fini(&anchor->tracked);
-	r = file_read(anchor->work_path, FILE_MAX_BYTES, &text);
+	r = file_read(anchor->work_path, ANCHOR_FILE_MAX_BYTES, &text);
 	if (r == 0) {
 		r = tracked_parse(text, &anchor->tracked);
 		free(text);
@@ -176,7 +162,7 @@ static int check_twice(struct anchor *anchor, const char *start)
 	if (code != 0 || !tracked_has_pending(&anchor->tracked))
 		return code;
 	char *text;
-	int r = file_read(anchor->work_path, FILE_MAX_BYTES, &text);
+	int r = file_read(anchor->work_path, ANCHOR_FILE_MAX_BYTES, &text);
 	if (r != 0)
 		return no_state(anchor->work_path, -r);
 	code = check(anchor, text, PROBE_HOLD_DOWN_30_DAYS);
@@ -189,7 +175,7 @@ static int check_twice(struct anchor *anchor, const char *start)
 static int keep_state(const struct anchor *anchor)
 {
 	char *text, *marked = NULL;
-	int r = file_read(anchor->work_path, FILE_MAX_BYTES, &text);
+	int r = file_read(anchor->work_path, ANCHOR_FILE_MAX_BYTES, &text);
 	if (r != 0)
 		return r;
 	if (asprintf(&marked, "%s%s", text, anchor->origin) < 0)
@@ -201,6 +187,24 @@ static int keep_state(const struct anchor *anchor)
 	return r;
 }
 
+/* Whether a key counted until now, in the file of before or, without one, in the configured one,
+ * that counts no more. */
+static bool loses_key(const struct anchor *anchor, const char *before, const char *anchors)
+{
+	if (before == NULL)
+		return tracked_has_revoked(&anchor->tracked);
+	while (*before != '\0') {
+		size_t bytes = strcspn(before, "\n") + 1;
+		char *line = strndup(before, bytes);
+		bool stays = line != NULL && strstr(anchors, line) != NULL;
+		free(line);
+		if (!stays)
+			return true;
+		before += before[bytes - 1] == '\0' ? bytes - 1 : bytes;
+	}
+	return false;
+}
+
 static int keep_anchors(const struct anchor *anchor)
 {
 	char *before = NULL, trusted[200], pending[200];
@@ -210,8 +214,9 @@ static int keep_anchors(const struct anchor *anchor)
 		    "the root has no key that could be trusted: nothing is changed");
 		return ANCHOR_FAILED;
 	}
-	bool changed = file_read(anchor->anchor_path, FILE_MAX_BYTES, &before) != 0 ||
+	bool changed = file_read(anchor->anchor_path, ANCHOR_FILE_MAX_BYTES, &before) != 0 ||
 		       strcmp(before, anchors) != 0;
+	bool lost = changed && loses_key(anchor, before, anchors);
 	int r = keep_state(anchor);
 	if (r == 0 && changed)
 		r = file_replace(anchor->anchor_path, 0644, anchors);
@@ -224,6 +229,8 @@ static int keep_anchors(const struct anchor *anchor)
 	log_line(changed ? LOG_LEVEL_NOTICE : LOG_LEVEL_INFO, "trust-anchor-checked", NULL, 0,
 	    "root keys trusted: %s; new ones, not trusted before their 30 days: %s", trusted,
 	    pending);
+	if (lost)
+		return ANCHOR_LOST;
 	return changed ? ANCHOR_CHANGED : ANCHOR_UNCHANGED;
 }
 
@@ -235,7 +242,7 @@ static int forget(const struct anchor *anchor)
 	    anchor->config->resolver.trust_anchor_file);
 	(void)unlink(anchor->anchor_path);
 	(void)unlink(anchor->state_path);
-	return ANCHOR_CHANGED;
+	return ANCHOR_LOST;
 }
 
 static int track(struct anchor *anchor)
@@ -248,9 +255,7 @@ static int track(struct anchor *anchor)
 	free(state);
 	if (code == 0)
 		return keep_anchors(anchor);
-	return code == ANCHOR_FAILED && anchor->configured_is_new && !anchor->silent
-		   ? forget(anchor)
-		   : code;
+	return code == ANCHOR_FAILED && anchor->configured_is_new ? forget(anchor) : code;
 }
 
 static int make_paths(struct anchor *anchor)

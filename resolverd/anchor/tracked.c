@@ -137,6 +137,14 @@ bool tracked_has_pending(const struct tracked *tracked)
 	return false;
 }
 
+bool tracked_has_revoked(const struct tracked *tracked)
+{
+	for (unsigned i = 0; i < tracked->count; i++)
+		if (tracked->keys[i].state >= TRACKED_REVOKED)
+			return true;
+	return false;
+}
+
 /* By tag, then by key: libunbound's own order turns around with each run. */
 static int compare(const void *a, const void *b)
 {

@@ -43,6 +43,7 @@ void tracked_fini(struct tracked *tracked);
 
 bool tracked_is_trusted(const struct tracked_key *key);
 bool tracked_has_pending(const struct tracked *tracked);
+bool tracked_has_revoked(const struct tracked *tracked); /* or removed since */
 /* The text of the anchor file, the same for the same trusted keys; NULL: out of memory, or no key
  * is trusted. The caller frees. */
 char *tracked_anchors(const struct tracked *tracked);

@@ -8,6 +8,7 @@
  * that of the last check that succeeded.
  */
 #pragma once
+#include <sodium.h>
 #include <sysexits.h>
 
 #define ANCHOR_ROLE "anchor"
@@ -16,10 +17,21 @@
 #define ANCHOR_FILE ANCHOR_FOLDER "/trust-anchor.key"
 #define ANCHOR_STATE_FILE ANCHOR_FOLDER "/root.key.5011"
 
+#define ANCHOR_FILE_MAX_BYTES (1u << 20) /* of the configured one, too */
+
+/* The last line of the state file: which contents of resolver.trust-anchor-file it began with. It
+ * is a comment to libunbound, and a file that was cut off lacks it. */
+#define ANCHOR_ORIGIN_MARK "; began with BLAKE2b-256 "
+#define ANCHOR_ORIGIN_BYTES (sizeof ANCHOR_ORIGIN_MARK + 2 * crypto_generichash_BYTES + 1)
+
+/* That line, with its end, for a configured file of this text. */
+void anchor_origin(const char *configured, char ret_line[ANCHOR_ORIGIN_BYTES]);
+
 /* Any other code (a signal, libunbound's own exit) means what ANCHOR_FAILED means. */
 enum anchor_exit {
 	ANCHOR_UNCHANGED = EX_OK,       /* checked: ANCHOR_FILE is right as it is */
-	ANCHOR_CHANGED = 10,            /* ANCHOR_FILE came, changed or went: renew the workers */
+	ANCHOR_CHANGED = 10,            /* ANCHOR_FILE came or got a key more: renew the workers */
+	ANCHOR_LOST = 11,               /* a key counts no more, nor does what was found by it */
 	ANCHOR_NO_STATE = EX_CANTCREAT, /* the state directory can't be written: not tracked */
 	ANCHOR_FAILED = EX_TEMPFAIL,    /* no validated root key set now; nothing was touched */
 	ANCHOR_BAD_CONFIG = EX_CONFIG,  /* resolver.trust-anchor-file or another key is no good */

@@ -59,6 +59,10 @@ struct link_message {
 	uint8_t bytes[512];
 };
 
+/* In cache/ of server.state-directory, which the server gets opened. */
+#define SNAPSHOT_FILE "snapshot"
+#define SNAPSHOT_NEW_FILE "snapshot.new"
+
 /* fd -1: none. Returns 0 or -errno. */
 [[gnu::warn_unused_result]] int link_send(int link, const struct link_message *message, int fd);
 /* Returns 1 with a message, 0 at the end of the link, -EAGAIN, or another -errno. *ret_fd is -1 or

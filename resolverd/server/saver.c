@@ -11,10 +11,8 @@
 
 #include "resolverd/base/clock.h"
 #include "resolverd/base/log.h"
+#include "resolverd/base/role.h"
 #include "resolverd/base/secret.h"
-
-#define FILE_NAME "snapshot"
-#define NEW_NAME "snapshot.new"
 
 /* Facts of another configuration or another version of the rules do not count. */
 static void worker_hash(const struct config *config, uint8_t ret_hash[32])
@@ -34,7 +32,8 @@ static int write_file(const struct saver *saver, const uint8_t key[SNAPSHOT_KEY_
 {
 	struct snapshot_stamp stamp = {.written_at_ms = clock_wall_ms()};
 	worker_hash(saver->config, stamp.worker_hash);
-	int fd = openat(saver->dir_fd, NEW_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int fd = openat(
+	    saver->dir_fd, SNAPSHOT_NEW_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	int r = snapshot_write(fd, saver->prefetch->cache, &stamp, key);
@@ -42,10 +41,10 @@ static int write_file(const struct saver *saver, const uint8_t key[SNAPSHOT_KEY_
 		r = -errno;
 	if (close(fd) != 0 && r == 0)
 		r = -errno;
-	if (r == 0 && renameat(saver->dir_fd, NEW_NAME, saver->dir_fd, FILE_NAME) != 0)
+	if (r == 0 && renameat(saver->dir_fd, SNAPSHOT_NEW_FILE, saver->dir_fd, SNAPSHOT_FILE) != 0)
 		r = -errno;
 	if (r != 0)
-		(void)unlinkat(saver->dir_fd, NEW_NAME, 0);
+		(void)unlinkat(saver->dir_fd, SNAPSHOT_NEW_FILE, 0);
 	else
 		(void)fsync(saver->dir_fd);
 	return r;
@@ -94,8 +93,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 static void unlink_files(const struct saver *saver)
 {
-	(void)unlinkat(saver->dir_fd, FILE_NAME, 0);
-	(void)unlinkat(saver->dir_fd, NEW_NAME, 0);
+	(void)unlinkat(saver->dir_fd, SNAPSHOT_FILE, 0);
+	(void)unlinkat(saver->dir_fd, SNAPSHOT_NEW_FILE, 0);
 }
 
 static void on_child_ended(evutil_socket_t fd, short what, void *arg)
@@ -132,7 +131,7 @@ static int read_with(
     struct saver *saver, const uint8_t key[SNAPSHOT_KEY_BYTES], struct snapshot_counts *ret_counts)
 {
 	uint8_t hash[32];
-	int fd = openat(saver->dir_fd, FILE_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = openat(saver->dir_fd, SNAPSHOT_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return -errno;
 	worker_hash(saver->config, hash);

@@ -17,7 +17,6 @@
 
 #define ANCHOR_CHECK_S (6 * 3600)
 #define ANCHOR_RETRY_S 300
-#define ANCHOR_MAX_BYTES (1u << 20)
 
 static int64_t file_time_ms(int directory, const char *path)
 {
@@ -26,13 +25,22 @@ static int64_t file_time_ms(int directory, const char *path)
 							 : 0;
 }
 
+static char *read_ours(const char *state_directory, const char *name)
+{
+	char path[PATH_MAX], *text;
+	int n = snprintf(path, sizeof path, "%s/%s", state_directory, name);
+	return n > 0 && (size_t)n < sizeof path &&
+		       file_read(path, ANCHOR_FILE_MAX_BYTES, &text) == 0
+		   ? text
+		   : NULL;
+}
+
 /* The tags of the keys that are trusted now, as the anchor role wrote them behind each. */
 static void read_tags(const char *state_directory, struct link_anchor *anchor)
 {
 	static const char mark[] = "; keytag ";
-	char path[PATH_MAX], *text;
-	int n = snprintf(path, sizeof path, "%s/" ANCHOR_FILE, state_directory);
-	if (n < 0 || (size_t)n >= sizeof path || file_read(path, ANCHOR_MAX_BYTES, &text) != 0)
+	char *text = read_ours(state_directory, ANCHOR_FILE);
+	if (text == NULL)
 		return;
 	const size_t most = sizeof anchor->key_tags / sizeof *anchor->key_tags;
 	for (const char *at = strstr(text, mark); at != NULL && anchor->key_tag_count < most;
@@ -85,10 +93,41 @@ void anchor_start(struct supervisor *supervisor)
 	evtimer_add(&check->again, &(struct timeval){.tv_sec = ANCHOR_CHECK_S});
 }
 
+bool anchor_is_foreign(const struct supervisor *supervisor)
+{
+	const struct config *config = supervisor->start->config;
+	char line[ANCHOR_ORIGIN_BYTES], *configured;
+	char *state = read_ours(config->server.state_directory, ANCHOR_STATE_FILE);
+	int r = file_read(config->resolver.trust_anchor_file, ANCHOR_FILE_MAX_BYTES, &configured);
+	bool is_foreign = false;
+	if (r == 0 && state != NULL) {
+		anchor_origin(configured, line);
+		is_foreign = strstr(state, line) == NULL;
+	}
+	if (r == 0)
+		free(configured);
+	free(state);
+	return is_foreign;
+}
+
 static void on_anchor_again(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
 	anchor_start(arg);
+}
+
+/* No worker goes on with a key that was withdrawn, and what was found by it counts no more, in a
+ * snapshot either. */
+static void forget_found(struct supervisor *supervisor)
+{
+	log_warning("trust-anchor-changed",
+	    "the root's trust anchor lost a key: the workers are replaced, all answers dropped");
+	if (supervisor->channel >= 0) {
+		renew_workers(supervisor, true);
+		return;
+	}
+	(void)unlinkat(supervisor->snapshot_fd, SNAPSHOT_FILE, 0);
+	(void)unlinkat(supervisor->snapshot_fd, SNAPSHOT_NEW_FILE, 0);
 }
 
 /* The role said itself what went wrong. */
@@ -99,20 +138,24 @@ void anchor_ended(struct supervisor *supervisor, int status)
 	check->pid = 0;
 	if (supervisor->stopping)
 		return;
-	if (code != ANCHOR_UNCHANGED && code != ANCHOR_CHANGED)
+	if (code != ANCHOR_UNCHANGED && code != ANCHOR_CHANGED && code != ANCHOR_LOST)
 		evtimer_add(&check->again, &(struct timeval){.tv_sec = ANCHOR_RETRY_S});
 	anchor_tell(supervisor);
+	if (code == ANCHOR_LOST)
+		forget_found(supervisor);
 	/* The first file says what the configured one said, which the workers started with. */
-	if (code == ANCHOR_CHANGED && check->replaces_file) {
+	else if (code == ANCHOR_CHANGED && check->replaces_file) {
 		log_notice("trust-anchor-changed",
-		    "the root's trust anchor changed: the workers are replaced");
-		/* Where keys were withdrawn no worker goes on with them until another validates. */
-		renew_workers(supervisor, !has_anchor_file(supervisor));
+		    "the root's trust anchor has a key more: the workers are replaced");
+		renew_workers(supervisor, false);
 	}
 	/* Without the file there is something to track anew; else the configured keys do not work.
 	 */
-	if (code == ANCHOR_CHANGED && !has_anchor_file(supervisor))
+	if (!has_anchor_file(supervisor))
 		evtimer_add(&check->again, &(struct timeval){.tv_sec = ANCHOR_RETRY_S});
+	if (supervisor->channel < 0 && check->comes_first)
+		start_server(supervisor);
+	check->comes_first = false;
 	if (check->wanted)
 		anchor_start(supervisor);
 }

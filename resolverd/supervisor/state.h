@@ -37,6 +37,7 @@ struct anchor_check {
 	pid_t pid;          /* 0: not running */
 	bool replaces_file; /* ANCHOR_FILE was there when it started */
 	bool wanted;        /* once more, as soon as this one has ended */
+	bool comes_first;   /* the server starts when it has ended */
 	struct event again;
 };
 
@@ -100,6 +101,8 @@ void anchor_init(struct supervisor *supervisor);
 /* Unless it runs already. */
 void anchor_start(struct supervisor *supervisor);
 void anchor_ended(struct supervisor *supervisor, int status);
+/* The configured file has changed since its keys were tracked: while we were down, at the start. */
+bool anchor_is_foreign(const struct supervisor *supervisor);
 /* Tells the server what is known of it. */
 void anchor_tell(struct supervisor *supervisor);
 

@@ -273,9 +273,15 @@ static void unpin_fixed(struct supervisor *supervisor)
 static void run(struct supervisor *supervisor)
 {
 	log_info("listening", "listening on %s", supervisor->start->config->server.socket);
-	start_server(supervisor);
+	/* Neither workers nor a snapshot may count on a key that was taken out meanwhile. */
+	supervisor->anchor.comes_first = anchor_is_foreign(supervisor);
+	if (supervisor->anchor.comes_first)
+		anchor_start(supervisor);
+	if (supervisor->anchor.pid == 0)
+		start_server(supervisor);
 	watch_zones(supervisor);
-	anchor_start(supervisor);
+	if (!supervisor->anchor.comes_first)
+		anchor_start(supervisor);
 	event_base_dispatch(supervisor->base);
 }
 

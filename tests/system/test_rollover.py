@@ -16,7 +16,7 @@ from conftest import BUILD, WORLD, wait_for
 from faketime import DAY, Clock
 from rollover import ADDRESS, RollingRoot, RootKey
 
-UNCHANGED, CHANGED, NO_STATE, FAILED, BAD_CONFIG = 0, 10, 73, 75, 78  # resolverd/base/anchor.h
+UNCHANGED, CHANGED, LOST, NO_STATE, FAILED, BAD_CONFIG = 0, 10, 11, 73, 75, 78  # resolverd/base/anchor.h
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_rfc5011_the_whole_rollover(anchor, root, old, make_daemon):
     assert with_old.status()["ready"] is False, "the key configured once is of no use any more"
 
     root.publish([old.revoked(), new], signed_by=[new, old.revoked()])
-    assert anchor.run(50) == CHANGED and anchor.trusted() == {new.tag}
+    assert anchor.run(50) == LOST and anchor.trusted() == {new.tag}
     root.publish([new], signed_by=[new])
     for day in (60, 90):
         assert anchor.run(day) == UNCHANGED and anchor.trusted() == {new.tag}
@@ -234,7 +234,7 @@ def test_a_key_taken_out_of_the_configured_file_is_trusted_no_more(anchor, root,
     """Even where the rest does not validate now: the workers then have the configured file, and nothing else."""
     new = RootKey()
     anchor.configured.write_text(new.anchor())
-    assert anchor.run(1) == CHANGED and anchor.files() == {}
+    assert anchor.run(1) == LOST and anchor.files() == {}
     assert anchor.run(2) == FAILED and anchor.files() == {}
     assert str(anchor.configured) in anchor.log and "install the current dns-root-data" in anchor.log
     root.publish([old, new], signed_by=[old, new])
@@ -248,6 +248,49 @@ def test_a_daemon_delivers_nothing_by_a_key_that_was_taken_out(anchor, root, old
     daemon.process.send_signal(signal.SIGHUP)
     wait_for(lambda: not daemon.status()["ready"], 15, daemon.log)
     assert daemon.ctl("plan", "dane-ta.com")[1]["outcome"] == "delay"
+
+
+def test_a_key_taken_out_while_the_root_is_silent_is_trusted_no_more(anchor, old, tmp_path):
+    hints = tmp_path / "dead.hints"
+    hints.write_text(". 3600 IN NS a.dead.\na.dead. 3600 IN A 127.99.99.99\n")
+    anchor.keys |= {"resolver.root-hints": hints, "resolver.deadline": "2s"}
+    anchor.configured.write_text(RootKey().anchor())
+    assert anchor.run(1) == LOST and anchor.files() == {}
+
+
+def test_what_was_found_by_a_key_that_is_taken_out_counts_no_more(anchor, root, old, make_daemon):
+    """Of two keys that both sign one goes: what is left validates, and yet all is looked up again."""
+    new = RootKey()
+    root.publish([old, new], signed_by=[old, new])
+    anchor.configured.write_text(old.anchor() + new.anchor())
+    daemon = make_daemon(resolver__root_hints=str(root.hints), resolver__trust_anchor_file=str(anchor.configured))
+    wait_for(lambda: "root keys trusted" in daemon.log(), 10, daemon.log)
+    before = daemon.ctl("plan", "dane-ee.org")[1]
+    assert before["outcome"] == "deliver", before
+    assert daemon.ctl("plan", "dane-ee.org")[1]["validated_at"] == before["validated_at"], "cached"
+    anchor.configured.write_text(new.anchor())
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: "lost a key" in daemon.log(), 15, daemon.log)
+    after = daemon.ctl("plan", "dane-ee.org")[1]
+    assert after["outcome"] == before["outcome"] and after["validated_at"] > before["validated_at"]
+
+
+@pytest.mark.parametrize("taken_out", [True, False])
+def test_a_key_taken_out_while_the_daemon_was_down(anchor, root, old, make_daemon, taken_out):
+    new = RootKey()
+    root.publish([old, new], signed_by=[old, new])
+    anchor.configured.write_text(old.anchor() + new.anchor())
+    daemon = make_daemon(resolver__root_hints=str(root.hints), resolver__trust_anchor_file=str(anchor.configured))
+    wait_for(lambda: "root keys trusted" in daemon.log(), 10, daemon.log)
+    before = daemon.ctl("plan", "dane-ee.org")[1]
+    assert before["outcome"] == "deliver", before
+    daemon.stop()
+    anchor.configured.write_text(("" if taken_out else "; as it was\n" + old.anchor()) + new.anchor())
+    daemon.start()
+    after = daemon.ctl("plan", "dane-ee.org")[1]
+    assert after["outcome"] == before["outcome"]
+    assert ("lost a key" in daemon.log()) == taken_out
+    assert (after["validated_at"] > before["validated_at"]) == taken_out, "from the snapshot"
 
 
 @pytest.mark.parametrize("text", ["", "; nothing\n", "this is no anchor\n", "org. IN DS 1 13 2 " + "AB" * 32 + "\n",
