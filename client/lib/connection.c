@@ -10,6 +10,7 @@
 #include "proto/frame.h"
 
 #define RECEIVE_BYTES 16384u
+#define RECEIVES_MAX 16u /* in a step: then the caller has its turn, whose timeout this is */
 
 /* How a step of the connection went. */
 enum progress {
@@ -126,7 +127,7 @@ static enum progress handle_frames(struct resolverd_client *client)
 
 static enum progress receive_some(struct resolverd_client *client)
 {
-	for (;;) {
+	for (unsigned i = 0; i < RECEIVES_MAX; i++) {
 		if (!buffer_reserve(&client->in, RECEIVE_BYTES))
 			return NO_MEMORY;
 		ssize_t n = recv(client->fd, client->in.bytes + client->in.end,
@@ -142,6 +143,7 @@ static enum progress receive_some(struct resolverd_client *client)
 		if (progress != GOES_ON)
 			return progress;
 	}
+	return NOTHING_NOW;
 }
 
 /* Ends, because each request survives one lost connection only. */

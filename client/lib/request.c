@@ -510,6 +510,8 @@ int request_receive(struct resolverd_client *client, const uint8_t *body, size_t
 	int r = response != NULL       ? 0
 		: memory_failed(arena) ? RESOLVERD_ERROR_MEMORY
 				       : RESOLVERD_ERROR_PROTOCOL;
+	if (r == 0 && response->id >= client->next_id)
+		r = RESOLVERD_ERROR_PROTOCOL;
 	struct request *request = r == 0 ? request_find(client, response->id) : NULL;
 	bool is_status = request != NULL && request->kind == BODY(STATUS);
 	if (request != NULL)

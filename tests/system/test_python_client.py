@@ -3,6 +3,7 @@
 
 import base64
 import concurrent.futures
+import contextlib
 import dataclasses
 import datetime
 import json
@@ -442,6 +443,58 @@ def test_a_session(fake):
 def test_a_lost_connection_is_asked_once_more(fake):
     daemon = fake(lambda request, number: None if number == 1 else honest(request, number))
     assert daemon.client().plan("example.org").outcome is resolverd.Outcome.NO_MAIL
+
+
+def test_over_a_new_connection_the_keys_are_learned_anew(fake):
+    """A daemon that was restarted vouches for its old key no more: what that signed counts no more."""
+    restarted = []
+
+    def answer(request, number):
+        if not restarted and request.HasField("plan") and request.plan.next_hop == "last.example":
+            restarted.append(number)
+            return None
+        response = honest(request, number)
+        if restarted and request.HasField("status"):
+            response.status.delegations[0].CopyFrom(delegation(online=OTHER))
+        return response
+
+    with fake(answer).client() as client:
+        assert client.plan("example.org").outcome is resolverd.Outcome.NO_MAIL
+        with pytest.raises(resolverd.VerifyError):
+            client.plan("last.example")
+
+
+class Flooding(Daemon):
+    """Never says what was asked, and never pauses."""
+
+    def serve(self, connection, number):
+        noise = frame_of(pb.Response(id=0, error=pb.Error(code=pb.BUSY, text="x" * 50))) * 2000
+        with contextlib.suppress(OSError):
+            while True:
+                connection.sendall(noise)
+
+
+def test_a_timeout_holds_against_a_daemon_that_floods(tmp_path):
+    daemon = Flooding(tmp_path, None)
+    try:
+        done = subprocess.run([BUILD / "resolverctl", "--socket", daemon.path, "--public-key", daemon.public_key,
+                               "--timeout", "1", "plan", "example.org"], capture_output=True, text=True, timeout=30)
+        assert done.returncode != 0
+    finally:
+        daemon.listener.shutdown(socket.SHUT_RDWR)
+        daemon.listener.close()
+
+
+def test_an_answer_to_what_was_never_asked_is_a_breach(fake):
+    def answer(request, number):
+        response = honest(request, number)
+        response.id += 1000
+        return response
+
+    daemon = fake(answer)
+    done = subprocess.run([BUILD / "resolverctl", "--socket", daemon.path, "--public-key", daemon.public_key,
+                           "--timeout", "20", "plan", "example.org"], capture_output=True, text=True, timeout=15)
+    assert done.returncode != 0 and "malformed" in done.stderr
 
 
 def test_a_connection_lost_twice_is_an_error(fake):

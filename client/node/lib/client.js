@@ -30,6 +30,7 @@ export class Client {
   #now;
   #connection = null;
   #keyring = null;
+  #keysCameOver = null; // this connection: a restarted daemon may have come with other keys
   #learning = null; // the promise of a status that was asked for its keys
 
   constructor({ socket = DEFAULT_SOCKET, publicKey = DEFAULT_PUBLIC_KEY, attest = false, timeoutMs = TIMEOUT_MS, now = Date.now } = {}) {
@@ -94,7 +95,7 @@ export class Client {
     // It answers with what it has a little before we stop listening.
     const deadlineMs = Math.max(1, Math.floor((deadline - performance.now()) * 0.9));
     const exchange = await this.#exchange(body(deadlineMs), this.#attest, deadline);
-    if (this.#keyring === null) await this.#learnKeys(deadline);
+    if (this.#keyring === null || this.#keysCameOver !== this.#connection) await this.#learnKeys(deadline);
     for (let learned = 0; ; learned += 1) {
       try {
         return read(exchange);
@@ -118,6 +119,7 @@ export class Client {
     const trusted = await loadTrustedKeys(this.#publicKey);
     const { response } = await this.#exchange({ status: {} }, false, deadline);
     if (response.status === null) throw new ProtocolError('a response without a status');
+    this.#keysCameOver = this.#connection;
     this.#keyring = new Keyring(trusted, response.status.delegations, this.#now());
     return response.status;
   }

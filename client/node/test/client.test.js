@@ -60,6 +60,23 @@ withDaemon('a lost connection is asked once more', (request, number) => (number 
   assert.equal(await outcome(daemon.client()), 'no-mail');
 });
 
+withDaemon('over a new connection the keys are learned anew', () => null, async (daemon) => {
+  let restarted = false;
+  daemon.answer = (request) => {
+    if (!restarted && request.plan?.nextHop === 'last.example') {
+      restarted = true;
+      return null;
+    }
+    if (restarted && request.body === 'status') {
+      return { id: request.id, status: { delegations: [delegation({}, { online: OTHER })] } };
+    }
+    return honest(request);
+  };
+  const client = daemon.client();
+  assert.equal(await outcome(client), 'no-mail');
+  await assert.rejects(client.plan('last.example'), VerifyError);
+});
+
 withDaemon('a connection lost twice is an error', () => null, async (daemon) => {
   await assert.rejects(outcome(daemon.client()), NoDaemonError);
   assert.equal(daemon.connections, 2);

@@ -242,7 +242,7 @@ class Client:
                 connection.close()
                 raise
             else:
-                self._socket = connection
+                self._socket, self._keyring = connection, None  # a restarted daemon may have come with other keys
         return self._socket
 
     @staticmethod
