@@ -246,7 +246,10 @@ size_t dns_message_answer(const struct dns_query *query, const struct resolverd_
 	struct dns_writer writer = {.out = ret_message, .room = room - edns_bytes(query, &note)};
 	unsigned flags = flags_of(query, note.rcode);
 	bool tells_secure = query->authentic_data || query->dnssec_ok;
-	bool is_authentic = records->status == RESOLVERD_SECURE && tells_secure;
+	/* Of ANY a few types were asked for: that there are no others is not known. */
+	bool says_nothing = query->type == DNS_TYPE_ANY && records->answer_count == 0 &&
+			    records->rcode == DNS_NOERROR;
+	bool is_authentic = records->status == RESOLVERD_SECURE && tells_secure && !says_nothing;
 	put_head(&writer, query, flags | (is_authentic ? FLAG_AUTHENTIC_DATA : 0));
 	if (!put_records(&writer, query, records, now_ms)) {
 		if (transport == DNS_STREAM) {

@@ -8,6 +8,7 @@
 
 #define BUCKETS 1024u
 #define ASKS_MAX 4096u
+#define TURN_MS 200  /* that each has, before it must make way when there are too many */
 #define GRACE_MS 500 /* for the daemon's word that it found nothing in time */
 #define RECONNECT_PAUSE_MS 10
 #define DOWN_PAUSE_MIN_MS 20
@@ -62,22 +63,6 @@ static int submit(struct asking *asking, struct ask *ask)
 	return 0;
 }
 
-int asking_start(struct asking *asking, struct ask *ask)
-{
-	int64_t now_ms = clock_mono_ms();
-	if (now_ms < asking->down_until_ms)
-		return RESOLVERD_ERROR_NO_DAEMON;
-	if (asking->count >= ASKS_MAX)
-		return RESOLVERD_ERROR_BUSY;
-	ask->until_ms = now_ms + asking->timeout_ms + GRACE_MS;
-	return submit(asking, ask);
-}
-
-int asking_again(struct asking *asking, struct ask *ask)
-{
-	return submit(asking, ask);
-}
-
 static void unlink_ask(struct asking *asking, struct ask *ask)
 {
 	TAILQ_REMOVE(&asking->open, ask, link);
@@ -90,6 +75,33 @@ static void done(
 {
 	unlink_ask(asking, ask);
 	asking->kind->done(asking->context, ask, error, detail, result);
+}
+
+/* So that whoever asks for what is not found in time keeps nobody from what is known. */
+static bool makes_way(struct asking *asking, int64_t now_ms)
+{
+	struct ask *oldest = TAILQ_FIRST(&asking->open);
+	if (oldest->until_ms - GRACE_MS - asking->timeout_ms > now_ms - TURN_MS)
+		return false;
+	resolverd_release(asking->client, oldest->id);
+	done(asking, oldest, RESOLVERD_ERROR_BUSY, "", NULL);
+	return asking->count < ASKS_MAX;
+}
+
+int asking_start(struct asking *asking, struct ask *ask)
+{
+	int64_t now_ms = clock_mono_ms();
+	if (now_ms < asking->down_until_ms)
+		return RESOLVERD_ERROR_NO_DAEMON;
+	if (asking->count >= ASKS_MAX && !makes_way(asking, now_ms))
+		return RESOLVERD_ERROR_BUSY;
+	ask->until_ms = now_ms + asking->timeout_ms + GRACE_MS;
+	return submit(asking, ask);
+}
+
+int asking_again(struct asking *asking, struct ask *ask)
+{
+	return submit(asking, ask);
 }
 
 /* ---- what the daemon says ---- */

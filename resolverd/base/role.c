@@ -10,9 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define FDS_MAX 8u /* of a message that breaks the rules; those beyond the kernel drops */
+
 union fd_control {
 	struct cmsghdr header;
-	uint8_t bytes[CMSG_SPACE(sizeof(int))];
+	uint8_t bytes[CMSG_SPACE(FDS_MAX * sizeof(int))];
 };
 
 int link_send(int link, const struct link_message *message, int fd)
@@ -22,7 +24,7 @@ int link_send(int link, const struct link_message *message, int fd)
 	struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
 	if (fd >= 0) {
 		header.msg_control = &control;
-		header.msg_controllen = sizeof control;
+		header.msg_controllen = CMSG_SPACE(sizeof fd);
 		struct cmsghdr *item = CMSG_FIRSTHDR(&header);
 		item->cmsg_level = SOL_SOCKET;
 		item->cmsg_type = SCM_RIGHTS;
@@ -34,6 +36,28 @@ int link_send(int link, const struct link_message *message, int fd)
 		n = sendmsg(link, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : 0;
+}
+
+/* One descriptor at most is meant. Of more none is kept. */
+static bool take_fd(struct msghdr *header, int *ret_fd)
+{
+	bool is_whole = (header->msg_flags & (MSG_CTRUNC | MSG_TRUNC)) == 0;
+	for (struct cmsghdr *item = CMSG_FIRSTHDR(header); item != NULL;
+	     item = CMSG_NXTHDR(header, item)) {
+		if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t at = 0; at + CMSG_LEN(sizeof(int)) <= item->cmsg_len;
+		     at += sizeof(int)) {
+			int fd;
+			memcpy(&fd, CMSG_DATA(item) + at, sizeof fd);
+			is_whole = is_whole && *ret_fd < 0;
+			if (*ret_fd >= 0)
+				close(fd);
+			else
+				*ret_fd = fd;
+		}
+	}
+	return is_whole;
 }
 
 int link_receive(int link, struct link_message *ret_message, int *ret_fd)
@@ -50,10 +74,7 @@ int link_receive(int link, struct link_message *ret_message, int *ret_fd)
 		return errno == EWOULDBLOCK || errno == EINTR ? -EAGAIN : -errno;
 	if (n == 0)
 		return 0;
-	struct cmsghdr *item = CMSG_FIRSTHDR(&header);
-	if (item != NULL && item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_RIGHTS)
-		memcpy(ret_fd, CMSG_DATA(item), sizeof *ret_fd);
-	if ((size_t)n != sizeof *ret_message ||
+	if (!take_fd(&header, ret_fd) || (size_t)n != sizeof *ret_message ||
 	    ret_message->bytes_count > sizeof ret_message->bytes) {
 		if (*ret_fd >= 0)
 			close(*ret_fd);

@@ -31,7 +31,7 @@ enum link_type {
 	LINK_KEYS,     /* other long-term keys; bytes: the snapshot's keys */
 	LINK_RELOADED, /* index: whether it took; bytes: text for who asked */
 	LINK_RING,     /* fleet.trusted-keys, opened; without a descriptor: none */
-	LINK_STORE,    /* the fleet helper's socket */
+	LINK_STORE,    /* the fleet helper's socket, and its pid */
 	LINK_MEMBERSHIP, /* fleet.membership-file, the same way */
 	/* server to supervisor */
 	LINK_DELEGATE,       /* bytes: an online public key */

@@ -50,19 +50,19 @@ static const struct {
 	unsigned group;
 	const char *const *calls;
 } lists[] = {
-    {PLAIN, LIST("read", "write", "readv", "writev", "pread64", "lseek", "_llseek", "close",
-		"fstat", "fstat64", "newfstatat", "fstatat64", "fcntl", "fcntl64", "brk", "munmap",
-		"mremap", "madvise", "mlock", "munlock", "rt_sigaction", "rt_sigprocmask",
-		"rt_sigreturn", "sigreturn", "sigaltstack", "clock_gettime", "clock_gettime64",
-		"clock_getres", "clock_nanosleep", "clock_nanosleep_time64", "nanosleep",
-		"gettimeofday", "time", "getrandom", "getpid", "getppid", "gettid", "getuid",
-		"geteuid", "getgid", "getegid", "futex", "futex_time64", "set_robust_list", "rseq",
-		"sched_yield", "sched_getaffinity", "epoll_create1", "epoll_create", "epoll_ctl",
-		"epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "ppoll_time64",
-		"select", "pselect6", "pselect6_time64", "pipe", "pipe2", "eventfd2", "getrusage",
-		"getrlimit", "ugetrlimit", "sysinfo", "uname", "exit", "exit_group",
-		"restart_syscall", "recvfrom", "recvmsg", "recv", "sendto", "sendmsg", "send",
-		"shutdown", "getsockopt", "getsockname", "getpeername")},
+    {PLAIN,
+	LIST("read", "write", "readv", "writev", "pread64", "lseek", "_llseek", "close", "fstat",
+	    "fstat64", "newfstatat", "fstatat64", "brk", "munmap", "mremap", "madvise", "mlock",
+	    "munlock", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigreturn", "sigaltstack",
+	    "clock_gettime", "clock_gettime64", "clock_getres", "clock_nanosleep",
+	    "clock_nanosleep_time64", "nanosleep", "gettimeofday", "time", "getrandom", "getpid",
+	    "getppid", "gettid", "getuid", "geteuid", "getgid", "getegid", "futex", "futex_time64",
+	    "set_robust_list", "rseq", "sched_yield", "sched_getaffinity", "epoll_create1",
+	    "epoll_create", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "poll",
+	    "ppoll", "ppoll_time64", "select", "pselect6", "pselect6_time64", "pipe", "pipe2",
+	    "eventfd2", "getrusage", "getrlimit", "ugetrlimit", "sysinfo", "uname", "exit",
+	    "exit_group", "restart_syscall", "recvfrom", "recvmsg", "recv", "sendto", "sendmsg",
+	    "send", "shutdown", "getsockopt", "getsockname", "getpeername")},
     {ACCEPT, LIST("accept4", "accept")},
     {DNS, LIST("bind", "connect", "setsockopt", "recvmmsg", "sendmmsg")},
     {FILES, LIST("openat", "open", "access", "faccessat", "faccessat2", "unlink", "unlinkat",
@@ -70,15 +70,16 @@ static const struct {
 		"pwrite64", "fallocate", "getdents64", "flock")},
     {FORK, LIST("fork", "wait4", "waitid", "waitpid", "close_range")},
     {MEMFD, LIST("memfd_create")},
-    {START, LIST("vfork", "execve", "kill", "tgkill", "prctl", "prlimit64", "setrlimit", "seccomp",
-		"capget", "capset", "landlock_create_ruleset", "landlock_add_rule",
-		"landlock_restrict_self", "arch_prctl", "set_tid_address", "set_tls", "mmap",
-		"mmap2", "mprotect", "dup", "dup2", "dup3", "umask", "mkdir", "mkdirat", "chmod",
-		"fchmodat", "chown", "fchown", "fchownat", "stat", "stat64", "lstat", "lstat64",
-		"statx", "statfs", "fstatfs", "readlink", "readlinkat", "getcwd", "listen",
-		"socketpair", "ioctl", "getgroups", "getpgrp", "getpgid", "rt_sigtimedwait",
-		"rt_sigpending", "signalfd4", "timerfd_create", "timerfd_settime", "getcpu",
-		"riscv_flush_icache", "cacheflush", "sched_setaffinity", "membarrier")},
+    {START,
+	LIST("fcntl", "fcntl64", "vfork", "execve", "kill", "tgkill", "prctl", "prlimit64",
+	    "setrlimit", "seccomp", "capget", "capset", "landlock_create_ruleset",
+	    "landlock_add_rule", "landlock_restrict_self", "arch_prctl", "set_tid_address",
+	    "set_tls", "mmap", "mmap2", "mprotect", "dup", "dup2", "dup3", "umask", "mkdir",
+	    "mkdirat", "chmod", "fchmodat", "chown", "fchown", "fchownat", "stat", "stat64",
+	    "lstat", "lstat64", "statx", "statfs", "fstatfs", "readlink", "readlinkat", "getcwd",
+	    "listen", "socketpair", "ioctl", "getgroups", "getpgrp", "getpgid", "rt_sigtimedwait",
+	    "rt_sigpending", "signalfd4", "timerfd_create", "timerfd_settime", "getcpu",
+	    "riscv_flush_icache", "cacheflush", "sched_setaffinity", "membarrier")},
 };
 
 static const char *const never[] = {"ptrace", "process_vm_readv", "process_vm_writev",
@@ -166,8 +167,23 @@ static void allow_fork(struct filter *filter)
 		0));
 }
 
+/* Not those by which the kernel sends signals in our name (F_SETOWN, F_SETSIG, O_ASYNC). */
+static void allow_fcntls(struct filter *filter)
+{
+	static const char *const names[] = {"fcntl", "fcntl64"};
+	static const int commands[] = {F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		for (size_t c = 0; c < sizeof commands / sizeof *commands; c++)
+			allow_if(filter, names[i], SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)commands[c]));
+		rule(filter, SCMP_ACT_ALLOW, names[i], 2,
+		    (const struct scmp_arg_cmp[]){
+			SCMP_A1(SCMP_CMP_EQ, F_SETFL), SCMP_A2(SCMP_CMP_MASKED_EQ, O_ASYNC, 0)});
+	}
+}
+
 static void allow_plain(struct filter *filter)
 {
+	allow_fcntls(filter);
 	allow_data_pages(filter);
 	allow_ioctls(filter);
 	/* abort() and raise(); to ask for a limit, not to set one. */
@@ -193,11 +209,8 @@ static void fill(struct filter *filter, enum sandbox_role role)
 		rule(filter, SCMP_ACT_ALLOW, "socket", 2,
 		    (const struct scmp_arg_cmp[]){SCMP_A0(SCMP_CMP_EQ, AF_NETLINK),
 			SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, SOCK_RAW)});
-	if (groups & FORK) {
+	if (groups & FORK)
 		allow_fork(filter);
-		if (!(groups & START)) /* its own child; Landlock keeps it from others */
-			allow_if(filter, "kill", SCMP_A1(SCMP_CMP_EQ, SIGKILL));
-	}
 	/* libc takes the old way then. */
 	rule(filter, SCMP_ACT_ERRNO(ENOSYS), "clone3", 0, NULL);
 	if (SANDBOX_INSTRUMENTED) {

@@ -66,7 +66,8 @@ bool peers_are_welcome(const struct peers *peers, int fd)
 
 static const char *reason(int error)
 {
-	return error == -EACCES   ? "neither server.allow-users nor server.allow-groups names it"
+	return error == -EPERM    ? "it is the fleet helper, on the control socket"
+	       : error == -EACCES ? "neither server.allow-users nor server.allow-groups names it"
 	       : error == -EUSERS ? "it has as many as server.max-clients-per-user allows"
 				  : "its clients hold more than server.max-buffered-per-user";
 }
@@ -98,8 +99,11 @@ static struct user *find(const struct peers *peers, uid_t uid)
 
 int peers_join(struct peers *peers, int fd, bool is_control, struct user **ret_user)
 {
-	uid_t uid = peer_of(fd).uid;
+	struct ucred peer = peer_of(fd);
+	uid_t uid = peer.uid;
 	struct user *user = find(peers, uid);
+	if (is_control && peers->helper_pid > 0 && peer.pid == peers->helper_pid)
+		return refuse(peers, uid, -EPERM);
 	if (!is_control && !peers_are_welcome(peers, fd))
 		return refuse(peers, uid, -EACCES);
 	if (!is_control && user != NULL &&

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The users behind the clients, as the kernel names them (SO_PEERCRED): who may connect, and what
- * the clients of one user may hold together. On the control socket its mode alone decides.
+ * the clients of one user may hold together. On the control socket its mode decides, and our own
+ * helper, which talks to a store that nobody has to trust, is no peer there.
  */
 #pragma once
 #include <stdbool.h>
@@ -27,6 +28,7 @@ struct peers {
 	struct access_list access;
 	bool access_known;      /* the supervisor has told; nobody is let in before */
 	uint64_t refused_count; /* clients that were not let in, or ended for what they held */
+	pid_t helper_pid;       /* of our own user, and yet no administrator; 0: none */
 	int64_t said_at_ms;     /* mono; of the last refusal that was logged */
 	uint32_t unsaid;        /* since then */
 };
@@ -38,7 +40,8 @@ void peers_take_config(struct peers *peers);
 /* Whether the rules let it in; they may have changed since it came. */
 bool peers_are_welcome(const struct peers *peers, int fd);
 /* One client more of whoever is at the other end, until peers_leave. Returns 0, -EACCES, -EUSERS
- * when the user has as many as it may, or -ENOMEM. What is refused is logged and counted. */
+ * when the user has as many as it may, -EPERM for the helper on the control socket, or -ENOMEM.
+ * What is refused is logged and counted. */
 [[gnu::warn_unused_result]] int peers_join(
     struct peers *peers, int fd, bool is_control, struct user **ret_user);
 /* Every second. */

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,7 +31,8 @@ static void worker_hash(const struct config *config, uint8_t ret_hash[32])
 
 static int write_file(const struct saver *saver, const uint8_t key[SNAPSHOT_KEY_BYTES])
 {
-	struct snapshot_stamp stamp = {.written_at_ms = clock_wall_ms()};
+	struct snapshot_stamp stamp = {
+	    .written_at_ms = clock_wall_ms(), .is_void = saver->child_is_void};
 	worker_hash(saver->config, stamp.worker_hash);
 	int fd = openat(
 	    saver->dir_fd, SNAPSHOT_NEW_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -41,6 +43,8 @@ static int write_file(const struct saver *saver, const uint8_t key[SNAPSHOT_KEY_
 		r = -errno;
 	if (close(fd) != 0 && r == 0)
 		r = -errno;
+	if (r == 0 && atomic_load(saver->child_is_void))
+		r = -ECANCELED;
 	if (r == 0 && renameat(saver->dir_fd, SNAPSHOT_NEW_FILE, saver->dir_fd, SNAPSHOT_FILE) != 0)
 		r = -errno;
 	if (r != 0)
@@ -83,6 +87,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	if (saver->dir_fd < 0 || saver->child > 0)
 		return;
 	memcpy(key, saver->keys->key[0], sizeof key);
+	atomic_store(saver->child_is_void, false);
 	saver->child = fork();
 	if (saver->child == 0)
 		run_child(saver, key);
@@ -105,11 +110,11 @@ static void on_child_ended(evutil_socket_t fd, short what, void *arg)
 	if (saver->child <= 0 || waitpid(saver->child, &status, WNOHANG) != saver->child)
 		return;
 	saver->child = 0;
-	if (saver->child_is_void)
+	if (atomic_load(saver->child_is_void))
 		unlink_files(saver);
 	else
 		say(saver, WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO);
-	saver->child_is_void = false;
+	atomic_store(saver->child_is_void, false);
 }
 
 /* Nobody waits for the child, which may wait for a disk: its file goes when it has ended. */
@@ -117,10 +122,8 @@ void saver_forget(struct saver *saver)
 {
 	if (saver->dir_fd < 0)
 		return;
-	if (saver->child > 0) {
-		kill(saver->child, SIGKILL);
-		saver->child_is_void = true;
-	}
+	if (saver->child > 0)
+		atomic_store(saver->child_is_void, true);
 	unlink_files(saver);
 	saver->written_at_ms = 0;
 }
@@ -181,8 +184,11 @@ int saver_init(struct saver *saver, struct event_base *base, struct prefetch *pr
 {
 	*saver = (struct saver){.prefetch = prefetch, .config = config, .dir_fd = -1};
 	saver->keys = secret_new(sizeof *saver->keys);
-	if (saver->keys == NULL)
+	void *shared = mmap(NULL, sizeof *saver->child_is_void, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED || saver->keys == NULL)
 		return -ENOMEM;
+	saver->child_is_void = shared;
 	event_assign(&saver->timer, base, -1, EV_PERSIST, on_timer, saver);
 	event_assign(&saver->ended, base, SIGCHLD, EV_SIGNAL | EV_PERSIST, on_child_ended, saver);
 	return event_add(&saver->ended, NULL) == 0 ? 0 : -ENOMEM;
@@ -212,14 +218,16 @@ void saver_fini(struct saver *saver)
 	event_del(&saver->timer);
 	event_del(&saver->ended);
 	if (saver->child > 0) { /* what it writes is older */
-		kill(saver->child, SIGKILL);
+		atomic_store(saver->child_is_void, true);
 		(void)waitpid(saver->child, NULL, 0);
+		atomic_store(saver->child_is_void, false);
 	}
 	if (saver->dir_fd >= 0 && saver->config->cache.snapshot_interval_ms > 0)
 		say(saver, write_file(saver, saver->keys->key[0]));
 	if (saver->dir_fd >= 0)
 		close(saver->dir_fd);
 	saver->dir_fd = -1;
+	(void)munmap(saver->child_is_void, sizeof *saver->child_is_void);
 	secret_free(saver->keys, sizeof *saver->keys);
 	saver->keys = NULL;
 }

@@ -26,10 +26,10 @@ struct saver {
 	const struct config *config;
 	int dir_fd; /* -1: nothing is kept */
 	struct saver_keys *keys;
-	pid_t child;           /* 0: none */
-	bool child_is_void;    /* it writes what no longer counts */
-	bool has_failed;       /* said already */
-	int64_t written_at_ms; /* wall; of the file there is; 0: none */
+	pid_t child;                /* 0: none */
+	atomic_bool *child_is_void; /* shared with it: it writes what no longer counts, and ends */
+	bool has_failed;            /* said already */
+	int64_t written_at_ms;      /* wall; of the file there is; 0: none */
 	struct event timer, ended;
 };
 

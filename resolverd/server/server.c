@@ -390,6 +390,7 @@ static void take_message(struct server *server, const struct link_message *messa
 		return;
 	}
 	if (message->type == LINK_STORE && fd >= 0) {
+		server->peers.helper_pid = message->pid;
 		fleet_helper_up(&server->fleet, fd);
 		return;
 	}

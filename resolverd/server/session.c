@@ -432,7 +432,7 @@ static const char not_welcome[] =
 static int admit(struct server *server, int fd, bool is_control, struct session *session)
 {
 	int r = peers_join(&server->peers, fd, is_control, &session->user);
-	if (r == -EACCES)
+	if (r == -EACCES || r == -EPERM)
 		send_refusal(fd, V1(ERROR_CODE__FORBIDDEN), not_welcome);
 	if (r == -EUSERS)
 		send_refusal(fd, V1(ERROR_CODE__BUSY),

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #define MAGIC "resolverd snapshot\n"
-#define VERSION 3u
+#define VERSION 4u
 #define LIFE_MAX_MS 604800000  /* the longest that cache.max-ttl may be */
 #define CHUNK_BYTES (1u << 20) /* a record is smaller: an answer has to fit a response */
 #define TAG_BYTES 32u
@@ -43,6 +43,7 @@ static size_t record_answer_bytes(const struct record *record)
 struct writer {
 	crypto_generichash_state state;
 	uint8_t *chunk;
+	const atomic_bool *is_void;
 	uint32_t used; /* of the chunk */
 	int fd;
 };
@@ -66,14 +67,24 @@ static int put(struct writer *writer, const void *bytes, size_t count)
 	return write_all(writer->fd, bytes, count);
 }
 
+static void tag_so_far(const crypto_generichash_state *state, uint8_t ret_tag[TAG_BYTES])
+{
+	crypto_generichash_state copy = *state;
+	crypto_generichash_final(&copy, ret_tag, TAG_BYTES);
+}
+
 /* A chunk of no bytes is the end. */
 static int put_chunk(struct writer *writer)
 {
+	uint8_t tag[TAG_BYTES];
+	if (writer->is_void != NULL && atomic_load(writer->is_void))
+		return -ECANCELED;
 	int r = put(writer, &writer->used, sizeof writer->used);
 	if (r == 0)
 		r = put(writer, writer->chunk, writer->used);
 	writer->used = 0;
-	return r;
+	tag_so_far(&writer->state, tag);
+	return r == 0 ? write_all(writer->fd, tag, sizeof tag) : r;
 }
 
 static void append(struct writer *writer, const void *bytes, size_t count)
@@ -111,14 +122,13 @@ static int put_entry(struct writer *writer, const struct cache_entry *entry)
 int snapshot_write(int fd, const struct cache *cache, const struct snapshot_stamp *stamp,
     const uint8_t key[SNAPSHOT_KEY_BYTES])
 {
-	struct writer writer = {.fd = fd, .chunk = malloc(CHUNK_BYTES)};
+	struct writer writer = {.fd = fd, .chunk = malloc(CHUNK_BYTES), .is_void = stamp->is_void};
 	struct header header = {
 	    .magic = MAGIC, .version = VERSION, .written_at_ms = stamp->written_at_ms};
-	uint8_t tag[TAG_BYTES];
 	if (writer.chunk == NULL)
 		return -ENOMEM;
 	memcpy(header.worker_hash, stamp->worker_hash, sizeof header.worker_hash);
-	crypto_generichash_init(&writer.state, key, SNAPSHOT_KEY_BYTES, sizeof tag);
+	crypto_generichash_init(&writer.state, key, SNAPSHOT_KEY_BYTES, TAG_BYTES);
 	int r = put(&writer, &header, sizeof header);
 	for (const struct cache_entry *entry = cache->oldest; r == 0 && entry != NULL;
 	     entry = entry->newer)
@@ -128,9 +138,6 @@ int snapshot_write(int fd, const struct cache *cache, const struct snapshot_stam
 		r = put_chunk(&writer);
 	if (r == 0)
 		r = put_chunk(&writer);
-	crypto_generichash_final(&writer.state, tag, sizeof tag);
-	if (r == 0)
-		r = write_all(fd, tag, sizeof tag);
 	free(writer.chunk);
 	return r;
 }
@@ -239,28 +246,34 @@ static int read_header(
 	return header.written_at_ms > now_ms ? -ERANGE : 0;
 }
 
+/* The next one, whole and ours; none of its bytes is used before. */
+static int read_chunk(int fd, crypto_generichash_state *state, uint8_t *chunk, uint32_t *ret_bytes)
+{
+	uint8_t tag[TAG_BYTES], found[TAG_BYTES];
+	int r = read_all(fd, ret_bytes, sizeof *ret_bytes);
+	if (r == 0)
+		r = *ret_bytes <= CHUNK_BYTES ? read_all(fd, chunk, *ret_bytes) : -EBADMSG;
+	if (r == 0)
+		r = read_all(fd, found, sizeof found);
+	if (r != 0)
+		return r;
+	crypto_generichash_update(state, (const uint8_t *)ret_bytes, sizeof *ret_bytes);
+	crypto_generichash_update(state, chunk, *ret_bytes);
+	tag_so_far(state, tag);
+	return sodium_memcmp(tag, found, sizeof tag) == 0 ? 0 : -EBADMSG;
+}
+
 static int read_chunks(int fd, crypto_generichash_state *state, struct prefetch *prefetch,
     int64_t now_ms, struct snapshot_counts *counts)
 {
-	uint8_t *chunk = malloc(CHUNK_BYTES), tag[TAG_BYTES], found[TAG_BYTES], more;
-	uint32_t bytes = 0;
+	uint8_t *chunk = malloc(CHUNK_BYTES), more;
+	uint32_t bytes;
 	int r = chunk != NULL ? 0 : -ENOMEM;
-	while (r == 0 && (r = read_all(fd, &bytes, sizeof bytes)) == 0) {
-		crypto_generichash_update(state, (const uint8_t *)&bytes, sizeof bytes);
-		if (bytes == 0)
-			break;
-		r = bytes <= CHUNK_BYTES ? read_all(fd, chunk, bytes) : -EBADMSG;
-		if (r != 0)
-			break;
-		crypto_generichash_update(state, chunk, bytes);
+	while (r == 0 && (r = read_chunk(fd, state, chunk, &bytes)) == 0 && bytes > 0)
 		if (!take_chunk(prefetch, chunk, bytes, now_ms, counts))
 			r = -EBADMSG;
-	}
 	free(chunk);
-	if (r == 0)
-		r = read_all(fd, found, sizeof found);
-	crypto_generichash_final(state, tag, sizeof tag);
-	if (r == 0 && (sodium_memcmp(tag, found, sizeof tag) != 0 || read(fd, &more, 1) != 0))
+	if (r == 0 && read(fd, &more, 1) != 0)
 		r = -EBADMSG;
 	return r;
 }
@@ -274,7 +287,7 @@ int snapshot_read(int fd, struct prefetch *prefetch, const uint8_t worker_hash[3
 	int r = read_header(fd, &state, worker_hash, now_ms);
 	if (r == 0)
 		r = read_chunks(fd, &state, prefetch, now_ms, &counts);
-	/* The tag comes last: until then nothing of it has been used. */
+	/* Nobody was answered out of it meanwhile. */
 	if (r == 0)
 		*ret_counts = counts;
 	else

@@ -60,6 +60,16 @@ static void start_worker(struct supervisor *supervisor, struct child *child)
 
 static void on_from_server(evutil_socket_t fd, short what, void *arg);
 
+void server_tell(struct supervisor *supervisor, const struct link_message *message, int fd)
+{
+	int r = supervisor->channel >= 0 ? link_send(supervisor->channel, message, fd) : 0;
+	if (r == 0)
+		return;
+	log_error(
+	    "internal-link", "cannot reach the server: %s; it is started again", strerror(-r));
+	kill(supervisor->children[SERVER].pid, SIGKILL);
+}
+
 /* First of all: before any worker brings something new. */
 static void snapshot_tell(struct supervisor *supervisor)
 {
@@ -79,9 +89,7 @@ void keys_tell(struct supervisor *supervisor)
 	struct link_message message = {.type = LINK_KEYS};
 	message.bytes_count =
 	    (uint32_t)longterm_derive(&supervisor->longterm, SNAPSHOT_USE, message.bytes);
-	if (supervisor->channel >= 0 && link_send(supervisor->channel, &message, -1) != 0)
-		log_error(
-		    "internal-link", "cannot tell the server that the long-term keys have changed");
+	server_tell(supervisor, &message, -1);
 	sodium_memzero(&message, sizeof message);
 }
 
@@ -190,9 +198,7 @@ static void on_from_server(evutil_socket_t link, short what, void *arg)
 void renew_workers(struct supervisor *supervisor, bool at_once)
 {
 	struct link_message message = {.type = LINK_RENEW, .index = at_once};
-	if (supervisor->channel >= 0 && link_send(supervisor->channel, &message, -1) != 0)
-		log_error("internal-link",
-		    "cannot have the workers replaced; they keep what they started with");
+	server_tell(supervisor, &message, -1);
 }
 
 /* ---- ends ---- */

@@ -29,7 +29,7 @@ void fleet_helper_start(struct supervisor *supervisor)
 	    {pair[1], ROLE_FD_CHANNEL}, {supervisor->config_fd, ROLE_FD_CONFIG}};
 	helper->pid = start_role(supervisor, FLEET_ROLE, fds, 2);
 	close(pair[1]);
-	struct link_message message = {.type = LINK_STORE};
+	struct link_message message = {.type = LINK_STORE, .pid = helper->pid};
 	if (helper->pid < 0 || link_send(supervisor->channel, &message, pair[0]) != 0) {
 		log_error("start-failed", "cannot start the fleet helper: %s", strerror(errno));
 		if (helper->pid > 0)

@@ -66,26 +66,31 @@ static int bind_socket(int fd, const struct sockaddr_un *address, char *error, s
 	return r;
 }
 
-static int set_access(
+/* In between nobody gets in who is not to. */
+int listen_set_access(
     const char *path, mode_t mode, const char *group, char *error, size_t error_bytes)
 {
-	if (group != NULL) {
-		struct group *entry = getgrnam(group);
-		if (entry == NULL) {
-			snprintf(error, error_bytes, "server.socket-group: there is no group '%s'",
-			    group);
-			return -EINVAL;
-		}
-		if (chown(path, (uid_t)-1, entry->gr_gid) != 0) {
-			snprintf(error, error_bytes, "cannot give %s to group %s: %s", path, group,
-			    strerror(errno));
-			return -errno;
-		}
+	const struct group *entry = group != NULL ? getgrnam(group) : NULL;
+	struct stat status;
+	if (group != NULL && entry == NULL) {
+		snprintf(error, error_bytes, "server.socket-group: there is no group '%s'", group);
+		return -EINVAL;
+	}
+	gid_t gid = entry != NULL ? entry->gr_gid : getegid();
+	if (lstat(path, &status) != 0 || !S_ISSOCK(status.st_mode)) {
+		snprintf(error, error_bytes, "%s is no socket any more", path);
+		return -ENOENT;
+	}
+	if (status.st_gid != gid && (chmod(path, 0600) != 0 || chown(path, (uid_t)-1, gid) != 0)) {
+		int r = -errno;
+		snprintf(error, error_bytes, "cannot give %s to group %s: %s", path,
+		    group != NULL ? group : "of its own", strerror(-r));
+		return r;
 	}
 	if (chmod(path, mode) != 0) {
-		snprintf(
-		    error, error_bytes, "cannot set the mode of %s: %s", path, strerror(errno));
-		return -errno;
+		int r = -errno;
+		snprintf(error, error_bytes, "cannot set the mode of %s: %s", path, strerror(-r));
+		return r;
 	}
 	return 0;
 }
@@ -107,7 +112,7 @@ int listen_unix(
 	}
 	int r = bind_socket(fd, &address, error, error_bytes);
 	if (r == 0) {
-		r = set_access(path, mode, group, error, error_bytes);
+		r = listen_set_access(path, mode, group, error, error_bytes);
 		if (r == 0 && listen(fd, 4096) != 0) {
 			snprintf(
 			    error, error_bytes, "cannot listen on %s: %s", path, strerror(errno));

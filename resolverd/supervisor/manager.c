@@ -35,6 +35,19 @@ static bool take_is_mine(const char *name)
 	return take_number(name) == getpid() || !given;
 }
 
+/* Of the names, with colons between them, that come with the descriptors. */
+static bool is_kept_name(const char *names, int number)
+{
+	static const char *const kept[] = {MANAGER_CLIENTS, MANAGER_CONTROL};
+	for (; names != NULL && number > 0; number--)
+		names = strchr(names, ':') != NULL ? strchr(names, ':') + 1 : NULL;
+	for (size_t i = 0; names != NULL && i < sizeof kept / sizeof *kept; i++)
+		if (strcspn(names, ":") == strlen(kept[i]) &&
+		    strncmp(names, kept[i], strlen(kept[i])) == 0)
+			return true;
+	return false;
+}
+
 void manager_init(struct manager *manager)
 {
 	*manager = (struct manager){0};
@@ -45,14 +58,17 @@ void manager_init(struct manager *manager)
 	unsetenv("NOTIFY_SOCKET");
 	bool listen_is_mine = getenv("LISTEN_PID") != NULL && take_is_mine("LISTEN_PID");
 	int64_t count = take_number("LISTEN_FDS");
-	unsetenv("LISTEN_FDNAMES");
+	const char *names = getenv("LISTEN_FDNAMES");
 	for (int i = 0; listen_is_mine && i < count; i++) {
 		int fd = FIRST_FD + i;
 		if (i >= (int)MANAGER_FDS_MAX)
 			close(fd);
-		else if (fcntl(fd, F_SETFD, FD_CLOEXEC) == 0)
+		else if (fcntl(fd, F_SETFD, FD_CLOEXEC) == 0) {
+			manager->kept[manager->fd_count] = is_kept_name(names, i);
 			manager->fds[manager->fd_count++] = fd;
+		}
 	}
+	unsetenv("LISTEN_FDNAMES");
 	bool watchdog_is_mine = take_is_mine("WATCHDOG_PID");
 	int64_t watchdog_us = take_number("WATCHDOG_USEC");
 	manager->watchdog_ms = watchdog_is_mine ? watchdog_us / 1000 : 0;
@@ -128,13 +144,14 @@ static bool listens_on(int fd, const char *path)
 	       address.sun_family == AF_UNIX && strcmp(address.sun_path, path) == 0;
 }
 
-int manager_take_socket(struct manager *manager, const char *path)
+int manager_take_socket(struct manager *manager, const char *path, bool *ret_kept)
 {
 	for (unsigned i = 0; i < manager->fd_count; i++) {
 		int fd = manager->fds[i];
 		if (fd < 0 || !listens_on(fd, path) || fcntl(fd, F_SETFL, O_NONBLOCK) != 0)
 			continue;
 		manager->fds[i] = -1;
+		*ret_kept = manager->kept[i];
 		return fd;
 	}
 	return -1;

@@ -4,6 +4,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,8 @@ int hold_config(const char *text)
 	return r == 0 ? fd : r;
 }
 
+#define TRIAL_MAX_MS 5000 /* the service manager's watchdog waits longer */
+#define TRIAL_LOOK_MS 2
 #define ZONE_LOOK_MS 60000 /* not asleep longer: the clock may be set meanwhile, either way */
 
 static void on_zone_lapses(evutil_socket_t fd, short what, void *arg);
@@ -79,8 +82,8 @@ void domains_tell(struct supervisor *supervisor)
 	if (fd < 0)
 		log_error(
 		    "domains-unreadable", "prefetch.domains-file %s: %s", path, strerror(errno));
-	else if (supervisor->channel >= 0 && link_send(supervisor->channel, &message, fd) != 0)
-		log_error("internal-link", "cannot hand prefetch.domains-file to the server");
+	else
+		server_tell(supervisor, &message, fd);
 	if (fd >= 0)
 		close(fd);
 }
@@ -95,8 +98,7 @@ static void file_tell(
 		log_error("fleet-keys",
 		    "fleet.%s %s: %s; nobody of the fleet is trusted until it can be read", key,
 		    path, strerror(errno));
-	if (supervisor->channel >= 0 && link_send(supervisor->channel, &message, fd) != 0)
-		log_error("internal-link", "cannot hand fleet.%s to the server", key);
+	server_tell(supervisor, &message, fd);
 	if (fd >= 0)
 		close(fd);
 }
@@ -114,8 +116,7 @@ void access_tell(struct supervisor *supervisor)
 	    .type = LINK_ACCESS, .bytes_count = sizeof supervisor->access};
 	_Static_assert(sizeof supervisor->access <= sizeof message.bytes, "it has to fit");
 	memcpy(message.bytes, &supervisor->access, sizeof supervisor->access);
-	if (supervisor->channel >= 0 && link_send(supervisor->channel, &message, -1) != 0)
-		log_error("internal-link", "cannot tell the server who may ask");
+	server_tell(supervisor, &message, -1);
 }
 
 /* All or nothing: what is wrong changes nothing. */
@@ -153,10 +154,19 @@ static bool works(struct supervisor *supervisor, int config_fd)
 {
 	const struct spawn_fd fds[] = {{config_fd, ROLE_FD_CONFIG}};
 	int status = -1;
-	pid_t pid = start_role(supervisor, "check", fds, 1);
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	pid_t pid = start_role(supervisor, "check", fds, 1), ended = 0;
+	int64_t until_ms = clock_mono_ms() + TRIAL_MAX_MS;
+	while (
+	    pid > 0 && (ended = waitpid(pid, &status, WNOHANG)) == 0 && clock_mono_ms() < until_ms)
+		(void)poll(NULL, 0, TRIAL_LOOK_MS);
+	if (pid > 0 && ended == 0) {
+		log_error("reload-trial-stuck", "reload: the trial did not end within %d s: killed",
+		    TRIAL_MAX_MS / 1000);
+		kill(pid, SIGKILL);
+		(void)waitpid(pid, &status, 0);
+		return false;
+	}
+	return pid > 0 && ended == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 /* As the files are now. What changes is published; nothing can fail after this. */
@@ -237,10 +247,7 @@ static bool take_over(struct supervisor *supervisor, char text[RELOAD_TEXT_MAX])
 	supervisor->config_fd = config_fd;
 	supervisor->access = access;
 	struct link_message message = {.type = LINK_CONFIG};
-	if (supervisor->channel >= 0 && link_send(supervisor->channel, &message, config_fd) != 0) {
-		log_error("internal-link", "reload: cannot reach the server: it is started again");
-		kill(supervisor->children[SERVER].pid, SIGKILL);
-	}
+	server_tell(supervisor, &message, config_fd);
 	take_keys(supervisor, &longterm);
 	domains_tell(supervisor);
 	access_tell(supervisor);

@@ -85,6 +85,9 @@ void stop(struct supervisor *supervisor, int exit_code);
 /* ---- children.c ---- */
 void children_init(struct supervisor *supervisor);
 void start_server(struct supervisor *supervisor);
+/* What it must know, fd -1: without a descriptor. A server that can't be told is started again, and
+ * told all. */
+void server_tell(struct supervisor *supervisor, const struct link_message *message, int fd);
 /* The long-term keys have changed: the server has new delegations made. */
 void keys_tell(struct supervisor *supervisor);
 void child_ended(struct supervisor *supervisor, struct child *child, int status);

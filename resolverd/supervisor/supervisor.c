@@ -137,18 +137,34 @@ static int open_state(struct supervisor *supervisor, char *error, size_t error_b
 	return 0;
 }
 
-/* What was handed over is used as it is; what is not is made, both or none of the files. */
+/* What a unit made is as the unit says; what we made and the manager kept, as the configuration
+ * does now. Leaves -1 in *ret_fd where there is none, or its file is gone. */
+static int take_socket(struct supervisor *supervisor, const char *path, mode_t mode,
+    const char *group, char *error, size_t error_bytes, int *ret_fd)
+{
+	bool kept = false;
+	*ret_fd = manager_take_socket(&supervisor->manager, path, &kept);
+	int r = *ret_fd >= 0 && kept ? listen_set_access(path, mode, group, error, error_bytes) : 0;
+	if (r != -ENOENT)
+		return r;
+	close(*ret_fd);
+	*ret_fd = -1;
+	return 0;
+}
+
+/* What is not handed over is made, both or none of the files. */
 static int open_sockets(struct supervisor *supervisor, char *error, size_t error_bytes)
 {
 	const struct config *config = supervisor->start->config;
-	int r = 0;
-	supervisor->listen_fd = manager_take_socket(&supervisor->manager, config->server.socket);
-	supervisor->control_fd =
-	    manager_take_socket(&supervisor->manager, config->server.control_socket);
+	int r = take_socket(supervisor, config->server.socket, config->server.socket_mode,
+	    config->server.socket_group, error, error_bytes, &supervisor->listen_fd);
+	if (r == 0)
+		r = take_socket(supervisor, config->server.control_socket, CONTROL_MODE, NULL,
+		    error, error_bytes, &supervisor->control_fd);
 	bool is_handed = supervisor->listen_fd >= 0,
 	     control_is_handed = supervisor->control_fd >= 0;
 	manager_close_rest(&supervisor->manager);
-	if (!is_handed)
+	if (r == 0 && !is_handed)
 		r = listen_unix(config->server.socket, config->server.socket_mode,
 		    config->server.socket_group, error, error_bytes, &supervisor->listen_fd);
 	if (r == 0 && !control_is_handed)
@@ -156,10 +172,11 @@ static int open_sockets(struct supervisor *supervisor, char *error, size_t error
 		    error_bytes, &supervisor->control_fd);
 	if (r != 0 && !is_handed && supervisor->listen_fd >= 0)
 		(void)unlink(config->server.socket);
-	supervisor->sockets_stay = is_handed || (r == 0 && manager_keep(&supervisor->manager,
-							       "clients", supervisor->listen_fd));
+	supervisor->sockets_stay =
+	    is_handed ||
+	    (r == 0 && manager_keep(&supervisor->manager, MANAGER_CLIENTS, supervisor->listen_fd));
 	if (r == 0 && !control_is_handed)
-		(void)manager_keep(&supervisor->manager, "control", supervisor->control_fd);
+		(void)manager_keep(&supervisor->manager, MANAGER_CONTROL, supervisor->control_fd);
 	return r;
 }
 

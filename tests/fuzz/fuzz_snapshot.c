@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The snapshot. The first octet of an input says what the rest is: a whole file; what stands
- * between header and end; or the same with a tag that is not its own. The tag is made here, since
- * it stops all that is changed: what is taken must nevertheless be whole, come back the same when
- * it is written and read again, and be signed anew or be found to be no answer.
+ * between header and end, without the tags; or the same with tags that are not its own. They are
+ * made here, since they stop all that is changed: what is taken must nevertheless be whole, come
+ * back the same when it is written and read again, and be signed anew or be found to be no answer.
  */
 #include "resolverd/server/signer.h"
 #include "resolverd/server/snapshot.h"
@@ -47,10 +47,33 @@ static int written(const struct cache *cache)
 	return fd;
 }
 
+/* Each chunk followed by its tag, as far as there are chunks. */
+static void put_tagged(
+    int fd, crypto_generichash_state *state, const uint8_t *bytes, size_t count, unsigned choices)
+{
+	uint32_t chunk = 1;
+	while (chunk > 0 && count >= sizeof chunk) {
+		uint8_t tag[TAG_BYTES];
+		memcpy(&chunk, bytes, sizeof chunk);
+		if (chunk > count - sizeof chunk)
+			break;
+		size_t whole = sizeof chunk + chunk;
+		crypto_generichash_update(state, bytes, whole);
+		crypto_generichash_state copy = *state;
+		crypto_generichash_final(&copy, tag, sizeof tag);
+		tag[0] ^= choices & OTHER_TAG ? 1 : 0;
+		must(write(fd, bytes, whole) == (ssize_t)whole);
+		must(write(fd, tag, sizeof tag) == sizeof tag);
+		bytes += whole;
+		count -= whole;
+	}
+	must(write(fd, bytes, count) == (ssize_t)count);
+}
+
 static int file_made_of(const uint8_t *bytes, size_t count, unsigned choices)
 {
 	struct scene empty;
-	uint8_t file[512], tag[TAG_BYTES];
+	uint8_t file[512];
 	crypto_generichash_state state;
 	scene_init(&empty);
 	int fd = written(&empty.cache);
@@ -59,14 +82,15 @@ static int file_made_of(const uint8_t *bytes, size_t count, unsigned choices)
 	close(fd);
 	must(header_bytes > 0);
 	fd = file_of(file, choices & WHOLE_FILE ? 0 : (size_t)header_bytes);
-	crypto_generichash_init(&state, key, sizeof key, sizeof tag);
-	if (!(choices & WHOLE_FILE))
+	crypto_generichash_init(&state, key, sizeof key, TAG_BYTES);
+	must(lseek(fd, 0, SEEK_END) >= 0);
+	if (choices & WHOLE_FILE) {
+		must(write(fd, bytes, count) == (ssize_t)count);
+	} else {
 		crypto_generichash_update(&state, file, (size_t)header_bytes);
-	crypto_generichash_update(&state, bytes, count);
-	crypto_generichash_final(&state, tag, sizeof tag);
-	tag[0] ^= choices & OTHER_TAG ? 1 : 0;
-	must(lseek(fd, 0, SEEK_END) >= 0 && write(fd, bytes, count) == (ssize_t)count);
-	must(write(fd, tag, sizeof tag) == sizeof tag && lseek(fd, 0, SEEK_SET) == 0);
+		put_tagged(fd, &state, bytes, count, choices);
+	}
+	must(lseek(fd, 0, SEEK_SET) == 0);
 	return fd;
 }
 

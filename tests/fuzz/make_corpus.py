@@ -199,7 +199,7 @@ def snapshot():
     yield "twice", b"\0" + chunks(a_host, a_host)
     yield "other-tag", b"\2" + chunks(a_host)
     yield "torn", b"\0" + chunks(a_route)[:-20]
-    yield "whole", b"\1resolverd snapshot\n\0" + struct.pack("<Iq", 3, NOW_MS) + b"this configuration".ljust(32, b"\0")
+    yield "whole", b"\1resolverd snapshot\n\0" + struct.pack("<Iq", 4, NOW_MS) + b"this configuration".ljust(32, b"\0")
 
 
 def server():

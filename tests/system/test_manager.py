@@ -224,3 +224,34 @@ def test_own_sockets_are_put_into_the_managers_store_and_come_back(daemon, manag
         assert daemon.ctl("plan", "dane-ee.org")[0] == 0
     assert connector.refused == [] and connector.bad == []
     assert os.stat(daemon.socket).st_ino == inode
+
+
+def started_again(manager, daemon):
+    """With what the manager kept."""
+    daemon.stop()
+    manager.start(daemon, fds=list(manager.kept.values()), LISTEN_FDNAMES=":".join(manager.kept))
+    daemon.wait_until_ready()
+    return os.stat(daemon.socket)
+
+
+def test_a_socket_that_was_kept_is_as_the_configuration_says_now(daemon, manager):
+    """Who was taken out of the mode is out with the restart, not when the machine is started again."""
+    manager.start(daemon)
+    daemon.wait_until_ready()
+    manager.listen()
+    assert os.stat(daemon.socket).st_mode & 0o777 == 0o660
+    daemon.keys["server.socket-mode"] = "0600"
+    assert started_again(manager, daemon).st_mode & 0o777 == 0o600
+    os.unlink(daemon.socket)
+    daemon.keys["server.socket-mode"] = "0640"
+    assert started_again(manager, daemon).st_mode & 0o777 == 0o640, "nobody finds a socket without its file: made anew"
+    assert daemon.ctl("plan", "dane-ee.org")[0] == 0
+
+
+def test_a_socket_of_a_unit_stays_as_the_unit_says(daemon, manager):
+    listener = listening(daemon.socket)
+    os.chmod(daemon.socket, 0o640)
+    manager.start(daemon, fds=[listener.fileno()], LISTEN_FDNAMES="resolverd.socket")
+    daemon.wait_until_ready()
+    assert os.stat(daemon.socket).st_mode & 0o777 == 0o640
+    listener.close()

@@ -26,6 +26,7 @@ from smtp import MiddleBox, Server
 
 sys.path.insert(0, str(BUILD / "python"))
 import resolverd  # noqa: E402
+from resolverd import match  # noqa: E402
 from resolverd import resolverd_pb2 as pb  # noqa: E402
 from resolverd.attestation import check_attestation, leaf_of, root_of  # noqa: E402
 from resolverd.combine import combine_host, combine_route  # noqa: E402
@@ -462,6 +463,11 @@ def test_over_a_new_connection_the_keys_are_learned_anew(fake):
         assert client.plan("example.org").outcome is resolverd.Outcome.NO_MAIL
         with pytest.raises(resolverd.VerifyError):
             client.plan("last.example")
+
+
+def test_a_name_that_only_looks_like_another_is_none():
+    assert match._is_name("mail.example.org", "MAIL.example.org")
+    assert not match._is_name("mail.boo\u212aing.org", "mail.booking.org"), "the Kelvin sign"
 
 
 class Flooding(Daemon):

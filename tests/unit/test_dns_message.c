@@ -324,6 +324,8 @@ static const struct row {
 	"0 rd ra; answer a.org 60 DNAME b.org; answer x.a.org 60 CNAME x.b.org"},
     {"any_gets_one_rrset", "a.org ANY ad", SECURE, 0, "answer signed a.org 60 MX 10 mx.a.org",
 	"0 rd ra ad; answer a.org 60 MX 10 mx.a.org"},
+    {"any_that_finds_none_of_ours_proves_nothing", "a.org ANY ad", SECURE, 0, "", "0 rd ra"},
+    {"any_of_no_name", "a.org ANY ad", SECURE, 3, "", "3 rd ra ad"},
     {"names_in_data", "a.org MX", INSECURE, 0,
 	"answer a.org 60 MX 10 mx.a.org,20 .,30 mx.b.org,40 a.org",
 	"0 rd ra; answer a.org 60 MX 10 mx.a.org; answer a.org 60 MX 20 .; "

@@ -214,6 +214,22 @@ static int kill_a_child(void)
 	return waitpid(pid, NULL, 0) == pid ? 0 : errno;
 }
 
+static int signal_by_a_descriptor(void)
+{
+	return result(fcntl(place.pair[0], F_SETOWN, place.victim));
+}
+
+static int get_signals_of_a_descriptor(void)
+{
+	return result(fcntl(place.pair[0], F_SETFL, O_NONBLOCK | O_ASYNC));
+}
+
+static int keep_from_blocking(void)
+{
+	int flags = fcntl(place.pair[0], F_GETFL);
+	return result(flags < 0 ? -1 : fcntl(place.pair[0], F_SETFL, flags | O_NONBLOCK));
+}
+
 static void *do_nothing(void *arg)
 {
 	return arg;
@@ -355,11 +371,16 @@ static const struct row {
     {"reads_no_memory_of_others", read_memory_of_another, ALL, KILLED, false},
     {"has_a_child", have_a_child, SUPERVISOR | SERVER, 0, false},
     {"has_no_child", have_a_child, WORKER | ANCHOR | TRIAL | FLEET, EPERM, false},
-    {"kills_its_child", kill_a_child, SUPERVISOR | SERVER, 0, false},
+    {"kills_its_child", kill_a_child, SUPERVISOR, 0, false},
     {"has_no_threads", start_a_thread, ALL, EPERM, false},
-    {"kills_nobody_else", kill_another, SUPERVISOR | SERVER, EPERM, true},
-    {"kills_nobody", kill_another, WORKER | ANCHOR | TRIAL | FLEET, EPERM, false},
+    {"kills_nobody_else", kill_another, SUPERVISOR, EPERM, true},
+    {"kills_nobody", kill_another, SERVER | WORKER | ANCHOR | TRIAL | FLEET, EPERM, false},
     {"stops_nobody", stop_another, SERVER | WORKER | ANCHOR | TRIAL | FLEET, EPERM, false},
+    {"has_the_kernel_signal_nobody", signal_by_a_descriptor,
+	SERVER | WORKER | ANCHOR | TRIAL | FLEET, EPERM, false},
+    {"gets_no_signals_of_descriptors", get_signals_of_a_descriptor,
+	SERVER | WORKER | ANCHOR | TRIAL | FLEET, EPERM, false},
+    {"keeps_a_descriptor_from_blocking", keep_from_blocking, ALL, 0, false},
     {"runs_nothing_it_wrote", run_what_it_wrote, SERVER | WORKER | ANCHOR | TRIAL | FLEET, EPERM,
 	false},
     {"maps_no_code", map_code, SERVER | WORKER | ANCHOR | TRIAL | FLEET, EPERM, false},

@@ -77,6 +77,8 @@ def _matches(certificate: Certificate, record: Tlsa) -> bool:
 # ---- names ----
 
 def _is_name(pattern: str, name: str) -> bool:
+    if not pattern.isascii():
+        return False  # no DNS name; and lower() would fold the Kelvin sign to "k"
     pattern, name = pattern.lower(), name.lower()
     pattern, name = (text[:-1] if text.endswith(".") else text for text in (pattern, name))
     if not name or len(name) > _NAME_CHARACTERS_MAX or name.startswith("."):
