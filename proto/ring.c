@@ -259,6 +259,11 @@ bool ring_takes_id(const struct ring *ring, const uint8_t key_id[KEY_ID_BYTES], 
 	return find(&ring->members, key_id) != NULL || (by_root && ring->roots.count > 0);
 }
 
+bool ring_is_revoked(const struct ring *ring, const uint8_t key_id[KEY_ID_BYTES])
+{
+	return find(&ring->revoked, key_id) != NULL;
+}
+
 bool ring_has_lost_a_root(const struct ring *before, const struct ring *after)
 {
 	for (size_t i = 0; i < before->roots.count; i++)

@@ -54,6 +54,7 @@ const char *ring_check_membership(const struct ring *ring,
 /* Whether facts that this long-term key vouched for, and that were good when they were taken, still
  * are: it is in the ring, or (by_root) some root vouched for it; and it is not revoked. */
 bool ring_takes_id(const struct ring *ring, const uint8_t key_id[KEY_ID_BYTES], bool by_root);
+bool ring_is_revoked(const struct ring *ring, const uint8_t key_id[KEY_ID_BYTES]);
 /* A root of before is no longer one, or revoked; or there was none. */
 bool ring_has_lost_a_root(const struct ring *before, const struct ring *after);
 

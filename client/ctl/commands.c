@@ -7,6 +7,7 @@
 #include "client/ctl/ctl.h"
 
 #define HELP_COLUMN 25
+#define HELP_OPERANDS 15
 
 #define PORT                                                                                       \
 	{                                                                                          \
@@ -43,6 +44,11 @@ static const struct command_option match_options[] = {
     {"base-domain", "NAME", "TLSA base domain, the first name the certificate may have"},
     {"name", "NAME", "one more; may be given often"}, {"time", "SECONDS", "as of then, since 1970"},
     {0}};
+static const struct command_option keys_options[] = {
+    {"root", "FILE", "sign: the fleet's root key, as keys make wrote it"},
+    {"member", "NAME", "sign: signing.member of the one it is for; else any"},
+    {"days", "N", "sign: for so many (90)"},
+    {"output", "FILE", "sign: a file that is not there yet; else it is printed"}, {0}};
 static const struct command_option doctor_options[] = {
     {"domain", "NEXTHOP", "try a plan for it, too"},
     {"root-server", "ADDRESS", "ask this one, in place of two of the hints; up to four times"},
@@ -113,8 +119,16 @@ const struct command commands[] = {
     {"reload", "", "have the daemon read its configuration again", NULL,
 	"Exit status: 0 it is in force, 78 it is not, and what was before stays.\n",
 	reload_command},
-    {"keys", "", "whom this client trusts, and who vouches for the daemon", NULL,
-	"Exit status: 0 a trusted key vouches for the daemon, 76 none does.\n", keys_command},
+    {"keys", "[make|sign|list|revoke FILE...]",
+	"whom this client trusts, and who vouches for the daemon", keys_options,
+	"With a word, for a fleet, on files and without a daemon:\n"
+	"  keys make FILE                    a key, and FILE.pub\n"
+	"  keys sign --root FILE FILE.pub    makes that key a member's: a membership\n"
+	"  keys list FILE...                 what a key ring and memberships say\n"
+	"  keys revoke RING FILE.pub|ID...   puts keys out for ever, whoever vouches for them\n"
+	"Exit status: 0 a trusted key vouches for the daemon, 76 none does, or a membership\n"
+	"does not hold; 65, 66, 73 files that can't be used, read or written.\n",
+	keys_command},
     {"match", "", "a certificate chain against TLSA records, offline", match_options,
 	"Exit status: 0 match, 1 no match, 2 nothing usable, 65 the chain can't be read.\n",
 	match_command},
@@ -154,8 +168,12 @@ void commands_print_help(void)
 {
 	puts("Usage: resolverctl [OPTION]... COMMAND [ARGUMENT]...\n\nCommands:");
 	for (size_t i = 0; i < command_count; i++)
-		printf("  %-11s%-15s%s\n", commands[i].name, commands[i].operands,
-		    commands[i].summary);
+		if (strlen(commands[i].operands) < HELP_OPERANDS)
+			printf("  %-11s%-*s%s\n", commands[i].name, HELP_OPERANDS,
+			    commands[i].operands, commands[i].summary);
+		else
+			printf("  %-11s%s\n%*s%s\n", commands[i].name, commands[i].operands,
+			    13 + HELP_OPERANDS, "", commands[i].summary);
 	puts("\nOptions:");
 	print_options(common_options);
 	puts("\nA NEXTHOP is a domain, [host.name] without the MX step, or [address].\n"

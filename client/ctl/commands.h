@@ -17,7 +17,8 @@ struct command_option {
 
 struct command {
 	const char *name;
-	const char *operands; /* as in a usage line; with "FILE": as above; a|b: these words */
+	const char *operands; /* as in a usage line; with "FILE": as above; a|b: these words, up to
+				 a blank */
 	const char *summary;
 	const struct command_option *options; /* ended by one without a name; NULL: none */
 	const char *details;                  /* lines; NULL: nothing more to say */

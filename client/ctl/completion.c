@@ -18,10 +18,11 @@ static bool is_words(const char *operands)
 	return strchr(operands, '|') != NULL;
 }
 
-/* "a|b|c" with spaces between. */
+/* "a|b|c" or "[a|b|c FILE]" with spaces between. */
 static void print_words(const char *words)
 {
-	for (; *words != '\0'; words++)
+	words += *words == '[';
+	for (; *words != '\0' && *words != ' ' && *words != ']'; words++)
 		putchar(*words == '|' ? ' ' : *words);
 }
 
@@ -152,9 +153,10 @@ static void zsh_operands(const struct command *command)
 		fputs(" \\\n\t\t'1:word:(", stdout);
 		print_words(command->operands);
 		fputs(")'", stdout);
-	} else if (is_file(command->operands)) {
+	}
+	if (is_file(command->operands)) {
 		fputs(" \\\n\t\t'*:file:_files'", stdout);
-	} else if (command->operands[0] != '\0') {
+	} else if (command->operands[0] != '\0' && !is_words(command->operands)) {
 		printf(" \\\n\t\t'*:%s: '", command->operands);
 	}
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client/ctl/ctl.h"
+#include "client/ctl/keys_fleet.h"
 #include "client/lib/keys.h"
 
 struct keys {
@@ -107,11 +108,20 @@ static void print_text(const struct ctl *ctl, const struct keys *keys, const cha
 
 int keys_command(struct ctl *ctl, int argc, char **argv)
 {
+	static const struct {
+		const char *word;
+		int (*run)(struct ctl *ctl, int argc, char **argv);
+	} parts[] = {
+	    {"make", keys_make}, {"sign", keys_sign}, {"list", keys_list}, {"revoke", keys_revoke}};
 	static struct keys keys; /* large */
 	char detail[DETAIL_MAX];
 	struct resolverd_daemon_status *status;
+	for (size_t i = 0; argc > 1 && i < sizeof parts / sizeof *parts; i++)
+		if (strcmp(argv[1], parts[i].word) == 0)
+			return parts[i].run(ctl, argc - 1, argv + 1);
 	if (argc != 1)
-		return ctl_usage(ctl, "%s takes nothing", argv[0]);
+		return ctl_usage(
+		    ctl, "keys takes nothing, or make, sign, list or revoke (see --help)");
 	const char *path = ctl->options.public_key_file;
 	if (path == NULL)
 		path = secure_getenv("RESOLVERD_PUBLIC_KEY");

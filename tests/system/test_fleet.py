@@ -1,164 +1,27 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Many daemons and one store: the real redis-server between members that trust each other's keys (docs/FLEET.md)."""
 
-import base64
 import os
-import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import time
 
 import pytest
 import resolverd_pb2 as pb
-from conftest import INSTRUMENTED, WORLD, wait_for
+from conftest import WORLD, wait_for
+from fleet import make_member, make_store, origins, plan, public_key, ring, store  # noqa: F401
 from live import LiveZone
 from scenarios import DANE, PLAIN, TA
-from wire import Client, key_id
+from wire import key_id
 
 pytestmark = pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server")
 
 NAME, OTHER, THIRD = DANE, TA, PLAIN
 
 
-class Store:
-    """redis-server, on a Unix socket and on a port of loopback."""
-
-    def __init__(self, directory, *arguments, port=0, password=None):
-        self.directory = directory
-        directory.mkdir(exist_ok=True)
-        self.path = directory / "redis.sock"
-        self.port = port
-        self.password = password
-        self.arguments = [*arguments, *(["--requirepass", password] if password else [])]
-        self.start()
-
-    def start(self):
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.path), "--save", "",
-                   "--appendonly", "no", "--dir", str(self.directory), *self.arguments]
-        with open(self.directory / "log", "ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        wait_for(lambda: self.path.exists() and self.answers(), 10, lambda: (self.directory / "log").read_text())
-
-    def answers(self):
-        try:
-            self.ask("PING")
-            return True
-        except OSError:
-            return False
-
-    def ask(self, *words):
-        """One command, with a connection of its own; the reply in Python's types."""
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(5)
-            sock.connect(str(self.path))
-            with sock.makefile("rb") as file:
-                for command in [*([("AUTH", self.password)] if self.password else []), words]:
-                    command = [word if isinstance(word, bytes) else str(word).encode() for word in command]
-                    sock.sendall(b"*%d\r\n" % len(command) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in command))
-                    reply = self._reply(file)
-                return reply
-
-    def _reply(self, file):
-        line = file.readline().rstrip(b"\r\n")
-        kind, rest = line[:1], line[1:]
-        if kind == b"$":
-            return None if rest == b"-1" else file.read(int(rest) + 2)[:-2]
-        if kind == b"*":
-            return [self._reply(file) for _ in range(int(rest))]
-        if kind == b":":
-            return int(rest)
-        if kind == b"-":
-            raise ValueError(rest.decode())
-        return rest
-
-    def keys(self, pattern="*"):
-        return sorted(self.ask("KEYS", pattern))
-
-    def values(self):
-        """{key: value} of what is no lease."""
-        return {key: self.ask("GET", key) for key in self.keys() if not key.endswith(b":lease")}
-
-    def calls(self):
-        """{command: how often} so far."""
-        text = self.ask("INFO", "commandstats").decode()
-        rows = [line.partition(":")[::2] for line in text.splitlines() if line.startswith("cmdstat_")]
-        return {name.removeprefix("cmdstat_"): int(fields.split(",")[0].removeprefix("calls=")) for name, fields in rows}
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.terminate()
-        self.process.wait(timeout=10)
-
-
-@pytest.fixture
-def make_store(tmp_path):
-    made = []
-
-    def make(*arguments, **options):
-        made.append(Store(tmp_path / f"store{len(made)}", *arguments, **options))
-        return made[-1]
-
-    yield make
-    for store in made:
-        store.stop()
-
-
-@pytest.fixture
-def store(make_store):
-    return make_store()
-
-
-@pytest.fixture
-def ring(tmp_path):
-    """The key ring that all members read."""
-    path = tmp_path / "ring"
-    path.write_text("# nobody yet\n")
-    return path
-
-
-@pytest.fixture
-def make_member(make_daemon, store, ring):
-    """A daemon of the fleet; in_ring: the others trust it."""
-    made = []
-
-    def make(in_ring=True, connected=True, **keys):
-        member = make_daemon(**{"fleet__redis": f"unix:{store.path}", "fleet__trusted_keys": str(ring), "signing__member": f"m{len(made)}",
-                                "prefetch__rule": "off", "fleet__timeout": "500ms" if INSTRUMENTED else "200ms"} | keys)
-        made.append(member)
-        if in_ring:
-            ring.write_text(ring.read_text() + pathlib.Path(member.public_key).read_text())
-            for other in made:
-                if other.process is not None:
-                    other.reload("")
-        if connected:
-            wait_for(lambda: "fleet: connected" in member.log(), 10, member.log)
-        return member
-
-    return make
-
-
-def public_key(member):
-    line = next(line for line in pathlib.Path(member.public_key).read_text().splitlines() if not line.startswith("#"))
-    return base64.b64decode(line)
-
-
-def plan(member, name=NAME):
-    """(route, hosts), each verified under the member's key."""
-    with Client(member.socket, [public_key(member)]) as client:
-        client.learn_delegations()
-        return client.plan(name)
-
-
 def asked(queries, name):
     return [query for query in queries.seen() if query.name.rstrip(".") == name]
-
-
-def origins(member, name=NAME):
-    route, hosts = plan(member, name)
-    return [route.origin, *(host.origin for host in hosts)]
 
 
 # ---- one refresh for all ----
