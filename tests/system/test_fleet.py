@@ -9,11 +9,11 @@ import time
 
 import pytest
 import resolverd_pb2 as pb
-from conftest import WORLD, wait_for
-from fleet import make_member, make_store, origins, plan, public_key, ring, store  # noqa: F401
+from conftest import INSTRUMENTED, WORLD, wait_for
+from fleet import Store, make_member, make_store, origins, plan, public_key, ring, store  # noqa: F401
 from live import LiveZone
 from scenarios import DANE, PLAIN, TA
-from wire import key_id
+from wire import Client, key_id
 
 pytestmark = pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server")
 
