@@ -121,7 +121,7 @@ int keys_command(struct ctl *ctl, int argc, char **argv)
 			return parts[i].run(ctl, argc - 1, argv + 1);
 	if (argc != 1)
 		return ctl_usage(
-		    ctl, "keys takes nothing, or make, sign, list or revoke (see --help)");
+		    ctl, "keys takes nothing, or one of make, sign, list or revoke first");
 	const char *path = ctl->options.public_key_file;
 	if (path == NULL)
 		path = secure_getenv("RESOLVERD_PUBLIC_KEY");
