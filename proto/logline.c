@@ -33,11 +33,40 @@ static void put_text(struct out *out, const char *text)
 
 /* ---- text ---- */
 
-/* Names come from foreign data: control characters become spaces. */
+/* How many octets a well-formed UTF-8 character has here (RFC 3629), 0: none. */
+static size_t character(const uint8_t *s)
+{
+	size_t count = s[0] < 0x80                   ? 1
+		       : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
+		       : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
+		       : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
+						     : 0;
+	for (size_t i = 1; i < count; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	bool is_long = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
+	bool is_none = (s[0] == 0xed && s[1] >= 0xa0) || (s[0] == 0xf4 && s[1] >= 0x90);
+	return is_long || is_none ? 0 : count;
+}
+
+/* Names come from foreign data: what would control a terminal, C1 included, becomes a blank, what
+ * is no UTF-8 a question mark. Returns how many octets of text that was. */
+static size_t put_clean_character(struct out *out, const char *text)
+{
+	const uint8_t *s = (const uint8_t *)text;
+	size_t count = character(s);
+	bool is_control = s[0] < ' ' || s[0] == 0x7f || (s[0] == 0xc2 && s[1] < 0xa0);
+	if (count == 0)
+		put(out, "?", 1);
+	else
+		put(out, is_control ? " " : text, is_control ? 1 : count);
+	return count > 0 ? count : 1;
+}
+
 static void put_clean(struct out *out, const char *text)
 {
-	for (; *text != '\0'; text++)
-		put(out, (unsigned char)*text < ' ' || *text == 0x7f ? " " : text, 1);
+	while (*text != '\0')
+		text += put_clean_character(out, text);
 }
 
 static bool is_plain(const char *text)
@@ -55,10 +84,10 @@ static void put_value(struct out *out, const char *text)
 		return;
 	}
 	put(out, "\"", 1);
-	for (; *text != '\0'; text++) {
+	while (*text != '\0') {
 		if (*text == '"' || *text == '\\')
 			put(out, "\\", 1);
-		put(out, (unsigned char)*text < ' ' || *text == 0x7f ? " " : text, 1);
+		text += put_clean_character(out, text);
 	}
 	put(out, "\"", 1);
 }
@@ -88,22 +117,6 @@ static void write_text(const struct logline *line, const struct logline_field *f
 /* ---- JSON (RFC 8259) ---- */
 
 #define ENDS_BYTES 64u /* what closes strings and object has room in any case */
-
-/* How many octets a well-formed UTF-8 character has here (RFC 3629), 0: none. */
-static size_t character(const uint8_t *s)
-{
-	size_t count = s[0] < 0x80                   ? 1
-		       : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
-		       : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
-		       : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
-						     : 0;
-	for (size_t i = 1; i < count; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	bool is_long = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
-	bool is_none = (s[0] == 0xed && s[1] >= 0xa0) || (s[0] == 0xf4 && s[1] >= 0x90);
-	return is_long || is_none ? 0 : count;
-}
 
 static void put_string(struct out *out, const char *text)
 {

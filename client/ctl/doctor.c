@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "client/ctl/ctl.h"
+#include "client/lib/text.h"
 
 #define REQUEST_MS 10000 /* of each: all of them together take no longer than --timeout each */
 
@@ -23,14 +24,26 @@ static void print_report(const struct doctor *doctor, enum doctor_result result,
 	    text);
 }
 
+/* What others said may stand in it: nothing of that controls a terminal or breaks the JSON. */
+static void put_text(char text[DOCTOR_TEXT_MAX], const char *format, va_list arguments)
+{
+	vsnprintf(text, DOCTOR_TEXT_MAX, format, arguments);
+	text_mend(text);
+}
+
 void doctor_report(struct doctor *doctor, enum doctor_result result, const char *check,
     const char *about, const char *format, ...)
 {
-	char text[DOCTOR_TEXT_MAX];
+	char text[DOCTOR_TEXT_MAX], clean_about[DOCTOR_TEXT_MAX];
 	va_list arguments;
 	va_start(arguments, format);
-	vsnprintf(text, sizeof text, format, arguments);
+	put_text(text, format, arguments);
 	va_end(arguments);
+	if (about != NULL) {
+		snprintf(clean_about, sizeof clean_about, "%s", about);
+		text_mend(clean_about);
+		about = clean_about;
+	}
 	doctor->counts[result]++;
 	json_array_append_new(
 	    doctor->checks, json_pack("{s:s, s:s?, s:s, s:s, s:n}", "check", check, "about", about,
@@ -44,7 +57,7 @@ void doctor_advise(struct doctor *doctor, const char *format, ...)
 	char text[DOCTOR_TEXT_MAX];
 	va_list arguments;
 	va_start(arguments, format);
-	vsnprintf(text, sizeof text, format, arguments);
+	put_text(text, format, arguments);
 	va_end(arguments);
 	size_t count = json_array_size(doctor->checks);
 	if (count > 0)

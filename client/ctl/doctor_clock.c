@@ -52,9 +52,11 @@ void doctor_check_clock(struct doctor *doctor, uint64_t inception_s, uint64_t ex
 	if (now_ms < build_ms)
 		report_wrong(doctor, now_ms, build_ms, "this program was built");
 	else if (inception_s != 0 && now_ms < inception_s * 1000)
-		report_wrong(doctor, now_ms, inception_s * 1000, "the root was signed");
+		report_wrong(doctor, now_ms, inception_s * 1000,
+		    "servers of the root say that it was signed");
 	else if (expiration_s != 0 && now_ms > expiration_s * 1000)
-		report_wrong(doctor, now_ms, expiration_s * 1000, "the root's signatures end");
+		report_wrong(doctor, now_ms, expiration_s * 1000,
+		    "servers of the root say that its signatures end");
 	else if (differs_from_daemon(doctor))
 		report_wrong(doctor, doctor->status_at_ms, doctor->status->now_ms,
 		    "the daemon's clock says");

@@ -128,6 +128,15 @@ void doctor_check_socket(struct doctor *doctor)
 	}
 }
 
+/* Its group may write it, and is that of the clients. */
+static bool is_for_clients(const struct doctor *doctor, const struct stat *control)
+{
+	struct stat clients;
+	return (control->st_mode & S_IWGRP) != 0 && control->st_gid != 0 &&
+	       stat(doctor->socket, &clients) == 0 && clients.st_gid == control->st_gid &&
+	       (clients.st_mode & S_IWGRP) != 0;
+}
+
 void doctor_check_control_socket(struct doctor *doctor)
 {
 	const char *path = doctor->control_socket;
@@ -145,9 +154,15 @@ void doctor_check_control_socket(struct doctor *doctor)
 		doctor_report(doctor, DOCTOR_FAIL, "control-socket", path,
 		    "%s: every user may administer resolverd", owner);
 		doctor_advise(doctor,
-		    "chmod 0600 %s, and SocketMode=0600 of "
+		    "chmod 0660 %s, and SocketGroup=resolverd-control and SocketMode=0660 of "
 		    "resolverd-control.socket",
 		    path);
+	} else if (is_for_clients(doctor, &status)) {
+		doctor_report(doctor, DOCTOR_WARN, "control-socket", path,
+		    "%s: whoever the group of the clients' socket lets ask may administer, too",
+		    owner);
+		doctor_advise(doctor,
+		    "another group: SocketGroup=resolverd-control of resolverd-control.socket");
 	} else if (r == 0) {
 		doctor_report(
 		    doctor, DOCTOR_OK, "control-socket", path, "%s, you may connect", owner);
@@ -160,6 +175,42 @@ void doctor_check_control_socket(struct doctor *doctor)
 }
 
 /* ---- keys ---- */
+
+/* Root's, our own, or the daemon's, whose state the folder is. */
+static bool is_good_owner(const struct doctor *doctor, uid_t uid)
+{
+	struct stat state;
+	return uid == 0 || uid == geteuid() ||
+	       (stat(doctor->state_directory, &state) == 0 && state.st_uid == uid);
+}
+
+/* Of the file and its folder; else somebody else decides what stands in it. */
+static bool has_good_owner(const struct doctor *doctor, const char *path, const struct stat *status)
+{
+	struct stat folder;
+	char text[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	snprintf(text, sizeof text, "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1,
+	    slash != NULL ? path : ".");
+	return is_good_owner(doctor, status->st_uid) && stat(text, &folder) == 0 &&
+	       is_good_owner(doctor, folder.st_uid);
+}
+
+static bool report_owner(
+    struct doctor *doctor, const char *check, const char *path, const struct stat *status)
+{
+	char owner[OWNER_TEXT_MAX];
+	if (has_good_owner(doctor, path, status))
+		return false;
+	owner_text(status, owner);
+	doctor_report(doctor, DOCTOR_FAIL, check, path,
+	    "%s: it, or its folder, is neither root's nor the daemon's, and so somebody else's to "
+	    "replace",
+	    owner);
+	doctor_advise(
+	    doctor, "chown root or resolverd, as the daemon runs, %s and its folder", path);
+	return true;
+}
 
 void doctor_check_public_key(struct doctor *doctor)
 {
@@ -183,6 +234,8 @@ void doctor_check_public_key(struct doctor *doctor)
 		doctor_advise(doctor, "chmod 0644 %s; and its folder 0755", path);
 		return;
 	}
+	if (report_owner(doctor, "public-key", path, &status))
+		return;
 	doctor_report(doctor, DOCTOR_OK, "public-key", path, "%s, %zu %s", owner, keys.count,
 	    keys.count == 1 ? "key" : "keys");
 }
@@ -211,5 +264,7 @@ void doctor_check_signing_key(struct doctor *doctor)
 		    path);
 		return;
 	}
+	if (report_owner(doctor, "signing-key", path, &status))
+		return;
 	doctor_report(doctor, DOCTOR_OK, "signing-key", path, "%s", owner);
 }

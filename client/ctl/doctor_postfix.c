@@ -89,15 +89,17 @@ static void take_environment(const struct doctor *doctor, char *output, struct p
 		snprintf(postfix->public_key, sizeof postfix->public_key, "%s", doctor->public_key);
 }
 
-/* "smtp unix - - y - - smtp": the fifth column; "-" is "n" from compatibility level 1 on. */
-static bool take_chroot(const char *line)
+/* "smtp unix - - y - - smtp": the fifth column. "-" is "n" from compatibility level 1 on; a Postfix
+ * that knows of no levels is older. */
+static bool take_chroot(const char *line, const char *compatibility_level)
 {
 	char copy[512], *save, *word;
 	snprintf(copy, sizeof copy, "%.*s", (int)strcspn(line, "\n"), line);
 	word = strtok_r(copy, " \t", &save);
 	for (unsigned i = 0; word != NULL && i < 4; i++)
 		word = strtok_r(NULL, " \t", &save);
-	return word != NULL && strcmp(word, "y") == 0;
+	return word != NULL && (strcmp(word, "y") == 0 ||
+				   (strcmp(word, "-") == 0 && atoi(compatibility_level) < 1));
 }
 
 /* false: reported. */
@@ -105,7 +107,7 @@ static bool read_configuration(struct doctor *doctor, struct postfix *postfix)
 {
 	static const char *const names[] = {"-x", "mail_version", "queue_directory", "mail_owner",
 	    "smtp_tls_security_level", "smtp_dns_support_level", "smtp_tls_policy_maps",
-	    "smtp_tls_dane_insecure_mx_policy", "import_environment", NULL};
+	    "smtp_tls_dane_insecure_mx_policy", "import_environment", "compatibility_level", NULL};
 	static const char *const master[] = {"-M", "smtp/unix", NULL};
 	char text[DOCTOR_TEXT_MAX];
 	int r;
@@ -121,6 +123,7 @@ static bool read_configuration(struct doctor *doctor, struct postfix *postfix)
 	}
 #define TAKE(name, field) take_value(output, name, postfix->field, sizeof postfix->field)
 	TAKE("mail_version", version);
+	TAKE("compatibility_level", compatibility_level);
 	TAKE("queue_directory", queue_directory);
 	TAKE("mail_owner", owner);
 	TAKE("smtp_tls_security_level", level);
@@ -131,7 +134,7 @@ static bool read_configuration(struct doctor *doctor, struct postfix *postfix)
 	take_environment(doctor, output, postfix);
 	free(output);
 	output = ask_postconf(doctor, master, text, &r);
-	postfix->in_chroot = r == 0 && take_chroot(output);
+	postfix->in_chroot = r == 0 && take_chroot(output, postfix->compatibility_level);
 	postfix->has_map =
 	    doctor_find_socketmap(postfix->maps, postfix->queue_directory, &postfix->map);
 	postfix->does_dane =

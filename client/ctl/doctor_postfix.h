@@ -8,7 +8,7 @@
 struct postfix {
 	char version[32], owner[64];
 	char queue_directory[POSTFIX_TEXT_MAX];
-	char level[32], dns[32], insecure_mx[32];
+	char level[32], dns[32], insecure_mx[32], compatibility_level[16];
 	char maps[POSTFIX_TEXT_MAX];
 	bool does_dane; /* by smtp_tls_security_level */
 	bool in_chroot; /* smtp(8) */

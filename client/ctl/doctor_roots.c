@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "client/ctl/doctor.h"
 #include "client/ctl/doctor_dns.h"
@@ -51,7 +53,7 @@ static bool add(struct roots *roots, const char *text)
 }
 
 /* "A.ROOT-SERVERS.NET. 3600000 A 198.41.0.4", with or without a class. */
-static void add_hint(struct roots *roots, char *line)
+static void add_hint(struct roots *roots, const char *family, char *line)
 {
 	char *save, *last = NULL, *type = NULL;
 	for (char *word = strtok_r(line, " \t\r\n", &save); word != NULL && word[0] != ';';
@@ -59,8 +61,21 @@ static void add_hint(struct roots *roots, char *line)
 		type = last;
 		last = word;
 	}
-	if (type != NULL && strcmp(type, "A") == 0)
+	if (type != NULL && strcmp(type, family) == 0)
 		add(roots, last);
+}
+
+/* A way for it to the outside. */
+static bool has_ipv4(void)
+{
+	const struct sockaddr_in outside = {
+	    .sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc6290004u), .sin_port = htons(53)};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool has_route =
+	    fd >= 0 && connect(fd, (const struct sockaddr *)&outside, sizeof outside) == 0;
+	if (fd >= 0)
+		close(fd);
+	return has_route;
 }
 
 static bool take_servers(struct doctor *doctor, struct roots *roots)
@@ -73,8 +88,13 @@ static bool take_servers(struct doctor *doctor, struct roots *roots)
 			doctor_advise(doctor, "--root-server ADDRESS[:PORT]");
 		}
 	FILE *file = doctor->root_server_count == 0 ? fopen(doctor->root_hints, "re") : NULL;
-	while (file != NULL && roots->count < FROM_HINTS && fgets(line, sizeof line, file) != NULL)
-		add_hint(roots, line);
+	const bool by_ipv4 = has_ipv4();
+	for (unsigned i = 0; i < 2 && file != NULL && roots->count == 0; i++) {
+		const char *family = (i == 0) == by_ipv4 ? "A" : "AAAA";
+		rewind(file);
+		while (roots->count < FROM_HINTS && fgets(line, sizeof line, file) != NULL)
+			add_hint(roots, family, line);
+	}
 	if (file != NULL)
 		fclose(file);
 	if (roots->count == 0 && doctor->root_server_count == 0) {
@@ -106,9 +126,11 @@ static int ask_size(
 	return r;
 }
 
+/* 0: there is none. */
 static uint64_t time_of(const ldns_rdf *rdf)
 {
-	return ldns_rdf2native_int32(rdf);
+	return rdf != NULL && ldns_rdf_size(rdf) == sizeof(uint32_t) ? ldns_rdf2native_int32(rdf)
+								     : 0;
 }
 
 static void take_signatures(struct root *root, const ldns_pkt *reply)
@@ -118,9 +140,13 @@ static void take_signatures(struct root *root, const ldns_pkt *reply)
 		const ldns_rr *rr = ldns_rr_list_rr(answer, i);
 		if (ldns_rr_get_type(rr) != LDNS_RR_TYPE_RRSIG)
 			continue;
+		uint64_t inception_s = time_of(ldns_rr_rrsig_inception(rr)),
+			 expiration_s = time_of(ldns_rr_rrsig_expiration(rr));
+		if (inception_s == 0 || expiration_s == 0)
+			continue;
 		root->is_signed = true;
-		root->inception_s = time_of(ldns_rr_rrsig_inception(rr));
-		root->expiration_s = time_of(ldns_rr_rrsig_expiration(rr));
+		root->inception_s = inception_s;
+		root->expiration_s = expiration_s;
 	}
 }
 
@@ -150,7 +176,7 @@ static void ask_root(struct root *root)
 
 struct row { /* one check of all servers */
 	const char *check;
-	size_t bad;
+	size_t asked, bad;
 	char bad_text[256]; /* "198.41.0.4:53 (Connection refused)" */
 	char good_text[256];
 };
@@ -164,6 +190,7 @@ static void add_text(char text[256], const char *more, const char *why)
 
 static void judge(struct row *row, const struct root *root, bool is_good, const char *why)
 {
+	row->asked++;
 	row->bad += !is_good;
 	add_text(is_good ? row->good_text : row->bad_text, root->text, why);
 }
@@ -176,7 +203,7 @@ static bool tell(struct doctor *doctor, const struct roots *roots, const struct 
 		doctor_report(doctor, DOCTOR_OK, row->check, row->good_text, "%s", good);
 		return false;
 	}
-	bool is_warning = row->bad < roots->count || roots->other_way;
+	bool is_warning = row->bad < row->asked || roots->other_way;
 	doctor_report(doctor, is_warning ? DOCTOR_WARN : DOCTOR_FAIL, row->check, row->bad_text,
 	    "%s%s", bad, roots->other_way ? "; the daemon validates the root by another way" : "");
 	return true;
@@ -211,8 +238,7 @@ static void tell_signatures(struct doctor *doctor, const struct roots *roots)
 		if (root->udp != 0 || root->rcode != 0 || root->only_small)
 			continue;
 		judge(&unsigned_row, root, root->is_signed, "");
-		if (!root->is_authoritative)
-			judge(&foreign, root, false, "");
+		judge(&foreign, root, root->is_authoritative, "");
 	}
 	if (unsigned_row.bad + strlen(unsigned_row.good_text) == 0)
 		return;

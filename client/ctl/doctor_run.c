@@ -26,12 +26,14 @@ static bool is_ours(const char *path, bool is_folder_of_program)
 	struct stat status;
 	if (lstat(path, &status) != 0 || (status.st_uid != 0 && status.st_uid != geteuid()))
 		return false;
-	bool is_open = (status.st_mode & S_IWOTH) != 0;
+	bool is_open = (status.st_mode & S_IWOTH) != 0 ||
+		       ((status.st_mode & S_IWGRP) != 0 && status.st_gid != 0);
 	bool is_sticky = S_ISDIR(status.st_mode) && (status.st_mode & S_ISVTX) != 0;
 	return !is_open || (is_sticky && !is_folder_of_program);
 }
 
-static int look_at(const char *path, char *ret_text)
+/* ret_real: what stands there now, whose place was looked at. */
+static int look_at(const char *path, char ret_real[PATH_MAX], char *ret_text)
 {
 	char real[PATH_MAX];
 	if (path[0] != '/') {
@@ -43,6 +45,7 @@ static int look_at(const char *path, char *ret_text)
 		snprintf(ret_text, DOCTOR_TEXT_MAX, "%s", strerror(error));
 		return error == ENOENT || error == ENOTDIR ? -ENOENT : -error;
 	}
+	memcpy(ret_real, real, strlen(real) + 1);
 	bool good = is_ours(real, false);
 	for (unsigned depth = 0; good && strlen(real) > 1; depth++) {
 		char *slash = strrchr(real, '/');
@@ -122,14 +125,14 @@ static int start(struct child *ret_child)
 	return r;
 }
 
-[[gnu::noreturn]] static void become(const char *const *arguments, int output)
+[[gnu::noreturn]] static void become(const char *path, const char *const *arguments, int output)
 {
 	static const char *const environment[] = {
 	    "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/", NULL};
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(output, STDOUT_FILENO) >= 0 &&
 	    dup2(null, STDERR_FILENO) >= 0 && chdir("/") == 0)
-		execve(arguments[0], (char *const *)(uintptr_t)arguments,
+		execve(path, (char *const *)(uintptr_t)arguments,
 		    (char *const *)(uintptr_t)environment);
 	_exit(127);
 }
@@ -138,13 +141,14 @@ int doctor_run(const char *const *arguments, char **ret_output, char *ret_text)
 {
 	struct child child = {.pid = -1};
 	size_t count = 0;
-	int r = look_at(arguments[0], ret_text);
+	char path[PATH_MAX];
+	int r = look_at(arguments[0], path, ret_text);
 	if (r != 0)
 		return r;
 	char *output = malloc(DOCTOR_OUTPUT_MAX + 1);
 	r = output == NULL ? -ENOMEM : start(&child);
 	if (r == 0 && child.pid == 0)
-		become(arguments, child.fd);
+		become(path, arguments, child.fd);
 	if (r == 0) {
 		r = collect(&child, output, DOCTOR_OUTPUT_MAX, &count);
 		close(child.fd);

@@ -97,7 +97,7 @@ const char *ctl_control_advice(const struct ctl *ctl, int error)
 	if (error != RESOLVERD_ERROR_NO_DAEMON || access(ctl->control_socket_path, W_OK) == 0)
 		return "";
 	return errno == EACCES
-		   ? "the control socket needs root, or the user that resolverd runs as"
+		   ? "the control socket needs root, or a member of its group"
 		   : "does resolverd run, and is that its server.control-socket? Else see "
 		     "--control-socket";
 }

@@ -17,6 +17,7 @@
 #include "client/ctl/stats.h"
 #include "client/lib/clock.h"
 
+#define LOOK_AGAIN_MS 50             /* for a daemon whose queue of connections is full */
 #define ENTER "\033[?1049h\033[?25l" /* the other screen, no cursor (ECMA-48, xterm) */
 #define LEAVE "\033[?25h\033[?1049l"
 #define HOME "\033[H"
@@ -171,28 +172,68 @@ static enum next take_signal(struct view *view)
 	return view->on_terminal ? REDRAW : NEXT_VIEW;
 }
 
+static enum next take_key(struct view *view)
+{
+	char key;
+	if (read(STDIN_FILENO, &key, 1) != 1)
+		view->raw = false; /* it is gone; the signals end us */
+	else if (key == 'q' || key == 'Q')
+		return END;
+	return NEXT_VIEW;
+}
+
+/* Until then, or something comes: a signal, a key, or on fd (-1: none). NEXT_VIEW: go on. */
+static enum next wait_until(struct view *view, int64_t until_ms, int fd, short events)
+{
+	struct pollfd fds[] = {{.fd = view->signals, .events = POLLIN},
+	    {.fd = view->raw ? STDIN_FILENO : -1, .events = POLLIN}, {.fd = fd, .events = events}};
+	int64_t left_ms = until_ms - clock_mono_ms();
+	if (poll(fds, 3, left_ms > 0 ? (int)left_ms : 0) <= 0)
+		return NEXT_VIEW;
+	enum next next = fds[0].revents != 0 ? take_signal(view) : NEXT_VIEW;
+	if (next == NEXT_VIEW && fds[1].revents != 0)
+		next = take_key(view);
+	return next;
+}
+
 /* Until the interval is over, or something else comes. */
 static enum next pause_view(struct view *view, int64_t until_ms)
 {
-	for (;;) {
-		struct pollfd fds[] = {{.fd = view->signals, .events = POLLIN},
-		    {.fd = view->raw ? STDIN_FILENO : -1, .events = POLLIN}};
-		int64_t left_ms = until_ms - clock_mono_ms();
-		char key;
-		if (left_ms <= 0)
-			return NEXT_VIEW;
-		if (poll(fds, 2, (int)left_ms) <= 0)
-			continue;
-		enum next next = fds[0].revents != 0 ? take_signal(view) : NEXT_VIEW;
-		if (next != NEXT_VIEW)
-			return next;
-		if (fds[1].revents == 0)
-			continue;
-		if (read(STDIN_FILENO, &key, 1) != 1)
-			view->raw = false; /* it is gone; the signals end us */
-		else if (key == 'q' || key == 'Q')
-			return END;
+	enum next next;
+	do
+		next = wait_until(view, until_ms, -1, 0);
+	while (next == NEXT_VIEW && clock_mono_ms() < until_ms);
+	return next;
+}
+
+/* One request, that can be left meanwhile: then END. *ret_error: 0 with *ret_status, or the error.
+ */
+static enum next ask_status(
+    struct view *view, int *ret_error, struct resolverd_daemon_status **ret_status)
+{
+	struct resolverd_client *client = view->ctl->client;
+	const int64_t until_ms = clock_mono_ms() + view->ctl->timeout_ms;
+	uint64_t id;
+	*ret_error = resolverd_submit_status(client, &id);
+	while (*ret_error == 0) {
+		(void)resolverd_update(client);
+		*ret_error = resolverd_take_status(client, id, ret_status);
+		if (*ret_error != RESOLVERD_ERROR_PENDING)
+			break;
+		*ret_error = 0;
+		int64_t now_ms = clock_mono_ms();
+		int fd = resolverd_client_fd(client);
+		int64_t next_ms = fd >= 0 || until_ms < now_ms + LOOK_AGAIN_MS
+				      ? until_ms
+				      : now_ms + LOOK_AGAIN_MS;
+		enum next next = wait_until(view, next_ms, fd, resolverd_client_events(client));
+		if (next == END || now_ms >= until_ms) {
+			resolverd_release(client, id);
+			*ret_error = RESOLVERD_ERROR_TIMEOUT;
+			return next == END ? END : NEXT_VIEW;
+		}
 	}
+	return NEXT_VIEW;
 }
 
 static int run(struct view *view)
@@ -203,7 +244,10 @@ static int run(struct view *view)
 	while (r == 0 && next != END) {
 		int64_t until_ms = clock_mono_ms() + view->interval_ms;
 		struct resolverd_daemon_status *found;
-		int error = resolverd_status(view->ctl->client, view->ctl->timeout_ms, &found);
+		int error;
+		next = ask_status(view, &error, &found);
+		if (next == END)
+			break;
 		if (error == 0) {
 			resolverd_daemon_status_free(before);
 			before = now;

@@ -11,11 +11,15 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
+import threading
 
 import dns.flags
+import dns.rdata
 import dns.rdatatype
+import dns.rrset
 import pytest
 from conftest import BUILD, WORLD, Daemon
 from faketime import HOUR, YEAR, Clock
@@ -259,7 +263,37 @@ def test_a_control_socket_for_everybody(make_daemon):
     os.chmod(f"{daemon.socket}.control", 0o666)
     report = examine(daemon)
     report.expect("control-socket", "fail", "every user may administer")
-    report.advises("control-socket", "chmod 0600")
+    report.advises("control-socket", "chmod 0660", "resolverd-control")
+
+
+def test_a_control_socket_for_the_clients_group(make_daemon):
+    daemon = make_daemon()
+    for path, mode in ((daemon.socket, 0o660), (f"{daemon.socket}.control", 0o660)):
+        os.chown(path, -1, 12345)
+        os.chmod(path, mode)
+    report = examine(daemon)
+    report.expect("control-socket", "warn", "may administer, too")
+    report.advises("control-socket", "another group")
+    os.chown(f"{daemon.socket}.control", -1, 12346)
+    examine(daemon).expect("control-socket", "ok", "0660")
+
+
+def test_keys_of_somebody_else(make_daemon, tmp_path):
+    daemon = make_daemon()
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+    key = stranger / "resolverd.pub"
+    key.write_text(pathlib.Path(daemon.public_key).read_text())
+    key.chmod(0o644)
+    examine(daemon, public_key=key).expect("public-key", "ok")
+    for path in (key, stranger):
+        os.chown(path, 12345, -1)
+        report = examine(daemon, public_key=key)
+        report.expect("public-key", "fail", "somebody else's to replace")
+        os.chown(path, 0, -1)
+    signing = daemon.directory / "state" / "signing.key"
+    os.chown(signing, 12345, -1)
+    examine(daemon).expect("signing-key", "fail", "somebody else's to replace")
 
 
 def test_a_canary_that_is_off(make_daemon):
@@ -278,6 +312,16 @@ def test_a_canary_that_is_off(make_daemon):
 def strip_signatures(_query, reply):
     for section in (reply.answer, reply.authority, reply.additional):
         section[:] = [rrset for rrset in section if rrset.rdtype not in SIGNING_TYPES]
+    return reply
+
+
+def cut_signatures(_query, reply):
+    """RRSIG records that end before their times."""
+    for section in (reply.answer, reply.authority, reply.additional):
+        for i, rrset in enumerate(section):
+            if rrset.rdtype == dns.rdatatype.RRSIG:
+                short = dns.rdata.GenericRdata(rrset.rdclass, rrset.rdtype, bytes([0, 6, 8, 0]))  # up to the labels (RFC 4034 section 3.1)
+                section[i] = dns.rrset.from_rdata(rrset.name, rrset.ttl, short)
     return reply
 
 
@@ -321,6 +365,12 @@ def test_the_way_out(here, middle, check, result, says, advice):
         both = examine(here, "--root-server", ROOT, root_server=MIDDLE)  # where one root server is well, it is a warning
     both.expect(check, "warn", says)
     assert both.status == 0, both
+
+
+def test_signatures_that_are_cut_off_are_none(here):
+    with Middlebox(MIDDLE, ROOT, cut_signatures):
+        report = examine(here, root_server=MIDDLE)
+    report.expect("clock", "skip", "no signature was seen")
 
 
 def test_only_small_answers_come(here):
@@ -376,7 +426,7 @@ def test_no_way_out_at_all(make_daemon, tmp_path):
 
 # ---- the clock ----
 
-@pytest.mark.parametrize("jump, says", [(10 * YEAR, "the root's signatures end"), (-10 * YEAR, "this program was built")])
+@pytest.mark.parametrize("jump, says", [(10 * YEAR, "its signatures end"), (-10 * YEAR, "this program was built")])
 def test_the_clock_is_wrong(make_daemon, tmp_path, jump, says):
     clock = Clock(tmp_path, BUILD / "resolverd")
     daemon = make_daemon(start=False, resolver__deadline="2s")
@@ -478,6 +528,31 @@ def test_postfix_settings(here, resolv_conf, settings, result, says, advice):
     report.expect("postfix-dane", result, says)
     report.advises("postfix-dane", advice)
     report.expect("postfix-running", "skip", "does not run")
+
+
+@with_postfix
+def test_what_a_map_says_controls_no_terminal(here, resolv_conf):
+    """Not the map of resolverd-postfix, but whoever took its place."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                sock, _ = listener.accept()
+                with sock:
+                    sock.recv(4096)
+                    said = b"PERM \x1b]0;owned\x07 \x9b2J"
+                    sock.sendall(b"%d:%s," % (len(said), said))
+
+    threading.Thread(target=serve, daemon=True).start()
+    settings = {"smtp_tls_policy_maps": f"socketmap:inet:127.0.0.1:{listener.getsockname()[1]}:policy", "smtp_tls_security_level": "may"}
+    postfix = Postfix(settings)
+    with contextlib.ExitStack() as stack:
+        stack.callback(listener.close)
+        stack.callback(postfix.__exit__)
+        report = examine(here, postconf=None, postfix_config=postfix.config, resolv_conf=resolv_conf)
+    report.expect("postfix-map", "fail", "PERM ?]0;owned? ?2J")
+    report.advises("postfix-map", "policy")
 
 
 @with_postfix

@@ -167,6 +167,22 @@ def test_a_signal_ends_top_and_leaves_the_terminal_as_it_was(daemon, number):
     assert terminal.end() == 0 and "\033[?1049l" in terminal.text
 
 
+@pytest.mark.parametrize("how", ["signal", "key"])
+def test_top_can_be_left_while_the_daemon_hangs(daemon, how):
+    terminal = Terminal(command(daemon, "top", "--interval", "0.3"))
+    terminal.read_until("q ends")
+    stopped = [daemon.process.pid, *(pid for pids in daemon.roles().values() for pid in pids)]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(1)  # in the midst of a request
+        terminal.press("q") if how == "key" else os.kill(terminal.pid, signal.SIGINT)
+        assert terminal.end() == 0
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+
+
 def test_top_fits_into_the_terminal(daemon):
     terminal = Terminal(command(daemon, "top", "--interval", "30"), rows=10, columns=40)
     terminal.read_until("\033\\[J")

@@ -54,6 +54,11 @@ static void what_is_foreign_adds_no_line_and_no_field(void **state)
 	text_of(&line, fields, 1, text);
 	assert_string_equal(text, "resolverd server: a     event=test name=\"a resolverd: fake "
 				  "event=x [31m\"\n");
+	line.message = "b\x9b"
+		       "2J\xc2\x9b"
+		       "2J\xc3\xa4\xff"; /* C1 controls, as octets and as UTF-8 */
+	text_of(&line, fields, 0, text);
+	assert_string_equal(text, "resolverd server: b?2J 2J\xc3\xa4? event=test\n");
 }
 
 static json_t *json_of(const struct logline *line, const struct logline_field *fields, size_t count)
