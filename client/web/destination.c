@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One destination: how mail goes there, why, and on request how that came about. */
+/* The page of one destination: how mail goes there, why, and on request how that came about. */
 #include <event2/http.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,8 +7,6 @@
 #include "client/web/page.h"
 #include "proto/reasons.h"
 #include "proto/rrtype.h"
-
-#define EXPLAIN_MS 4000 /* others wait meanwhile */
 
 static void write_tlsa(struct evbuffer *out, const struct resolverd_host *host)
 {
@@ -133,45 +131,32 @@ static void write_explanation(struct evbuffer *out, const struct resolverd_expla
 		write_lookups(out, &explanation->steps[i]);
 }
 
-static int write_body(struct resolverd_client *client, const struct web_options *options,
-    const char *next_hop, bool explain, struct evbuffer *out)
+static int write_body(const struct destination_answer *found, struct evbuffer *out)
 {
-	struct resolverd_plan *plan;
-	int error;
-	if (explain) {
-		struct resolverd_explanation *explanation;
-		error = resolverd_explain(client, next_hop, 25, EXPLAIN_MS, &explanation);
-		if (error == 0) {
-			write_explanation(out, explanation);
-			resolverd_explanation_free(explanation);
-			return HTTP_OK;
-		}
-	} else {
-		error = resolverd_plan(client, next_hop, 25, (int)options->timeout_ms, &plan);
-		if (error == 0) {
-			write_plan(out, plan);
-			resolverd_plan_free(plan);
-			return HTTP_OK;
-		}
+	if (found->error == 0) {
+		if (found->explanation != NULL)
+			write_explanation(out, found->explanation);
+		else
+			write_plan(out, found->plan);
+		return HTTP_OK;
 	}
-	evbuffer_add_printf(out, "<p class=\"bad\">%s: ", resolverd_strerror(error));
-	html_text(out, resolverd_last_error(client));
+	evbuffer_add_printf(out, "<p class=\"bad\">%s", resolverd_strerror(found->error));
+	if (found->detail[0] != '\0') {
+		evbuffer_add_printf(out, ": ");
+		html_text(out, found->detail);
+	}
 	evbuffer_add_printf(out, "</p>\n");
-	return error == RESOLVERD_ERROR_ARGUMENT ? HTTP_BADREQUEST : HTTP_SERVUNAVAIL;
+	return found->error == RESOLVERD_ERROR_ARGUMENT ? HTTP_BADREQUEST : HTTP_SERVUNAVAIL;
 }
 
-int destination_write(
-    const struct web_options *options, const char *next_hop, bool explain, struct evbuffer *out)
+int destination_write(const char *next_hop, bool explain, const struct destination_answer *found,
+    struct evbuffer *out)
 {
-	struct resolverd_client *client = NULL;
-	int status = HTTP_INTERNAL;
 	html_begin(out, next_hop);
 	evbuffer_add_printf(out, "<header><p><a href=\"/\">resolverd</a></p><h1>");
 	html_text(out, next_hop);
 	evbuffer_add_printf(out, "</h1></header>\n<main id=\"main\">\n");
-	if (resolverd_client_new(&options->daemon, &client) == 0)
-		status = write_body(client, options, next_hop, explain, out);
-	resolverd_client_free(client);
+	int status = write_body(found, out);
 	if (!explain && status == HTTP_OK) {
 		evbuffer_add_printf(out, "<p><a href=\"/destination?next_hop=");
 		html_query(out, next_hop);

@@ -21,7 +21,6 @@
 
 #define HEADERS_MAX 8192
 #define TIMEOUT_S 10
-#define HTML_TYPE "text/html; charset=utf-8"
 #define NEXT_HOP_MAX 1000 /* the library says what is wrong with one */
 #define PAUSE_MS 200      /* when there are no descriptors left */
 
@@ -29,6 +28,7 @@ struct http {
 	const struct web_options *options;
 	struct source *source;
 	struct page *page;
+	struct questions *questions;
 	struct evhttp *loopback, *local; /* TCP; Unix sockets, where any Host will do */
 };
 
@@ -59,7 +59,7 @@ static bool is_our_name(const struct web_options *options, const char *host)
 
 /* ---- replies ---- */
 
-static void reply(struct evhttp_request *request, int code, const char *type, struct evbuffer *body)
+void http_reply(struct evhttp_request *request, int code, const char *type, struct evbuffer *body)
 {
 	static const char *const headers[][2] = {
 	    {"Cache-Control", "no-store"},
@@ -74,15 +74,23 @@ static void reply(struct evhttp_request *request, int code, const char *type, st
 	for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
 		evhttp_add_header(out, headers[i][0], headers[i][1]);
 	evhttp_add_header(out, "Content-Type", type);
+	if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD) {
+		/* As for GET (RFC 9110 section 9.3.2); libevent would send it, too. */
+		char length[24];
+		snprintf(
+		    length, sizeof length, "%zu", body != NULL ? evbuffer_get_length(body) : 0);
+		evhttp_add_header(out, "Content-Length", length);
+		body = NULL;
+	}
 	evhttp_send_reply(request, code, NULL, body);
 }
 
-static void reply_text(struct evhttp_request *request, int code, const char *text)
+void http_reply_text(struct evhttp_request *request, int code, const char *text)
 {
 	struct evbuffer *body = evbuffer_new();
 	if (body != NULL)
 		evbuffer_add_printf(body, "%s\n", text);
-	reply(request, code, "text/plain; charset=utf-8", body);
+	http_reply(request, code, "text/plain; charset=utf-8", body);
 	if (body != NULL)
 		evbuffer_free(body);
 }
@@ -94,11 +102,11 @@ static void serve_metrics(struct http *http, struct evhttp_request *request)
 	const char *error;
 	struct evbuffer *body = evbuffer_new();
 	if (body == NULL) {
-		reply_text(request, HTTP_INTERNAL, "out of memory");
+		http_reply_text(request, HTTP_INTERNAL, "out of memory");
 		return;
 	}
 	metrics_write(body, source_status(http->source, &error));
-	reply(request, HTTP_OK, METRICS_TYPE, body);
+	http_reply(request, HTTP_OK, METRICS_TYPE, body);
 	evbuffer_free(body);
 }
 
@@ -107,9 +115,9 @@ static void serve_live(struct http *http, struct evhttp_request *request)
 {
 	const char *error;
 	if (source_status(http->source, &error) != NULL)
-		reply_text(request, HTTP_OK, "live");
+		http_reply_text(request, HTTP_OK, "live");
 	else
-		reply_text(request, HTTP_SERVUNAVAIL, error);
+		http_reply_text(request, HTTP_SERVUNAVAIL, error);
 }
 
 static void serve_ready(struct http *http, struct evhttp_request *request)
@@ -117,22 +125,22 @@ static void serve_ready(struct http *http, struct evhttp_request *request)
 	const char *error;
 	const struct resolverd_daemon_status *status = source_status(http->source, &error);
 	if (status == NULL)
-		reply_text(request, HTTP_SERVUNAVAIL, error);
+		http_reply_text(request, HTTP_SERVUNAVAIL, error);
 	else if (!status->ready)
-		reply_text(request, HTTP_SERVUNAVAIL, status->not_ready_reason);
+		http_reply_text(request, HTTP_SERVUNAVAIL, status->not_ready_reason);
 	else
-		reply_text(request, HTTP_OK, "ready");
+		http_reply_text(request, HTTP_OK, "ready");
 }
 
 static void serve_page(struct http *http, struct evhttp_request *request)
 {
 	struct evbuffer *body = evbuffer_new();
 	if (body == NULL) {
-		reply_text(request, HTTP_INTERNAL, "out of memory");
+		http_reply_text(request, HTTP_INTERNAL, "out of memory");
 		return;
 	}
 	page_write(http->page, body);
-	reply(request, HTTP_OK, HTML_TYPE, body);
+	http_reply(request, HTTP_OK, HTML_TYPE, body);
 	evbuffer_free(body);
 }
 
@@ -149,27 +157,22 @@ static void serve_destination(struct http *http, struct evhttp_request *request)
 {
 	const char *query = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request));
 	struct evkeyvalq values = {0};
-	struct evbuffer *body = evbuffer_new();
 	const char *next_hop = NULL;
 	if (!http->options->show_destinations || is_from_elsewhere(request)) {
-		reply_text(request, 403,
+		http_reply_text(request, 403,
 		    "destinations are not shown (--no-destinations), or not to "
 		    "a page of another site");
-	} else if (body == NULL ||
-		   evhttp_parse_query_str(query != NULL ? query : "", &values) != 0 ||
+	} else if (evhttp_parse_query_str(query != NULL ? query : "", &values) != 0 ||
 		   (next_hop = evhttp_find_header(&values, "next_hop")) == NULL ||
 		   strlen(next_hop) > NEXT_HOP_MAX) {
-		reply_text(request, HTTP_BADREQUEST, "/destination?next_hop=example.org");
+		http_reply_text(request, HTTP_BADREQUEST, "/destination?next_hop=example.org");
 	} else {
 		char name[NEXT_HOP_MAX + 1];
 		bool explain = evhttp_find_header(&values, "explain") != NULL;
 		snprintf(name, sizeof name, "%s", next_hop);
 		text_mend(name); /* it goes into the page */
-		int status = destination_write(http->options, name, explain, body);
-		reply(request, status, HTML_TYPE, body);
+		questions_ask(http->questions, request, name, explain);
 	}
-	if (body != NULL)
-		evbuffer_free(body);
 	evhttp_clear_headers(&values);
 }
 
@@ -179,7 +182,7 @@ static void reply_file(
 	struct evbuffer *body = evbuffer_new();
 	if (body != NULL)
 		evbuffer_add_reference(body, bytes, count, NULL, NULL);
-	reply(request, HTTP_OK, type, body);
+	http_reply(request, HTTP_OK, type, body);
 	if (body != NULL)
 		evbuffer_free(body);
 }
@@ -212,7 +215,7 @@ static void route(struct http *http, struct evhttp_request *request)
 			paths[i].serve(http, request);
 			return;
 		}
-	reply_text(request, HTTP_NOTFOUND, "there is /, /metrics, /livez and /readyz");
+	http_reply_text(request, HTTP_NOTFOUND, "there is /, /metrics, /livez and /readyz");
 }
 
 static void on_loopback(struct evhttp_request *request, void *arg)
@@ -222,7 +225,7 @@ static void on_loopback(struct evhttp_request *request, void *arg)
 	if (is_our_name(http->options, host))
 		route(http, request);
 	else
-		reply_text(request, 421,
+		http_reply_text(request, 421,
 		    "not under this name: ask for localhost, 127.0.0.1 or [::1], or start "
 		    "resolverd-web with --host NAME");
 }
@@ -292,7 +295,9 @@ int http_new(struct event_base *base, const struct web_options *options,
 		http->loopback = server_new(base, on_loopback, http);
 		http->local = server_new(base, on_local, http);
 		http->page = page_new(base, options, source);
-		good = http->loopback != NULL && http->local != NULL && http->page != NULL;
+		http->questions = questions_new(base, options);
+		good = http->loopback != NULL && http->local != NULL && http->page != NULL &&
+		       http->questions != NULL;
 	}
 	for (size_t i = 0; good && i < sockets->count; i++)
 		good = open_door(http, &sockets->list[i]);
@@ -309,6 +314,7 @@ void http_free(struct http *http)
 {
 	if (http == NULL)
 		return;
+	questions_free(http->questions);
 	if (http->loopback != NULL)
 		evhttp_free(http->loopback);
 	if (http->local != NULL)

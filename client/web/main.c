@@ -133,6 +133,13 @@ static int parse_arguments(struct arguments *arguments, int argc, char **argv)
 	return -1;
 }
 
+void web_reserve(bool lift)
+{
+	const rlim_t most = FILES_MAX + WEB_FILES_RESERVED;
+	const struct rlimit files = {lift ? most : FILES_MAX, most};
+	(void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static void on_signal(evutil_socket_t number, short what, void *arg)
 {
 	(void)number, (void)what;
@@ -173,7 +180,6 @@ static int serve(const struct arguments *arguments)
 
 int main(int argc, char **argv)
 {
-	const struct rlimit files = {FILES_MAX, FILES_MAX};
 	struct arguments arguments = {
 	    .options = {.timeout_ms = DEFAULT_TIMEOUT_MS,
 		.show_destinations = true,
@@ -183,7 +189,7 @@ int main(int argc, char **argv)
 	if (*control == NULL || (*control)[0] == '\0')
 		*control = RESOLVERD_DEFAULT_CONTROL_SOCKET;
 	signal(SIGPIPE, SIG_IGN);
-	(void)setrlimit(RLIMIT_NOFILE, &files);
+	web_reserve(false);
 	int r = sockets_inherit(&arguments.sockets);
 	if (r == 0)
 		r = parse_arguments(&arguments, argc, argv);

@@ -40,10 +40,27 @@ void destinations_write(struct destinations *destinations, struct evbuffer *out)
 
 /* ---- destination.c ---- */
 
-/* One destination: its plan, and why; with explain looked up again, each lookup shown. Returns an
- * HTTP status. */
-int destination_write(
-    const struct web_options *options, const char *next_hop, bool explain, struct evbuffer *out);
+struct destination_answer { /* what was found: one of the two, or an error of enum resolverd_error
+			     */
+	int error;
+	const char *detail; /* of the error */
+	const struct resolverd_plan *plan;
+	const struct resolverd_explanation *explanation;
+};
+
+/* One destination: its plan, and why; or, explained, each lookup. Returns an HTTP status. */
+int destination_write(const char *next_hop, bool explain, const struct destination_answer *found,
+    struct evbuffer *out);
+
+/* ---- questions.c ---- */
+
+struct questions;
+/* NULL: no memory. Borrows all. */
+struct questions *questions_new(struct event_base *base, const struct web_options *options);
+void questions_free(struct questions *questions); /* before the server whose requests wait */
+/* Answers the request with that page, sooner or later. */
+void questions_ask(struct questions *questions, struct evhttp_request *request,
+    const char *next_hop, bool explain);
 
 /* ---- page.c ---- */
 

@@ -43,8 +43,10 @@ const struct resolverd_daemon_status *source_status(struct source *source, const
 	if (source->asked_at_ms == 0 || now_ms - source->asked_at_ms >= ANSWER_LIFE_MS) {
 		resolverd_daemon_status_free(source->status);
 		source->status = NULL;
+		web_reserve(true);
 		int error = resolverd_status(
 		    source->client, (int)source->options->timeout_ms, &source->status);
+		web_reserve(false);
 		if (error != 0) {
 			const char *detail = resolverd_last_error(source->client);
 			source->status = NULL;

@@ -25,6 +25,10 @@ struct web_options {
 	bool show_destinations; /* on the page */
 };
 
+/* Descriptors that connections from outside can't have, for the one to the daemon. */
+#define WEB_FILES_RESERVED 8u
+void web_reserve(bool lift);
+
 /* ---- source.c: what the daemon says, asked once a second at most ---- */
 
 struct source;
@@ -41,6 +45,13 @@ const struct resolverd_daemon_status *source_status(struct source *source, const
 void metrics_write(struct evbuffer *out, const struct resolverd_daemon_status *status);
 
 /* ---- http.c ---- */
+
+#define HTML_TYPE "text/html; charset=utf-8"
+
+struct evhttp_request;
+/* body may be NULL. */
+void http_reply(struct evhttp_request *request, int code, const char *type, struct evbuffer *body);
+void http_reply_text(struct evhttp_request *request, int code, const char *text);
 
 struct http;
 /* Returns 0 or an exit status, having said why. Borrows all. */

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """resolverd-web: metrics and health by the real daemon, and who is not served."""
+import concurrent.futures
 import contextlib
 import json
 import math
@@ -180,8 +181,18 @@ def test_only_reading(web, method):
 
 
 def test_head(web):
-    status, _, body = web.get("/metrics", method="HEAD")
-    assert status == 200 and body == ""
+    """The headers of GET and no body, so that the connection goes on with the next reply (RFC 9110 section 9.3.2)."""
+    length = len(web.get("/livez")[2])
+    with socket.create_connection(("127.0.0.1", web.port), timeout=10) as sock:
+        said = b""
+        for method in (b"HEAD", b"GET"):
+            sock.sendall(method + b" /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            while said.count(b"HTTP/1.1 200") < (1 if method == b"HEAD" else 2) or not said.endswith((b"\r\n\r\n", b"live\n")):
+                more = sock.recv(4096)
+                assert more, said
+                said += more
+    head, get = said.split(b"HTTP/1.1 200")[1:]
+    assert f"Content-Length: {length}\r\n".encode() in head and head.endswith(b"\r\n\r\n") and get.endswith(b"\r\n\r\nlive\n")
 
 
 def test_headers_keep_others_out(web):
@@ -243,3 +254,45 @@ def test_the_alert_rules_are_prometheus_rules():
     done = subprocess.run(["promtool", "check", "rules", "docs/monitoring/alerts.yml"], capture_output=True, text=True, timeout=30,
                           cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_whoever_waits_for_a_lookup_keeps_nobody_waiting(web, daemon):
+    web.get("/metrics")
+    workers = [pid for pids in (daemon.roles()[role] for role in daemon.roles() if role.startswith("worker")) for pid in pids]
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(12) as pool:
+            asked = [pool.submit(web.get, f"/destination?next_hop=d{i}.{DANE}") for i in range(12)]
+            wait_for(lambda: sum(one.done() for one in asked) >= 4, 10)  # those above the eight are refused
+            refused = [one.result() for one in asked if one.done()]
+            assert web.get("/livez")[0] == 200 and web.get("/metrics")[0] == 200
+            waiting = [one for one in asked if not one.done()]
+            assert waiting, "somebody waits still"
+    finally:
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+    assert all(status == 503 and headers["Retry-After"] == "2" for status, headers, _ in refused[:4])
+    assert {one.result()[0] for one in waiting} <= {200, 503}
+
+
+def test_who_leaves_while_a_lookup_runs_harms_nobody(web, daemon):
+    for path in (f"/destination?next_hop=gone.{DANE}", f"/destination?next_hop={DANE}&explain=1"):
+        with socket.create_connection(("127.0.0.1", web.port), timeout=10) as sock:
+            sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    for _ in range(20):
+        assert web.get(f"/destination?next_hop={DANE}")[0] == 200
+
+
+def test_idle_connections_do_not_use_up_the_one_to_the_daemon(web):
+    """It is made when it is first needed: here after all descriptors that connections may have are in use."""
+    with contextlib.ExitStack() as stack:
+        idle = []
+        for _ in range(300):
+            sock = stack.enter_context(socket.socket())
+            sock.settimeout(10)
+            sock.connect(("127.0.0.1", web.port))
+            idle.append(sock)
+        wait_for(lambda: len(os.listdir(f"/proc/{web.process.pid}/fd")) >= 255, 10)
+        idle[0].sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert idle[0].recv(4096).startswith(b"HTTP/1.1 200")
