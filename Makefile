@@ -16,7 +16,7 @@ CC ?= cc
 PYTHON := /usr/bin/python3
 CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2
 CFLAGS_debug := -O0 -g
-CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -DSANDBOX_INSTRUMENTED=1
+CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined -DSANDBOX_INSTRUMENTED=1
 CFLAGS_cov := -O0 -g --coverage -DSANDBOX_INSTRUMENTED=1
 CFLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined \
 	-DSANDBOX_INSTRUMENTED=1

@@ -63,6 +63,8 @@ static void view_counts(const uint64_t *from, size_t from_count, uint64_t *count
 static void view_histogram(struct resolverd_memory *arena, const Resolverd__V1__Histogram *from,
     struct resolverd_histogram *histogram)
 {
+	static const uint64_t none[1]; /* of what took longer than no bound */
+	*histogram = (struct resolverd_histogram){.counts = none};
 	if (from == NULL || from->n_counts != from->n_bounds_ms + 1)
 		return;
 	uint32_t *bounds_ms = memory_alloc(arena, from->n_bounds_ms, sizeof *bounds_ms);

@@ -149,8 +149,8 @@ static int write_body(const struct destination_answer *found, struct evbuffer *o
 	return found->error == RESOLVERD_ERROR_ARGUMENT ? HTTP_BADREQUEST : HTTP_SERVUNAVAIL;
 }
 
-int destination_write(const char *next_hop, bool explain, const struct destination_answer *found,
-    struct evbuffer *out)
+int destination_write(const char *next_hop, unsigned port, bool explain,
+    const struct destination_answer *found, struct evbuffer *out)
 {
 	html_begin(out, next_hop);
 	evbuffer_add_printf(out, "<header><p><a href=\"/\">resolverd</a></p><h1>");
@@ -160,6 +160,8 @@ int destination_write(const char *next_hop, bool explain, const struct destinati
 	if (!explain && status == HTTP_OK) {
 		evbuffer_add_printf(out, "<p><a href=\"/destination?next_hop=");
 		html_query(out, next_hop);
+		if (port != SMTP_PORT)
+			evbuffer_add_printf(out, "&amp;port=%u", port);
 		evbuffer_add_printf(out, "&amp;explain=1\">Look everything up again and explain"
 					 "</a></p>\n");
 	}

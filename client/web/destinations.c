@@ -25,7 +25,7 @@ struct destination {
 	char what[400];   /* what is wrong, or ends */
 	char remedy[300]; /* may be empty */
 	int party;
-	unsigned demand;
+	unsigned demand, port;
 	uint64_t ends_at_ms; /* of the signatures */
 };
 
@@ -125,7 +125,7 @@ static enum share share_of(const struct resolverd_plan *plan)
 		open += plan->hosts[i].policy != RESOLVERD_UNREACHABLE;
 		missing += is_missing(&plan->hosts[i]);
 	}
-	if (open == 0 && missing > 0)
+	if (missing > 0)
 		return SHARE_UNKNOWN;
 	if (plan->outcome != RESOLVERD_DELIVER || open == 0)
 		return SHARE_OUT;
@@ -221,7 +221,7 @@ static uint64_t signatures_end_ms(const struct resolverd_plan *plan)
 static void take_entry(struct destinations *destinations, const struct resolverd_dumped *entry)
 {
 	const struct resolverd_plan *plan = entry->plan;
-	struct destination item = {.demand = entry->demand};
+	struct destination item = {.demand = entry->demand, .port = entry->port};
 	bool nowhere = plan->outcome == RESOLVERD_NO_MAIL ||
 		       plan->outcome == RESOLVERD_NO_SUCH_DOMAIN ||
 		       plan->outcome == RESOLVERD_NO_HOST;
@@ -239,8 +239,10 @@ static void take_entry(struct destinations *destinations, const struct resolverd
 	uint64_t now_ms = clock_wall_ms(), ends_ms = signatures_end_ms(plan);
 	if (ends_ms == 0 || ends_ms > now_ms + SOON_S * 1000ull)
 		return;
-	struct destination ending = {
-	    .demand = entry->demand, .party = PARTY_THEM, .ends_at_ms = ends_ms};
+	struct destination ending = {.demand = entry->demand,
+	    .port = entry->port,
+	    .party = PARTY_THEM,
+	    .ends_at_ms = ends_ms};
 	snprintf(ending.what, sizeof ending.what, "DNSSEC signatures that it rests on");
 	list_add(&destinations->soon, &ending, entry->name, ends_sooner);
 }
@@ -284,8 +286,8 @@ static void write_share(const struct destinations *destinations, struct evbuffer
 	static const struct {
 		const char *class, *text;
 	} parts[SHARES] = {{"dane", "DANE at every host"}, {"some", "DANE at some hosts"},
-	    {"plain", "no DANE: opportunistic TLS"}, {"out", "delayed"},
-	    {"none", "no host of theirs is cached now"}};
+	    {"plain", "no DANE: TLS without authentication, or opportunistic"}, {"out", "delayed"},
+	    {"none", "not all of their hosts are cached now"}};
 	size_t all = 0;
 	for (int i = 0; i < SHARES; i++)
 		all += destinations->shares[i];
@@ -317,10 +319,13 @@ static void write_share(const struct destinations *destinations, struct evbuffer
 	    out, "<li>take no mail or do not exist: %zu</li>\n</ul>\n", destinations->nowhere);
 }
 
-static void write_name(struct evbuffer *out, const char *name)
+static void write_name(struct evbuffer *out, const struct destination *item)
 {
+	const char *name = item->name;
 	evbuffer_add_printf(out, "<th scope=\"row\"><a href=\"/destination?next_hop=");
 	html_query(out, name);
+	if (item->port != 0 && item->port != SMTP_PORT)
+		evbuffer_add_printf(out, "&amp;port=%u", item->port);
 	evbuffer_add_printf(out, "\">");
 	html_text(out, name);
 	evbuffer_add_printf(out, "</a></th>");
@@ -344,7 +349,7 @@ static void write_trouble(const struct destinations *destinations, struct evbuff
 	for (size_t i = 0; i < list->count; i++) {
 		const struct destination *item = &list->items[i];
 		evbuffer_add_printf(out, "<tr>");
-		write_name(out, item->name);
+		write_name(out, item);
 		evbuffer_add_printf(
 		    out, "<td class=\"number\" data-label=\"Demand\">%u</td><td>", item->demand);
 		html_text(out, item->what);
@@ -386,7 +391,7 @@ static void write_soon(const struct destinations *destinations, struct evbuffer 
 	for (size_t i = 0; i < list->count && i < 10; i++) {
 		const struct destination *item = &list->items[i];
 		evbuffer_add_printf(out, "<tr>");
-		write_name(out, item->name);
+		write_name(out, item);
 		evbuffer_add_printf(out, "<td class=\"number\" data-label=\"In\">");
 		html_span(out, item->ends_at_ms > now_ms ? (item->ends_at_ms - now_ms) / 1000 : 0);
 		evbuffer_add_printf(out, "</td></tr>\n");

@@ -169,9 +169,14 @@ static void serve_destination(struct http *http, struct evhttp_request *request)
 	} else {
 		char name[NEXT_HOP_MAX + 1];
 		bool explain = evhttp_find_header(&values, "explain") != NULL;
+		const char *number = evhttp_find_header(&values, "port");
+		unsigned long port = number != NULL ? strtoul(number, NULL, 10) : SMTP_PORT;
 		snprintf(name, sizeof name, "%s", next_hop);
 		text_mend(name); /* it goes into the page */
-		questions_ask(http->questions, request, name, explain);
+		if (port >= 1 && port <= 65535)
+			questions_ask(http->questions, request, name, (unsigned)port, explain);
+		else
+			http_reply_text(request, HTTP_BADREQUEST, "a port is from 1 to 65535");
 	}
 	evhttp_clear_headers(&values);
 }

@@ -6,6 +6,8 @@
 #pragma once
 #include "client/web/web.h"
 
+#define SMTP_PORT 25u
+
 /* ---- html.c ---- */
 
 /* With & < > " ' escaped: as text or within a quoted attribute. */
@@ -49,8 +51,8 @@ struct destination_answer { /* what was found: one of the two, or an error of en
 };
 
 /* One destination: its plan, and why; or, explained, each lookup. Returns an HTTP status. */
-int destination_write(const char *next_hop, bool explain, const struct destination_answer *found,
-    struct evbuffer *out);
+int destination_write(const char *next_hop, unsigned port, bool explain,
+    const struct destination_answer *found, struct evbuffer *out);
 
 /* ---- questions.c ---- */
 
@@ -60,7 +62,7 @@ struct questions *questions_new(struct event_base *base, const struct web_option
 void questions_free(struct questions *questions); /* before the server whose requests wait */
 /* Answers the request with that page, sooner or later. */
 void questions_ask(struct questions *questions, struct evhttp_request *request,
-    const char *next_hop, bool explain);
+    const char *next_hop, unsigned port, bool explain);
 
 /* ---- page.c ---- */
 

@@ -12,7 +12,6 @@
 #include "client/serve/asking.h"
 #include "client/web/page.h"
 
-#define PORT 25
 #define EXPLAIN_MS 8000
 #define QUESTIONS_MAX 8u /* at a time: it is a page for people */
 
@@ -26,6 +25,7 @@ struct question {
 	struct ask ask; /* the first: what asking hands back is this */
 	struct questions *questions;
 	struct evhttp_request *request; /* NULL: who asked is gone */
+	unsigned port;
 	bool explain;
 	char next_hop[];
 };
@@ -36,7 +36,8 @@ static int submit_plan(
     struct resolverd_client *client, struct ask *ask, unsigned deadline_ms, uint64_t *ret_id)
 {
 	const struct question *question = (const struct question *)ask;
-	return resolverd_submit_plan(client, question->next_hop, PORT, deadline_ms, ret_id);
+	return resolverd_submit_plan(
+	    client, question->next_hop, question->port, deadline_ms, ret_id);
 }
 
 static int take_plan(struct resolverd_client *client, uint64_t id, void **ret_result)
@@ -53,7 +54,8 @@ static int submit_explain(
     struct resolverd_client *client, struct ask *ask, unsigned deadline_ms, uint64_t *ret_id)
 {
 	const struct question *question = (const struct question *)ask;
-	return resolverd_submit_explain(client, question->next_hop, PORT, deadline_ms, ret_id);
+	return resolverd_submit_explain(
+	    client, question->next_hop, question->port, deadline_ms, ret_id);
 }
 
 static int take_explanation(struct resolverd_client *client, uint64_t id, void **ret_result)
@@ -72,9 +74,9 @@ static void answer(struct evhttp_request *request, const struct question *questi
     const struct destination_answer *found)
 {
 	struct evbuffer *body = evbuffer_new();
-	int status = body == NULL
-			 ? HTTP_INTERNAL
-			 : destination_write(question->next_hop, question->explain, found, body);
+	int status = body == NULL ? HTTP_INTERNAL
+				  : destination_write(question->next_hop, question->port,
+					question->explain, found, body);
 	if (body != NULL && evbuffer_get_length(body) == 0)
 		status = HTTP_INTERNAL;
 	http_reply(request, status, HTML_TYPE, body);
@@ -120,8 +122,8 @@ static void forget(struct ask *ask)
 	free(ask);
 }
 
-void questions_ask(
-    struct questions *questions, struct evhttp_request *request, const char *next_hop, bool explain)
+void questions_ask(struct questions *questions, struct evhttp_request *request,
+    const char *next_hop, unsigned port, bool explain)
 {
 	if (questions->count >= QUESTIONS_MAX) {
 		evhttp_add_header(evhttp_request_get_output_headers(request), "Retry-After", "2");
@@ -138,6 +140,7 @@ void questions_ask(
 	memcpy(question->next_hop, next_hop, bytes);
 	question->questions = questions;
 	question->request = request;
+	question->port = port;
 	question->explain = explain;
 	questions->count++;
 	evhttp_connection_set_closecb(evhttp_request_get_connection(request), on_gone, question);

@@ -35,6 +35,8 @@ int main(void)
 }
 """
 
+FETCH = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:9464/livez', timeout=10).status, end='')"
+
 no_machine = machines.why_not()
 pytestmark = pytest.mark.skipif(no_machine is not None, reason=str(no_machine))
 
@@ -119,9 +121,15 @@ def test_the_libraries_and_the_stub_answer(machine):
     wait_for(lambda: is_active(machine, "resolverd-stub.service"), 10, lambda: machine.journal("resolverd-stub"))
 
 
+def test_what_the_operator_enables_runs(machine):
+    machine.systemctl("enable", "--now", "resolverd-web.socket")
+    assert machine.run("python3", "-c", FETCH).stdout == "200"
+    assert is_active(machine, "resolverd-web.service")
+
+
 def test_an_upgrade_keeps_what_is_the_operators_and_refuses_no_client(machine):
     key, configuration = machine.path(KEY).read_bytes(), machine.path(CONF).read_text()
-    pids = {unit: machine.show(unit, "MainPID") for unit in ("resolverd.service", "resolverd-stub.service")}
+    pids = {unit: machine.show(unit, "MainPID") for unit in ("resolverd.service", "resolverd-stub.service", "resolverd-web.service")}
     over, refused, asked = threading.Event(), [], []
 
     def ask():
@@ -150,7 +158,7 @@ def test_an_upgrade_keeps_what_is_the_operators_and_refuses_no_client(machine):
 
 def test_removed_it_is_gone_but_for_key_and_configuration(machine):
     machine.dpkg("--remove", *NAMES)
-    for unit in ("resolverd.service", *SOCKETS, "resolverd-stub.socket", "resolverd-stub.service"):
+    for unit in ("resolverd.service", *SOCKETS, "resolverd-stub.socket", "resolverd-stub.service", "resolverd-web.socket", "resolverd-web.service"):
         assert not is_active(machine, unit), unit
     assert machine.run("pgrep", "-x", "resolverd", check=False).stdout == ""
     assert machine.path(KEY).exists() and machine.path(CONF).exists()

@@ -81,7 +81,7 @@ def test_the_page_shows_state_shares_and_trouble(web, daemon):
     daemon.ctl("plan", "mx-servfail.org")
     shown = page(web)
     assert "Validation works." in shown.text and shown.row("root")[1] == "good"
-    assert re.search(r"DANE at every host: 1\b", shown.text) and re.search(r"opportunistic TLS: 1\b", shown.text) and "delayed: 2" in shown.text
+    assert re.search(r"DANE at every host: 1\b", shown.text) and re.search(r"or opportunistic: 1\b", shown.text) and "delayed: 2" in shown.text
     servfail, bogus = shown.row("mx-servfail.org"), shown.row("address-bogus.net")
     assert "MX lookup failed" in servfail[2] and servfail[3].startswith("the operator of the domain")
     assert "address lookup failed" in bogus[2]
@@ -130,7 +130,12 @@ def test_nothing_from_outside_becomes_markup(web, query, status):
         assert "<script" not in body and "<b>" not in body
 
 
-@pytest.mark.parametrize("path", ["/destination", "/destination?x=y", "/destination?next_hop=" + "a" * 1100])
+def test_a_destination_at_another_port(web):
+    assert f"/destination?next_hop={DANE}&port=587&explain=1" in page(web, f"/destination?next_hop={DANE}&port=587").links
+
+
+@pytest.mark.parametrize("path", ["/destination", "/destination?x=y", f"/destination?next_hop={DANE}&port=0", f"/destination?next_hop={DANE}&port=x",
+                                  f"/destination?next_hop={DANE}&port=65536", "/destination?next_hop=" + "a" * 1100])
 def test_what_is_no_destination(web, path):
     assert web.get(path)[0] == 400
 
