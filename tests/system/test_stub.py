@@ -82,14 +82,14 @@ def test_failing_servers(stub):
 
 def test_no_data(stub):
     reply = stub.ask(SECURE, "TXT", want_dnssec=True)
-    assert reply.rcode() == dns.rcode.NOERROR and not reply.answer and not reply.flags & AD, "of types that were not asked for nothing is known"
+    assert reply.rcode() == dns.rcode.NOERROR and not reply.answer and reply.flags & AD
     assert set(types(reply.authority)) == {"SOA", "NSEC", "RRSIG"}
     assert types(stub.ask(SECURE, "TXT").authority) == ["SOA"]
 
 
 def test_no_such_name(stub):
     reply = stub.ask(f"nothing-here.{SECURE}", "A", want_dnssec=True)
-    assert reply.rcode() == dns.rcode.NXDOMAIN and not reply.answer and not reply.flags & AD, "of types that were not asked for nothing is known"
+    assert reply.rcode() == dns.rcode.NXDOMAIN and not reply.answer and reply.flags & AD
     assert set(types(reply.authority)) == {"SOA", "NSEC", "RRSIG"}
 
 
@@ -410,7 +410,7 @@ def test_questions_in_flight_survive_a_restart_of_the_daemon_or_fail(make_daemon
         daemon.stop()
         daemon.start()
         assert all(reply.result().rcode() == dns.rcode.SERVFAIL for reply in replies)
-    assert stub.ask(SECURE, "MX").answer
+    wait_for(lambda: stub.ask(SECURE, "MX").answer, 5)
 
 
 def test_answers_of_a_key_that_is_not_trusted_are_not_used(make_daemon, tmp_path, make_stub):
