@@ -379,6 +379,22 @@ struct resolverd_metrics {
 	uint32_t jobs_running; /* of the status' jobs, those that a worker has */
 };
 
+/* The fleet as the daemon sees it (docs/FLEET.md), counted since its start. */
+struct resolverd_fleet {
+	bool connected;     /* with the store */
+	bool left_out;      /* the store failed, and is tried again later */
+	const char *detail; /* for people: to what, or why not */
+	uint32_t member_keys, root_keys, revoked_keys; /* of the key ring */
+	uint64_t membership_ends_ms; /* of the daemon's long-term key; 0: it has none */
+	uint64_t asked, found;       /* lookups that looked there; and ended with what was there */
+	uint64_t refused;            /* values that were forged, foreign, too old or malformed */
+	const char *refused_why;     /* the last one; for people */
+	uint64_t leased, waited;     /* lookups made here for all; that waited for another's */
+	uint64_t shared;             /* values put there */
+	uint64_t failed, passed_by;  /* requests not answered in time; lookups that left it out */
+	uint64_t notices, notices_dropped; /* changes told by others; too many at a time */
+};
+
 /* What the daemon says about itself: for people and monitoring, not signed. Only the delegations
  * marked trusted are verified. Fields as in StatusResponse of proto/resolverd.proto. */
 struct resolverd_daemon_status {
@@ -433,6 +449,7 @@ struct resolverd_daemon_status {
 	uint64_t attestations_signed; /* signatures made for them */
 	uint64_t refused_clients;     /* connections not taken, or ended at a limit of their user */
 	const struct resolverd_metrics *metrics; /* NULL: not asked on the control socket */
+	const struct resolverd_fleet *fleet;     /* NULL: the same, or there is no fleet */
 };
 
 /* ---- the cache, as the control socket tells it ---- */

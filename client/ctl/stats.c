@@ -188,6 +188,35 @@ static void add_metrics(struct stats *stats)
 #undef BEFORE
 }
 
+static void add_fleet(struct stats *stats)
+{
+	static const struct resolverd_fleet none;
+	const struct resolverd_fleet *now = stats->now->fleet,
+				     *before = stats->before != NULL ? stats->before->fleet : NULL;
+	if (now == NULL)
+		return;
+	if (before == NULL)
+		before = &none;
+	add(stats, "fleet", "%s%s%s; %u member keys, %u root keys, %u revoked",
+	    now->connected ? "connected to " : "NOT CONNECTED: ", now->detail,
+	    now->left_out ? ", left out since it fails" : "", now->member_keys, now->root_keys,
+	    now->revoked_keys);
+	if (now->membership_ends_ms > 0)
+		add(stats, "membership", "until %s", output_time(now->membership_ends_ms));
+	add(stats, "found there", "%llu of %llu; looked up for all %llu, waited for another %llu",
+	    number(now->found - before->found), number(now->asked - before->asked),
+	    number(now->leased - before->leased), number(now->waited - before->waited));
+	add(stats, "found there", "; put there %llu, changes told %llu",
+	    number(now->shared - before->shared), number(now->notices - before->notices));
+	if (now->refused > before->refused)
+		add(stats, "found there", "; refused %llu, the last one: %s",
+		    number(now->refused - before->refused), now->refused_why);
+	if (now->failed > before->failed || now->passed_by > before->passed_by)
+		add(stats, "found there", "; no answer %llu, left out %llu",
+		    number(now->failed - before->failed),
+		    number(now->passed_by - before->passed_by));
+}
+
 size_t stats_lines(const struct resolverd_daemon_status *before,
     const struct resolverd_daemon_status *now, struct stats_line ret_lines[STATS_LINES_MAX])
 {
@@ -226,6 +255,7 @@ size_t stats_lines(const struct resolverd_daemon_status *before,
 	    (double)now->cache_max_bytes / 1e6, percent(now->cache_bytes, now->cache_max_bytes),
 	    number(CHANGE(s, evicted)));
 	add(s, "clients", "%u, %u watches", now->clients, now->watches);
+	add_fleet(s);
 	return stats.count;
 }
 
@@ -289,6 +319,27 @@ static json_t *metrics_json(
 #undef BEFORE
 }
 
+static json_t *fleet_json(const struct resolverd_fleet *now, const struct resolverd_fleet *before)
+{
+	if (now == NULL)
+		return json_null();
+	json_t *fleet = json_pack("{s:b, s:s, s:b, s:I, s:I, s:I, s:o}", "connected",
+	    now->connected, "detail", now->detail, "left_out", now->left_out, "member_keys",
+	    (json_int_t)now->member_keys, "root_keys", (json_int_t)now->root_keys, "revoked_keys",
+	    (json_int_t)now->revoked_keys, "membership_ends_at",
+	    now->membership_ends_ms > 0 ? json_integer((json_int_t)now->membership_ends_ms)
+					: json_null());
+/* clang-format off */
+#define COUNTER(name) json_object_set_new(fleet, #name, \
+	json_integer((json_int_t)(now->name - (before != NULL ? before->name : 0))));
+	COUNTER(asked) COUNTER(found) COUNTER(refused) COUNTER(leased) COUNTER(waited) COUNTER(shared)
+	COUNTER(failed) COUNTER(passed_by) COUNTER(notices) COUNTER(notices_dropped)
+#undef COUNTER
+	    /* clang-format on */
+	    json_object_set_new(fleet, "refused_why", json_string(now->refused_why));
+	return fleet;
+}
+
 static void print_json(
     const struct resolverd_daemon_status *before, const struct resolverd_daemon_status *now)
 {
@@ -310,10 +361,11 @@ static void print_json(
 #undef COUNTER
 #undef GAUGE
 	    /* clang-format on */
-	    output_json(json_pack("{s:s, s:I, s:I, s:o, s:o, s:o}", "member", now->member, "from",
-		(json_int_t)(before != NULL ? before->now_ms : now->started_at_ms), "to",
+	    output_json(json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o}", "member", now->member,
+		"from", (json_int_t)(before != NULL ? before->now_ms : now->started_at_ms), "to",
 		(json_int_t)now->now_ms, "counters", counters, "gauges", gauges, "metrics",
-		metrics_json(now->metrics, before != NULL ? before->metrics : NULL)));
+		metrics_json(now->metrics, before != NULL ? before->metrics : NULL), "fleet",
+		fleet_json(now->fleet, before != NULL ? before->fleet : NULL)));
 }
 
 /* ---- the command ---- */

@@ -98,6 +98,33 @@ static const struct resolverd_metrics *view_metrics(
 	return metrics;
 }
 
+static const struct resolverd_fleet *view_fleet(
+    struct resolverd_memory *arena, const Resolverd__V1__FleetStatus *from)
+{
+	struct resolverd_fleet *fleet = from != NULL ? memory_alloc(arena, 1, sizeof *fleet) : NULL;
+	if (fleet == NULL)
+		return NULL;
+	*fleet = (struct resolverd_fleet){.connected = from->connected,
+	    .left_out = from->left_out,
+	    .detail = text_clean(arena, from->detail),
+	    .member_keys = from->member_keys,
+	    .root_keys = from->root_keys,
+	    .revoked_keys = from->revoked_keys,
+	    .membership_ends_ms = from->membership_ends_at,
+	    .asked = from->asked,
+	    .found = from->found,
+	    .refused = from->refused,
+	    .refused_why = text_clean(arena, from->refused_why),
+	    .leased = from->leased,
+	    .waited = from->waited,
+	    .shared = from->shared,
+	    .failed = from->failed,
+	    .passed_by = from->passed_by,
+	    .notices = from->notices,
+	    .notices_dropped = from->notices_dropped};
+	return fleet;
+}
+
 int view_status(const struct verifier *verifier, const struct trusted_keys *trusted,
     const Resolverd__V1__StatusResponse *from, struct resolverd_daemon_status **ret_status)
 {
@@ -153,6 +180,7 @@ int view_status(const struct verifier *verifier, const struct trusted_keys *trus
 	    .attestations_signed = from->attestations_signed,
 	    .refused_clients = from->refused_clients,
 	    .metrics = view_metrics(arena, from->metrics),
+	    .fleet = view_fleet(arena, from->fleet),
 	    .memory = arena};
 	view_checks(arena, from, status);
 	view_overrides(arena, from, status);

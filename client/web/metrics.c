@@ -239,6 +239,28 @@ static void write_times(struct evbuffer *out, const struct resolverd_daemon_stat
 	    delegated_until_ms(status));
 }
 
+static void write_fleet(struct evbuffer *out, const struct resolverd_fleet *fleet)
+{
+	gauge(out, "fleet_connected", NULL, "Whether the fleet's store is there.",
+	    fleet->connected && !fleet->left_out);
+	PARTS(out, "fleet_keys", "gauge", "Keys of the key ring.", "kind",
+	    {"member", fleet->member_keys}, {"root", fleet->root_keys},
+	    {"revoked", fleet->revoked_keys});
+	gauge_time(out, "fleet_membership_ends_seconds",
+	    "When the membership of the long-term key ends, Unix time.", fleet->membership_ends_ms);
+	PARTS(out, "fleet_lookups", "counter",
+	    "Lookups, by what came of looking into the fleet's store.", "result",
+	    {"found", fleet->found}, {"looked-up-for-all", fleet->leased},
+	    {"waited-for-another", fleet->waited}, {"left-out", fleet->passed_by});
+	counter(out, "fleet_shared", "Facts put into the fleet's store.", fleet->shared);
+	counter(out, "fleet_refused",
+	    "Values of the store that were forged, foreign, too old or malformed.", fleet->refused);
+	counter(
+	    out, "fleet_failed", "Requests that the store did not answer in time.", fleet->failed);
+	PARTS(out, "fleet_notices", "counter", "Changes told by other members.", "result",
+	    {"heeded", fleet->notices}, {"dropped", fleet->notices_dropped});
+}
+
 void metrics_write(struct evbuffer *out, const struct resolverd_daemon_status *status)
 {
 	gauge(out, "up", NULL, "Whether the daemon answers.", status != NULL);
@@ -257,6 +279,8 @@ void metrics_write(struct evbuffer *out, const struct resolverd_daemon_status *s
 		write_policy(out, status);
 		if (status->metrics != NULL)
 			write_found(out, status->metrics);
+		if (status->fleet != NULL)
+			write_fleet(out, status->fleet);
 	}
 	evbuffer_add_printf(out, "# EOF\n");
 }

@@ -72,6 +72,17 @@ static void answer(struct helper *helper, uint64_t id, Resolverd__Fleet__StoreRe
 	send_reply(helper, &reply);
 }
 
+static void answer_count(struct helper *helper, uint64_t id, long long count)
+{
+	Resolverd__Fleet__StoreReply reply = FLEET(STORE_REPLY__INIT);
+	if (id == 0)
+		return;
+	reply.id = id;
+	reply.result = count > 0 ? FLEET(STORE_RESULT__DONE) : FLEET(STORE_RESULT__NOTHING);
+	reply.count = count > 0 ? (uint64_t)count : 0;
+	send_reply(helper, &reply);
+}
+
 static void on_state(void *arg, bool ready, const char *detail)
 {
 	Resolverd__Fleet__StoreReply reply = FLEET(STORE_REPLY__INIT);
@@ -130,6 +141,8 @@ static void on_reply(redisAsyncContext *context, void *data, void *arg)
 	helper->in_flight--;
 	if (reply == NULL) {
 		answer(helper, asked->id, FLEET(STORE_RESULT__UNAVAILABLE), NULL, 0);
+	} else if (reply->type == REDIS_REPLY_INTEGER) {
+		answer_count(helper, asked->id, reply->integer);
 	} else if (!asked->is_lease && reply->type == REDIS_REPLY_STRING) {
 		bool fits = (size_t)reply->len <= VALUE_MAX_BYTES;
 		answer(helper, asked->id,
@@ -196,6 +209,16 @@ static void lease(struct helper *helper, uint64_t id, const Resolverd__Fleet__St
 	set(helper, id, lease->key, token, strlen(token), lease->life_ms, true);
 }
 
+static void count_up(struct helper *helper, uint64_t id, const char *key, uint64_t life_ms)
+{
+	char life[24];
+	int n = snprintf(life, sizeof life, "%llu", (unsigned long long)life_ms);
+	const char *const count[] = {"INCR", key}, *const expire[] = {"PEXPIRE", key, life};
+	const size_t lengths[] = {4, strlen(key)}, expire_lengths[] = {7, strlen(key), (size_t)n};
+	command(helper, id, false, 2, count, lengths);
+	command(helper, 0, false, 3, expire, expire_lengths);
+}
+
 static void publish(struct helper *helper, const ProtobufCBinaryData *notice)
 {
 	uint8_t message[FRAME_MAX_REQUEST_BYTES];
@@ -228,9 +251,8 @@ static int on_frame(struct conn *conn, const uint8_t *body, size_t body_bytes)
 		    request->put->value.len, request->put->life_ms, false);
 		publish(helper, &request->put->notice);
 		break;
-	case FLEET(STORE_REQUEST__BODY_MARK):
-		set(helper, request->id, request->mark->key, helper->config->signing.member,
-		    strlen(helper->config->signing.member), request->mark->life_ms, false);
+	case FLEET(STORE_REQUEST__BODY_COUNT):
+		count_up(helper, request->id, request->count->key, request->count->life_ms);
 		break;
 	default:
 		r = -EBADMSG;

@@ -20,6 +20,8 @@
 #define POLLS 3u
 #define FUTURE_MAX_MS 5000 /* the clocks of two members differ by so much */
 #define LIFE_MIN_MS 1000   /* what ends sooner is no gain */
+#define WANTED_COUNT                                                                               \
+	4u /* requests with no gap of a life between them: as BUSY_HITS of prefetch.c */
 #define RING_FILE_MAX (16u << 20)
 #define FLEET_FRAME_MAX (512u << 10)
 
@@ -27,13 +29,14 @@
  * Half of each is random. */
 static const int poll_asked_ms[POLLS] = {20, 40, 80}, poll_refresh_ms[POLLS] = {100, 300, 600};
 
-enum step { GETTING, LEASING, WAITING };
+enum step { GETTING, LEASING, WAITING, COUNTING };
 
 struct fleet_lookup {
 	struct table_node node; /* the first member */
 	uint8_t id[sizeof(uint64_t)];
 	struct fleet *fleet;
-	struct flight_job *job;
+	struct flight_job *job; /* NULL: it is counted only, and key says what */
+	struct question_key key;
 	struct event timer;
 	enum step step;
 	unsigned polls; /* begun */
@@ -152,6 +155,8 @@ static void pass(struct fleet_lookup *lookup)
 {
 	struct fleet *fleet = lookup->fleet;
 	struct flight_job *job = lookup_end(lookup);
+	if (job == NULL)
+		return;
 	if (is_idle_look(job))
 		fleet->found(fleet->arg, job, NULL);
 	else
@@ -181,6 +186,58 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	if (lookup->step != WAITING)
 		note(lookup->fleet, false);
 	pass(lookup);
+}
+
+/* ---- what the fleet wants ---- */
+
+static struct fleet_lookup *lookup_new(struct fleet *fleet, struct flight_job *job)
+{
+	struct fleet_lookup *lookup =
+	    fleet->lookups.count < FLEET_LOOKUPS_MAX ? calloc(1, sizeof *lookup) : NULL;
+	if (lookup == NULL)
+		return NULL;
+	uint64_t id = ++fleet->next_id;
+	memcpy(lookup->id, &id, sizeof lookup->id);
+	lookup->fleet = fleet;
+	lookup->job = job;
+	lookup->node.key = lookup->id;
+	lookup->node.key_bytes = sizeof lookup->id;
+	evtimer_assign(&lookup->timer, fleet->base, on_timer, lookup);
+	table_insert(&fleet->lookups, &lookup->node);
+	return lookup;
+}
+
+/* A client waited for this. The count lives for as long as the answer does: it is of requests with
+ * no longer gap. */
+static void count_request(struct fleet *fleet, const struct flight_job *job, int64_t life_ms)
+{
+	char key[KEY_MAX];
+	Resolverd__Fleet__StoreRequest request = RESOLVERD__FLEET__STORE_REQUEST__INIT;
+	Resolverd__Fleet__StoreCount count = RESOLVERD__FLEET__STORE_COUNT__INIT;
+	struct fleet_lookup *lookup = NULL;
+	if (!job->refresh && !LIST_EMPTY(&job->waiters) && life_ms >= LIFE_MIN_MS)
+		lookup = lookup_new(fleet, NULL);
+	if (lookup == NULL)
+		return;
+	lookup->step = COUNTING;
+	lookup->key.count = job->node.key_bytes;
+	memcpy(lookup->key.bytes, job->key, job->node.key_bytes);
+	make_key(fleet, &job->question, ":asked", key);
+	count.key = key;
+	count.life_ms = (uint64_t)life_ms;
+	memcpy(&request.id, lookup->id, sizeof request.id);
+	request.body_case = RESOLVERD__FLEET__STORE_REQUEST__BODY_COUNT;
+	request.count = &count;
+	set_timer(lookup, fleet->config->fleet.timeout_ms);
+	if (!send_request(fleet, &request))
+		lookup_end(lookup);
+}
+
+static void take_count(struct fleet_lookup *lookup, const Resolverd__Fleet__StoreReply *reply)
+{
+	if (reply->count >= WANTED_COUNT)
+		lookup->fleet->wanted(lookup->fleet->arg, &lookup->key);
+	lookup_end(lookup);
 }
 
 /* ---- what the store holds ---- */
@@ -257,6 +314,8 @@ static void take_value(struct fleet_lookup *lookup, const Resolverd__Fleet__Stor
 				    : NULL;
 	if (answer != NULL) {
 		fleet->counts.found++;
+		count_request(
+		    fleet, lookup->job, answer->expires_at_ms - (int64_t)validated_at(answer));
 		fleet->found(fleet->arg, lookup_end(lookup), answer);
 	} else if (is_idle_look(lookup->job)) {
 		pass(lookup);
@@ -284,6 +343,10 @@ static void take_reply(struct fleet *fleet, const Resolverd__Fleet__StoreReply *
 	if (lookup == NULL || lookup->step == WAITING)
 		return; /* too late */
 	event_del(&lookup->timer);
+	if (lookup->step == COUNTING) { /* may be forbidden to us: no failure of the store */
+		take_count(lookup, reply);
+		return;
+	}
 	bool good = reply->result == RESOLVERD__FLEET__STORE_RESULT__DONE ||
 		    reply->result == RESOLVERD__FLEET__STORE_RESULT__NOTHING;
 	note(fleet, good);
@@ -445,22 +508,12 @@ bool fleet_take(struct fleet *fleet, struct flight_job *job)
 {
 	if (!fleet->connected || job->trace || job->at_store)
 		return false;
-	if (fleet->lookups.count >= FLEET_LOOKUPS_MAX ||
-	    !breaker_allows(&fleet->breaker, clock_mono_ms())) {
+	struct fleet_lookup *lookup =
+	    breaker_allows(&fleet->breaker, clock_mono_ms()) ? lookup_new(fleet, job) : NULL;
+	if (lookup == NULL) {
 		fleet->counts.passed_by++;
 		return false;
 	}
-	struct fleet_lookup *lookup = calloc(1, sizeof *lookup);
-	if (lookup == NULL)
-		return false;
-	uint64_t id = ++fleet->next_id;
-	memcpy(lookup->id, &id, sizeof lookup->id);
-	lookup->fleet = fleet;
-	lookup->job = job;
-	lookup->node.key = lookup->id;
-	lookup->node.key_bytes = sizeof lookup->id;
-	evtimer_assign(&lookup->timer, fleet->base, on_timer, lookup);
-	table_insert(&fleet->lookups, &lookup->node);
 	job->at_store = true;
 	if (!ask(lookup, GETTING)) {
 		lookup_end(lookup);
@@ -486,8 +539,8 @@ static uint8_t *pack_notice(
 	return bytes;
 }
 
-void fleet_share(
-    struct fleet *fleet, const Resolverd__Worker__Facts *facts, bool changes, int64_t now_ms)
+void fleet_share(struct fleet *fleet, const struct flight_job *job,
+    const Resolverd__Worker__Facts *facts, bool changes, int64_t now_ms)
 {
 	char key[KEY_MAX];
 	struct shared_value value;
@@ -512,6 +565,7 @@ void fleet_share(
 	request.put = &put;
 	if (life_ms >= LIFE_MIN_MS && send_request(fleet, &request))
 		fleet->counts.shared++;
+	count_request(fleet, job, value.ends_at_ms - now_ms);
 	free(put.notice.data);
 	free(value.bytes);
 }
@@ -574,4 +628,39 @@ bool fleet_trusts(const struct fleet *fleet, const struct answer *answer)
 		    ring_takes_id(&fleet->ring, envelope->origin_key_id.data, !fleet->lost_a_root);
 	resolverd__v1__answer__free_unpacked(envelope, NULL);
 	return good;
+}
+
+static uint64_t membership_ends_ms(const Resolverd__Fleet__SignedMembership *message)
+{
+	Resolverd__Fleet__Membership *membership =
+	    message != NULL ? resolverd__fleet__membership__unpack(
+				  NULL, message->membership.len, message->membership.data)
+			    : NULL;
+	uint64_t ends_ms = membership != NULL ? membership->not_after : 0;
+	resolverd__fleet__membership__free_unpacked(membership, NULL);
+	return ends_ms;
+}
+
+void fleet_tell_status(const struct fleet *fleet, Resolverd__V1__FleetStatus *message)
+{
+	const struct fleet_counts *counts = &fleet->counts;
+	resolverd__v1__fleet_status__init(message);
+	message->connected = fleet->up && fleet->connected;
+	message->detail = (char *)(uintptr_t)fleet->detail;
+	message->left_out = breaker_is_open(&fleet->breaker);
+	message->member_keys = (uint32_t)fleet->ring.members.count;
+	message->root_keys = (uint32_t)fleet->ring.roots.count;
+	message->revoked_keys = (uint32_t)fleet->ring.revoked.count;
+	message->membership_ends_at = membership_ends_ms(fleet->membership);
+	message->asked = counts->asked;
+	message->found = counts->found;
+	message->refused = counts->refused;
+	message->refused_why = (char *)(uintptr_t)fleet->refused_why;
+	message->leased = counts->leased;
+	message->waited = counts->waited;
+	message->shared = counts->shared;
+	message->failed = counts->failed;
+	message->passed_by = counts->passed_by;
+	message->notices = counts->notices;
+	message->notices_dropped = counts->notices_dropped;
 }

@@ -4,7 +4,8 @@
  * Facts there that a trusted member signed and that last longer than what we have end the job. Else
  * it takes the lease of its question and goes to a worker, whose facts are put into the store;
  * while another member has the lease it looks again, a few times, and then goes to a worker all the
- * same. The store is never needed: each step has its bound, and a breaker leaves out what fails.
+ * same. What clients wait for is counted in the store, so that members know what the fleet wants
+ * often. The store is never needed: each step has its bound, and a breaker leaves out what fails.
  * What the store says is foreign: checked here, and at worst of no use. The helper process that
  * speaks with it is at the other end of a socketpair.
  */
@@ -67,6 +68,9 @@ struct fleet {
 	 * told, and nobody wants it. */
 	void (*found)(void *arg, struct flight_job *job, struct answer *answer);
 	void (*pass)(void *arg, struct flight_job *job); /* to a worker */
+	/* The members' clients ask for this often enough for it to be refreshed, though ours alone
+	 * may not. */
+	void (*wanted)(void *arg, const struct question_key *key);
 	/* Another member found something else for this question. */
 	void (*changed)(void *arg, const Resolverd__V1__Question *question);
 	void *arg;
@@ -89,9 +93,12 @@ void fleet_take_membership(struct fleet *fleet, int fd);
 /* Whether an answer of ours may still rest on what that member found. */
 bool fleet_trusts(const struct fleet *fleet, const struct answer *answer);
 
+/* Fills message, which borrows from fleet. */
+void fleet_tell_status(const struct fleet *fleet, Resolverd__V1__FleetStatus *message);
+
 /* False: it is the pool's, now. Else the stage has it, and ends by found or pass. */
 [[gnu::warn_unused_result]] bool fleet_take(struct fleet *fleet, struct flight_job *job);
 
 /* A worker found this; changes: it says something else than what we had. */
-void fleet_share(
-    struct fleet *fleet, const Resolverd__Worker__Facts *facts, bool changes, int64_t now_ms);
+void fleet_share(struct fleet *fleet, const struct flight_job *job,
+    const Resolverd__Worker__Facts *facts, bool changes, int64_t now_ms);

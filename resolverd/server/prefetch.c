@@ -269,6 +269,18 @@ struct cache_entry *prefetch_look_up(
 	return entry;
 }
 
+void prefetch_want(struct prefetch *prefetch, const struct question_key *key, int64_t now_ms)
+{
+	struct cache_entry *entry = cache_find(prefetch->cache, key);
+	if (entry == NULL || !entry_is_live(entry, now_ms))
+		return;
+	if (entry->demand < BUSY_HITS)
+		entry->demand = BUSY_HITS;
+	if (entry->state == ENTRY_UNUSED && prefetch->settings.rule == PREFETCH_AHEAD &&
+	    is_in_use(entry, now_ms))
+		start(prefetch, entry, now_ms);
+}
+
 /* A refreshed route may name other hosts: whoever asks for it finds them, too. */
 static void follow_hosts(struct prefetch *prefetch, const struct cache_entry *route, int64_t now_ms)
 {

@@ -63,6 +63,9 @@ void prefetch_renew(struct prefetch *prefetch, const struct question_key *key,
 bool prefetch_is_in_use(
     const struct prefetch *prefetch, const struct cache_entry *entry, int64_t now_ms);
 
+/* Others ask for it, too, and together often: in use, for this life. */
+void prefetch_want(struct prefetch *prefetch, const struct question_key *key, int64_t now_ms);
+
 /* Keeps key fresh until then, from now on: looks it up unless a live answer is there. A route's
  * hosts on that port are kept with it. Returns 0, -EBUSY or -ENOMEM. */
 [[gnu::warn_unused_result]] int prefetch_keep(struct prefetch *prefetch,

@@ -34,6 +34,12 @@ static void pass(void *arg, struct flight_job *job)
 	pool_put_back(&server->pool, job);
 }
 
+static void wanted(void *arg, const struct question_key *key)
+{
+	struct server *server = arg;
+	prefetch_want(&server->prefetch, key, clock_wall_ms());
+}
+
 /* What is not here, or is being looked up, needs no look. */
 static void changed(void *arg, const Resolverd__V1__Question *question)
 {
@@ -59,6 +65,7 @@ int sharing_init(struct server *server)
 	fleet->have = have;
 	fleet->found = found;
 	fleet->pass = pass;
+	fleet->wanted = wanted;
 	fleet->changed = changed;
 	fleet->arg = server;
 	return r;
@@ -84,7 +91,7 @@ void sharing_note(struct server *server, const struct flight_job *job,
     const Resolverd__Worker__Facts *facts, const struct answer *answer, int64_t now_ms)
 {
 	if (server->fleet.connected && !job->trace && !answer->failed)
-		fleet_share(&server->fleet, facts, changes(server, job, answer), now_ms);
+		fleet_share(&server->fleet, job, facts, changes(server, job, answer), now_ms);
 }
 
 void sharing_drop_untrusted(struct server *server)

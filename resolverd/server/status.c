@@ -17,6 +17,7 @@ struct lists { /* what the message's arrays point to */
 	uint32_t key_tags[16];
 	Resolverd__V1__Metrics metrics;
 	Resolverd__V1__Histogram job_time, wait_time;
+	Resolverd__V1__FleetStatus fleet;
 };
 
 static void add_checks(const struct server *server, int64_t now_ms, struct lists *lists,
@@ -78,6 +79,10 @@ static void add_metrics(
 	metrics_tell(&server->metrics, &lists->metrics, &lists->job_time, &lists->wait_time);
 	lists->metrics.jobs_running = pool_jobs_running(&server->pool);
 	status->metrics = &lists->metrics;
+	if (server->config->fleet.redis[0] == '\0')
+		return;
+	fleet_tell_status(&server->fleet, &lists->fleet);
+	status->fleet = &lists->fleet;
 }
 
 void status_send(struct session *session, uint64_t id)

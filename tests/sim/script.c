@@ -334,6 +334,17 @@ static void take_keep(struct script *script)
 	sim_hand_out(sim);
 }
 
+/* want NAME: it is asked for often elsewhere */
+static void take_want(struct script *script)
+{
+	struct question_key key;
+	struct sim *sim = sim_of(script);
+	key_of(name_at(script, 1), &key);
+	no_more_than(script, 2);
+	prefetch_want(&sim->prefetch, &key, sim->wall_ms);
+	sim_hand_out(sim);
+}
+
 static void on_filler(struct job_waiter *waiter, void *arg)
 {
 	(void)waiter, (void)arg;
@@ -389,6 +400,8 @@ static bool take_event(struct script *script)
 		take_ask(script);
 	else if (strcmp(verb, "keep") == 0)
 		take_keep(script);
+	else if (strcmp(verb, "want") == 0)
+		take_want(script);
 	else if (strcmp(verb, "copy") == 0)
 		take_copy(script);
 	else if (strcmp(verb, "worker") == 0)

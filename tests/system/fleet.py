@@ -68,8 +68,8 @@ class Store:
         return sorted(self.ask("KEYS", pattern))
 
     def values(self):
-        """{key: value} of what is no lease."""
-        return {key: self.ask("GET", key) for key in self.keys() if not key.endswith(b":lease")}
+        """{key: value} of facts."""
+        return {key: self.ask("GET", key) for key in self.keys() if not key.endswith((b":lease", b":asked"))}
 
     def calls(self):
         """{command: how often} so far."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Many daemons and one store: the real redis-server between members that trust each other's keys (docs/FLEET.md)."""
 
+import json
 import os
 import shutil
 import signal
@@ -9,7 +10,7 @@ import time
 
 import pytest
 import resolverd_pb2 as pb
-from conftest import INSTRUMENTED, WORLD, wait_for
+from conftest import BUILD, INSTRUMENTED, WORLD, wait_for
 from fleet import Store, make_member, make_store, origins, plan, public_key, ring, store  # noqa: F401
 from live import LiveZone
 from scenarios import DANE, PLAIN, TA
@@ -22,6 +23,12 @@ NAME, OTHER, THIRD = DANE, TA, PLAIN
 
 def asked(queries, name):
     return [query for query in queries.seen() if query.name.rstrip(".") == name]
+
+
+def stats_of(member):
+    done = subprocess.run([BUILD / "resolverctl", "--socket", member.socket, "--public-key", member.public_key, "--json", "stats"],
+                          stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout)
 
 
 # ---- one refresh for all ----
@@ -71,19 +78,56 @@ def test_many_members_ask_at_once_and_one_looks_up(make_member, queries):
 
 
 def test_a_client_query_costs_few_commands(make_member, store):
-    """MONITOR's count: at the most a look, a lease and a put for each of its questions; nothing for a hit."""
+    """At the most a look, a lease, a put and two to count for each of its questions; three for what is there; nothing for a hit."""
     first, second = make_member(), make_member()
     before = store.calls()
     _, hosts = plan(first)
     questions = 1 + len(hosts)
     after = store.calls()
-    count = sum(after.get(name, 0) - before.get(name, 0) for name in ("get", "set", "publish"))
-    assert 0 < count <= 3 * questions
+    commands = ("get", "set", "incr", "pexpire", "publish")
+    assert 0 < sum(after.get(name, 0) - before.get(name, 0) for name in commands) <= 5 * questions
     plan(second)
     third = store.calls()
-    assert third["get"] - after["get"] == questions and third["set"] == after["set"]
+    assert {name: third.get(name, 0) - after.get(name, 0) for name in commands} == {
+        "get": questions, "set": 0, "incr": questions, "pexpire": questions, "publish": 0}
     plan(first), plan(second)
     assert store.calls()["get"] == third["get"]
+
+
+def test_what_all_together_ask_for_often_stays_warm(make_member, queries):
+    """Each asks once; four are often, two are not."""
+    with LiveZone(WORLD, "two-hosts.org") as zone:
+        often, seldom = "often.two-hosts.org", "seldom.two-hosts.org"
+        zone.publish([*zone.records, "often 8 MX 10 mx1", "seldom 8 MX 10 mx1"])
+        members = [make_member(prefetch__rule="ahead", resolver__workers="2") for _ in range(4)]
+        for member in members:
+            plan(member, often)
+        for member in members[:2]:
+            plan(member, seldom)
+        queries.mark()
+        time.sleep(9)
+        assert asked(queries, often) and not asked(queries, seldom)
+        newcomer = make_member()
+        queries.mark()
+        assert plan(newcomer, often)[0].origin and not asked(queries, often)
+
+
+def test_what_members_count(make_member, store):
+    """resolverctl stats, of the one who found it, the one who took it, and of one who does not believe it."""
+    first, second = make_member(), make_member()
+    _, hosts = plan(first)
+    plan(second)
+    questions = 1 + len(hosts)
+    for key in store.keys():
+        store.ask("DEL", key) if key.endswith(b":lease") else store.ask("SET", key, b"forged")
+    third = make_member()
+    plan(third)
+    one, two, three = (stats_of(member)["fleet"] for member in (first, second, third))
+    assert one["connected"] and not one["left_out"] and str(store.path) in one["detail"] and one["membership_ends_at"] is None
+    assert (one["asked"], one["found"], one["leased"], one["shared"]) == (questions, 0, questions, questions)
+    assert (two["asked"], two["found"], two["leased"], two["shared"]) == (questions, questions, 0, 0)
+    assert (three["found"], three["refused"], three["leased"]) == (0, questions, questions) and three["refused_why"]
+    assert (one["member_keys"], one["root_keys"], one["revoked_keys"]) == (3, 0, 0)
 
 
 def test_a_change_reaches_all_within_a_second(make_member):

@@ -42,7 +42,7 @@ struct scene {
 	struct flight_job *passed; /* the last one */
 	struct answer *answer;     /* the last one found */
 	struct answer *have;
-	unsigned pass_count, found_count, idle_count, changed_count;
+	unsigned pass_count, found_count, idle_count, changed_count, wanted_count;
 	char changed_name[100];
 	struct job_waiter waiter;
 };
@@ -121,6 +121,16 @@ static void changed(void *arg, const Resolverd__V1__Question *question)
 	snprintf(scene->changed_name, sizeof scene->changed_name, "%s", question->name);
 }
 
+static void wanted(void *arg, const struct question_key *key)
+{
+	struct scene *scene = arg;
+	struct question_key expected;
+	question_key_make(&expected, RESOLVERD__V1__KIND__RECORDS, 15, "example.org");
+	assert_int_equal(key->count, expected.count);
+	assert_memory_equal(key->bytes, expected.bytes, expected.count);
+	scene->wanted_count++;
+}
+
 static void on_answer(struct job_waiter *waiter, void *answer)
 {
 	(void)waiter, (void)answer;
@@ -187,10 +197,11 @@ static uint64_t expect(struct scene *scene, int body, const char *key_end)
 	Resolverd__Fleet__StoreRequest *request = next_request(scene);
 	assert_non_null(request);
 	assert_int_equal(request->body_case, body);
-	const char *key = body == RESOLVERD__FLEET__STORE_REQUEST__BODY_GET ? request->get->key
-			  : body == RESOLVERD__FLEET__STORE_REQUEST__BODY_LEASE
-			      ? request->lease->key
-			      : request->put->key;
+	const char *key =
+	    body == RESOLVERD__FLEET__STORE_REQUEST__BODY_GET     ? request->get->key
+	    : body == RESOLVERD__FLEET__STORE_REQUEST__BODY_LEASE ? request->lease->key
+	    : body == RESOLVERD__FLEET__STORE_REQUEST__BODY_COUNT ? request->count->key
+								  : request->put->key;
 	assert_memory_equal(key, "rd:1:", 5);
 	assert_true(strlen(key) > strlen(key_end));
 	assert_string_equal(key + strlen(key) - strlen(key_end), key_end);
@@ -202,6 +213,9 @@ static uint64_t expect(struct scene *scene, int body, const char *key_end)
 	expect(scene, RESOLVERD__FLEET__STORE_REQUEST__BODY_GET, ":t15:example.org")
 #define EXPECT_LEASE(scene)                                                                        \
 	expect(scene, RESOLVERD__FLEET__STORE_REQUEST__BODY_LEASE, ":t15:example.org:lease")
+
+#define EXPECT_COUNT(scene)                                                                        \
+	expect(scene, RESOLVERD__FLEET__STORE_REQUEST__BODY_COUNT, ":t15:example.org:asked")
 
 static void expect_silence(struct scene *scene)
 {
@@ -275,6 +289,7 @@ static int setup(void **state)
 	scene->fleet.found = found;
 	scene->fleet.pass = pass;
 	scene->fleet.changed = changed;
+	scene->fleet.wanted = wanted;
 	scene->fleet.arg = scene;
 	scene->waiter.on_answer = on_answer;
 	trust(scene, &scene->them);
@@ -395,6 +410,7 @@ static void what_a_trusted_member_found_is_the_answer_with_its_origin(void **sta
 	let_take(scene, false);
 	reply_found(scene, EXPECT_GET(scene), &scene->them, &good, 5000);
 	assert_int_equal(scene->found_count, 1);
+	EXPECT_COUNT(scene);
 	expect_silence(scene);
 	assert_true(scene->answer->foreign);
 	Resolverd__V1__Answer *envelope = answer_envelope(scene->answer);
@@ -472,6 +488,80 @@ static void it_must_be_no_older_than_what_we_have(void **state)
 	struct scene *scene = *state;
 	scene->have = answer_living(scene, 1); /* it has ended: somebody lowered the TTL */
 	expect_useless(scene, &scene->them, &good, 60000);
+}
+
+/* ---- what the fleet wants ---- */
+
+static void reply_counted(struct scene *scene, uint64_t id, int result, uint64_t count)
+{
+	Resolverd__Fleet__StoreReply reply = RESOLVERD__FLEET__STORE_REPLY__INIT;
+	reply.id = id;
+	reply.result = (Resolverd__Fleet__StoreResult)result;
+	reply.count = count;
+	helper_says(scene, &reply);
+}
+
+static uint64_t found_and_counted(struct scene *scene)
+{
+	let_take(scene, false);
+	reply_found(scene, EXPECT_GET(scene), &scene->them, &good, 5000);
+	Resolverd__Fleet__StoreRequest *request = next_request(scene);
+	assert_non_null(request);
+	assert_int_equal(request->body_case, RESOLVERD__FLEET__STORE_REQUEST__BODY_COUNT);
+	assert_in_range(request->count->life_ms, 599000, 600000); /* the whole life */
+	uint64_t id = request->id;
+	resolverd__fleet__store_request__free_unpacked(request, NULL);
+	return id;
+}
+
+static void what_all_together_ask_for_often_is_wanted(void **state)
+{
+	struct scene *scene = *state;
+	reply_counted(scene, found_and_counted(scene), DONE, 3);
+	assert_int_equal(scene->wanted_count, 0);
+	reply_counted(scene, found_and_counted(scene), DONE, 4);
+	assert_int_equal(scene->wanted_count, 1);
+	reply_counted(scene, found_and_counted(scene), DONE, UINT64_MAX);
+	assert_int_equal(scene->wanted_count, 2);
+	assert_int_equal(scene->fleet.lookups.count, 0);
+}
+
+static void a_count_that_fails_costs_nothing(void **state)
+{
+	struct scene *scene = *state;
+	for (unsigned i = 0; i < 10; i++) /* as where the store's user may not INCR */
+		reply_counted(scene, found_and_counted(scene), UNAVAILABLE, 0);
+	assert_int_equal(scene->wanted_count, 0);
+	assert_false(breaker_is_open(&scene->fleet.breaker));
+	found_and_counted(scene);
+	close(scene->helper); /* with one open */
+	turn(scene);
+	assert_int_equal(scene->fleet.lookups.count, 0);
+	helper_up(scene);
+	found_and_counted(scene); /* is freed at the end */
+}
+
+static void a_refresh_is_no_request(void **state)
+{
+	struct scene *scene = *state;
+	let_take(scene, true);
+	reply_found(scene, EXPECT_GET(scene), &scene->them, &good, 5000);
+	assert_int_equal(scene->found_count, 1);
+	expect_silence(scene);
+}
+
+static void what_is_looked_up_for_a_client_is_counted(void **state)
+{
+	struct scene *scene = *state;
+	Resolverd__V1__Question question;
+	Resolverd__V1__Records records;
+	Resolverd__Worker__Facts facts = facts_of(&good, &question, &records);
+	struct flight_job *job = job_of(scene, false);
+	fleet_share(&scene->fleet, job, &facts, false, clock_wall_ms());
+	flight_end(&scene->flight, job, NULL);
+	expect(scene, RESOLVERD__FLEET__STORE_REQUEST__BODY_PUT, ":t15:example.org");
+	reply_counted(scene, EXPECT_COUNT(scene), DONE, 4);
+	assert_int_equal(scene->wanted_count, 1);
 }
 
 /* ---- the lease ---- */
@@ -604,7 +694,9 @@ static Resolverd__Fleet__StoreRequest *share(
 	Resolverd__V1__Question question;
 	Resolverd__V1__Records records;
 	Resolverd__Worker__Facts facts = facts_of(told, &question, &records);
-	fleet_share(&scene->fleet, &facts, changes, clock_wall_ms());
+	struct flight_job *job = job_of(scene, true);
+	fleet_share(&scene->fleet, job, &facts, changes, clock_wall_ms());
+	flight_end(&scene->flight, job, NULL);
 	return next_request(scene);
 }
 
@@ -770,6 +862,10 @@ int main(void)
 	    TEST(what_is_old_ended_or_of_the_future_is_not_taken),
 	    TEST(it_must_last_longer_than_what_we_have),
 	    TEST(it_must_be_no_older_than_what_we_have),
+	    TEST(what_all_together_ask_for_often_is_wanted),
+	    TEST(a_count_that_fails_costs_nothing),
+	    TEST(a_refresh_is_no_request),
+	    TEST(what_is_looked_up_for_a_client_is_counted),
 	    TEST(with_the_lease_a_worker_looks_it_up),
 	    TEST(while_another_has_the_lease_it_looks_again),
 	    TEST(it_does_not_wait_for_ever),
