@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # make · make demo · make test · make unit · make conformance · make mutants · make fuzz-world · make lint · make asan
-# make fuzz · make format · make bench · make queries · make sim · make freshness · make install
+# make fuzz · make format · make bench · make fleet-bench · make queries · make sim · make freshness · make install
 # make dist · make deb · make deb-test
 MODE ?= release
 BUILD := build/$(MODE)
@@ -68,7 +68,7 @@ LIBRARIES := $(foreach name,libresolverd libresolverd-openssl,$(BUILD)/$(name).s
 PRELOADED := $(BUILD)/libresolverd-shim.so
 UNITS := $(wildcard systemd/*.service systemd/*.socket systemd/*.mount)
 
-.PHONY: all deps demo test unit system conformance mutants fuzz-world asan fuzz run-fuzzers lint format bench bench-quick queries sim freshness chaos web-test install dist deb deb-test clean
+.PHONY: all deps demo test unit system conformance mutants fuzz-world asan fuzz run-fuzzers lint format bench bench-quick fleet-bench queries sim freshness chaos web-test install dist deb deb-test clean
 all: $(PROGRAMS) $(LIBRARIES) $(PRELOADED)
 
 deps:
@@ -87,7 +87,7 @@ unit: $(UNIT_TESTS) $(SCRIPTS)
 	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/unit-*.log
 	@r=0; for t in $(UNIT_TESTS); do $$t 2>&1 | tee $(RESULTS)/unit-$${t##*/}.log || r=1; done; \
 		$(SCRIPTS) 2>&1 | tee $(RESULTS)/unit-sim.log || r=1; exit $$r
-system: all $(EXAMPLES) $(BUILD)/python/resolverd/resolverd_pb2.py $(BUILD)/node/lib/resolverd.proto $(BUILD)/gen/resolverd_pb2.py $(BUILD)/gen/evidence_pb2.py $(BUILD)/tests/record-delivery $(BUILD)/tests/resolver-calls
+system: all $(EXAMPLES) $(BUILD)/python/resolverd/resolverd_pb2.py $(BUILD)/node/lib/resolverd.proto $(BUILD)/gen/resolverd_pb2.py $(BUILD)/gen/evidence_pb2.py $(BUILD)/gen/fleet_pb2.py $(BUILD)/tests/record-delivery $(BUILD)/tests/resolver-calls
 	@BUILD_DIR=$(CURDIR)/$(BUILD) $(PYTHON) tests/run_files.py $(RESULTS) tests/system tests/world tests/conformance
 	@$(MAKE) --no-print-directory fuzz-world SEED=2 COUNT=150
 
@@ -231,6 +231,11 @@ bench: all $(BENCH) $(BUILD)/gen/resolverd_pb2.py
 	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py --bulk 2000 -- $(PYTHON) tests/bench/bench.py $(GROUP)
 bench-quick: all $(BENCH) $(BUILD)/gen/resolverd_pb2.py
 	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py --bulk 500 -- $(PYTHON) tests/bench/bench.py --quick $(GROUP)
+
+# What a fleet of real daemons saves and costs, into build/fleet.json. QUICK=1: four members and fewer names.
+fleet-bench: all $(BENCH) $(BUILD)/gen/resolverd_pb2.py
+	@tests/deps.sh redis-server
+	@BUILD_DIR=$(CURDIR)/$(BUILD) tests/world/run.py --bulk $(if $(QUICK),500,5000) -- $(PYTHON) tests/bench/fleet_bench.py $(if $(QUICK),--quick)
 
 # Days of a mail system's questions in a minute, with each rule of prefetch. CHART=1 draws docs/prefetch.svg anew.
 sim: $(BUILD)/sim/load

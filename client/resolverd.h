@@ -192,6 +192,7 @@ struct resolverd_host {
 	size_t insecure_zone_count;
 	struct resolverd_memory *memory; /* of the library; NULL inside a plan */
 	bool attested;                   /* as in a plan */
+	const char *origin; /* member of the fleet that found it; NULL: our daemon itself */
 };
 
 /* Give hosts in order: try each whose policy is not unreachable. */
@@ -226,7 +227,8 @@ struct resolverd_plan {
 	size_t answer_count;
 	const struct resolverd_signed *delegations; /* of the keys in key_ids, in that order */
 	bool attested;                              /* the response was: options.attest */
-	bool cacheable; /* false: an answer has a TTL of 0; use the plan once, now */
+	bool cacheable;     /* false: an answer has a TTL of 0; use the plan once, now */
+	const char *origin; /* of the route, as in a host */
 };
 
 struct resolverd_rdata {
@@ -267,6 +269,7 @@ struct resolverd_records {
 	struct resolverd_signed delegation; /* of key_id */
 	bool attested;                      /* as in a plan */
 	bool stale;                         /* as in a plan */
+	const char *origin;                 /* as in a host */
 };
 
 /* ---- explanation ---- */

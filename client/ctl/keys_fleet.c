@@ -77,15 +77,15 @@ static int read_text(const struct ctl *ctl, const char *path, char **ret_text)
 		r = report(ctl, EXIT_NO_INPUT, "cannot read %s: %s", path, strerror(errno));
 	else if (count > FILE_MAX_BYTES || memchr(text, '\0', count) != NULL)
 		r = report(ctl, EXIT_BAD_DATA, "%s is no file of keys", path);
+	else {
+		text[count] = '\0';
+		*ret_text = text;
+		text = NULL;
+	}
 	if (file != NULL)
 		fclose(file);
-	if (r != 0) {
-		free(text);
-		return r;
-	}
-	text[count] = '\0';
-	*ret_text = text;
-	return 0;
+	free(text);
+	return r;
 }
 
 static bool write_text(int fd, const char *text)
@@ -334,7 +334,7 @@ static int sign_options(struct ctl *ctl, int argc, char **argv, struct signing *
 			return ctl_usage(ctl, "--days wants a number from 1 to %u, not \"%s\"",
 			    DAYS_MAX, optarg);
 	}
-	if (signing->root_file == NULL || argc - optind != 1)
+	if (signing->root_file[0] == '\0' || argc - optind != 1)
 		return ctl_usage(ctl, "keys sign wants --root FILE and a file with a public key");
 	if (strlen(signing->member) >= FACTS_MEMBER_MAX)
 		return ctl_usage(
@@ -344,7 +344,7 @@ static int sign_options(struct ctl *ctl, int argc, char **argv, struct signing *
 
 int keys_sign(struct ctl *ctl, int argc, char **argv)
 {
-	struct signing signing = {.member = "", .days = DAYS};
+	struct signing signing = {.root_file = "", .member = "", .days = DAYS};
 	int r = sign_options(ctl, argc, argv, &signing);
 	if (r != 0)
 		return r;

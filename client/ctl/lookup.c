@@ -31,14 +31,15 @@ json_t *lookup_json(const struct resolverd_records *records)
 {
 	char type[16];
 	rrtype_text(records->type, type);
-	return json_pack("{s:s, s:s, s:s, s:i, s:o, s:o, s:s, s:I, s:I, s:o, s:o}", "name",
+	return json_pack("{s:s, s:s, s:s, s:i, s:o, s:o, s:s, s:I, s:I, s:o, s:o, s:s?}", "name",
 	    records->name, "type", type, "status", resolverd_status_text(records->status), "rcode",
 	    (int)records->rcode, "chain", lookup_rrsets_json(records->chain, records->chain_count),
 	    "answer", lookup_rrsets_json(records->answer, records->answer_count), "reason",
 	    records->reason, "validated_at", (json_int_t)records->validated_at_ms, "expires_in",
 	    (json_int_t)records->expires_in_s, "signatures",
 	    output_signatures(&records->key_id, 1, records->attested), "insecure_zones",
-	    output_zones(records->insecure_zones, records->insecure_zone_count));
+	    output_zones(records->insecure_zones, records->insecure_zone_count), "origin",
+	    records->origin);
 }
 
 static void print_json(const struct resolverd_records *records)

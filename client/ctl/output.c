@@ -84,15 +84,17 @@ static json_t *tlsa_of(const struct resolverd_host *host)
 
 json_t *output_host(const struct resolverd_host *host)
 {
-	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:o, s:s, s:s?, s:s?, s:o, s:s?, s:o, s:o}",
-	    "name", host->name, "preference", (int)host->preference, "policy",
+	return json_pack(
+	    "{s:s, s:i, s:s, s:s, s:s, s:o, s:s, s:s?, s:s?, s:o, s:s?, s:o, s:o, s:s?}", "name",
+	    host->name, "preference", (int)host->preference, "policy",
 	    resolverd_policy_text(host->policy), "reason", host->reason, "address_status",
 	    resolverd_status_text(host->address_status), "addresses", addresses_of(host),
 	    "tlsa_status", resolverd_tlsa_status_text(host->tlsa_status), "tlsa_base",
 	    host->tlsa_base, "tlsa_owner", host->tlsa_owner, "tlsa", tlsa_of(host), "sni",
 	    host->sni, "reference_names",
 	    output_strings(host->reference_names, host->reference_name_count), "expires_in",
-	    host->key_id != NULL ? json_integer((json_int_t)host->expires_in_s) : json_null());
+	    host->key_id != NULL ? json_integer((json_int_t)host->expires_in_s) : json_null(),
+	    "origin", host->origin);
 }
 
 const char *colour_on(const struct ctl *ctl, enum colour colour)
@@ -150,6 +152,8 @@ void output_host_text(const struct ctl *ctl, const struct resolverd_host *host, 
 	printf("        address  %s", resolverd_status_text(host->address_status));
 	for (size_t i = 0; i < host->address_count; i++)
 		printf("%s %s", i > 0 ? "," : ":", host->addresses[i].text);
+	if (host->origin != NULL)
+		printf("; found by %s", host->origin);
 	putchar('\n');
 	print_tlsa(ctl, host);
 	if (host->reference_name_count > 0) {

@@ -31,8 +31,8 @@ json_t *plan_json(const struct resolverd_plan *plan)
 		    "implicit", plan->mx_implicit, "expanded", plan->expanded);
 	json_t *would_refuse =
 	    plan->requirement == RESOLVERD_AUDIT ? json_boolean(plan->would_refuse) : json_null();
-	return json_pack(
-	    "{s:s, s:i, s:s, s:s, s:s, s:o, s:b, s:o, s:o, s:o, s:I, s:I, s:s?, s:s?, s:o, s:o}",
+	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:o, s:b, s:o, s:o, s:o, s:I, s:I, s:s?, s:s?, "
+			 "s:o, s:o, s:s?}",
 	    "next_hop", plan->next_hop, "port", (int)plan->port, "outcome",
 	    resolverd_outcome_text(plan->outcome), "reason", plan->reason, "requirement",
 	    resolverd_requirement_text(plan->requirement), "would_refuse", would_refuse, "stale",
@@ -41,7 +41,8 @@ json_t *plan_json(const struct resolverd_plan *plan)
 	    (json_int_t)plan->validated_at_ms, "expires_in", (json_int_t)plan->expires_in_s,
 	    "requirement_source", plan->requirement_source, "requirement_reason",
 	    plan->requirement_reason, "requirement_until", output_ms(plan->requirement_until_ms),
-	    "insecure_zones", output_zones(plan->insecure_zones, plan->insecure_zone_count));
+	    "insecure_zones", output_zones(plan->insecure_zones, plan->insecure_zone_count),
+	    "origin", plan->origin);
 }
 
 static const char *what_happens(enum resolverd_outcome outcome)
@@ -109,8 +110,9 @@ void plan_print_head(const struct ctl *ctl, const struct resolverd_plan *plan)
 	else
 		printf(
 		    "  no MX step, requirement %s", resolverd_requirement_text(plan->requirement));
-	printf(", valid for %llu s%s\n", (unsigned long long)plan->expires_in_s,
-	    plan->attested ? ", attested" : "");
+	printf(", valid for %llu s%s%s%s\n", (unsigned long long)plan->expires_in_s,
+	    plan->attested ? ", attested" : "", plan->origin != NULL ? ", found by " : "",
+	    plan->origin != NULL ? plan->origin : "");
 	if (plan->would_refuse)
 		printf("  %saudit: mail would be delayed if the policy were enforced%s\n",
 		    colour_on(ctl, WARN), colour_off(ctl));

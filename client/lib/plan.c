@@ -351,6 +351,7 @@ static int fill_plan(struct builder *builder)
 	    .expires_at_ms = UINT64_MAX,
 	    .attested = builder->verifier->attested,
 	    .cacheable = true,
+	    .origin = view_origin(arena, builder->route_answer.answer),
 	    .memory = arena};
 	use_answer(plan, &kept, &builder->route_answer);
 	for (size_t i = 0; i < builder->host_count; i++)

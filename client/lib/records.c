@@ -64,6 +64,7 @@ int view_records(const struct verifier *verifier, const struct asked *asked,
 	    .key_id = verified.key_id,
 	    .attested = verified.attested,
 	    .stale = answer->stale_since != 0,
+	    .origin = view_origin(verifier->arena, answer),
 	    .signed_answer = verified.signed_answer,
 	    .delegation = verify_keep_delegation(verifier->arena, verified.key),
 	    .memory = verifier->arena};

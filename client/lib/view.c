@@ -111,6 +111,11 @@ void view_host_policy(struct resolverd_host *host, int policy, int reason)
 			: NULL;
 }
 
+const char *view_origin(struct resolverd_memory *arena, const Resolverd__V1__Answer *answer)
+{
+	return answer->origin[0] != '\0' ? text_clean(arena, answer->origin) : NULL;
+}
+
 void view_host(struct resolverd_memory *arena, const struct verified *verified, uint64_t now_ms,
     struct resolverd_host *ret_host)
 {
@@ -128,6 +133,7 @@ void view_host(struct resolverd_memory *arena, const struct verified *verified, 
 	    .expires_in_s = life_left_s(answer->expires_at, now_ms),
 	    .key_id = verified->key_id,
 	    .attested = verified->attested,
+	    .origin = view_origin(arena, answer),
 	};
 	view_zones(arena, answer->insecure_zones, answer->n_insecure_zones,
 	    &ret_host->insecure_zones, &ret_host->insecure_zone_count);

@@ -19,6 +19,8 @@ enum resolverd_status status_of(int status);
 enum resolverd_requirement requirement_of(int requirement);
 uint64_t life_left_s(uint64_t expires_at_ms, uint64_t now_ms);
 
+/* NULL: our daemon itself. */
+const char *view_origin(struct resolverd_memory *arena, const Resolverd__V1__Answer *answer);
 void view_zones(struct resolverd_memory *arena, Resolverd__V1__InsecureZone *const *from,
     size_t count, const struct resolverd_insecure_zone **ret_zones, size_t *ret_count);
 /* Fills all of ret_records that is data: status, rcode, RRsets, reason. */

@@ -2,10 +2,14 @@
 """Members of a fleet, and the real redis-server between them."""
 
 import base64
+import contextlib
 import pathlib
+import queue
 import signal
 import socket
 import subprocess
+import threading
+import time
 
 import pytest
 from conftest import INSTRUMENTED, wait_for
@@ -71,17 +75,62 @@ class Store:
         """{key: value} of facts."""
         return {key: self.ask("GET", key) for key in self.keys() if not key.endswith((b":lease", b":asked"))}
 
+    def info(self, section):
+        return dict(line.split(":", 1) for line in self.ask("INFO", section).decode().splitlines() if ":" in line)
+
     def calls(self):
         """{command: how often} so far."""
-        text = self.ask("INFO", "commandstats").decode()
-        rows = [line.partition(":")[::2] for line in text.splitlines() if line.startswith("cmdstat_")]
-        return {name.removeprefix("cmdstat_"): int(fields.split(",")[0].removeprefix("calls=")) for name, fields in rows}
+        return {name.removeprefix("cmdstat_"): int(fields.split(",")[0].removeprefix("calls=")) for name, fields in self.info("commandstats").items()}
 
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
         self.process.wait(timeout=10)
+
+
+class Far:
+    """A way to the store on a port of loopback, with so much delay each way."""
+
+    def __init__(self, path, port, delay_s):
+        self.path, self.delay_s, self.listener = str(path), delay_s, socket.create_server(("127.0.0.1", port))
+        self.sockets = [self.listener]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self.listener.accept()
+                near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                far = socket.socket(socket.AF_UNIX)
+                far.connect(self.path)
+                self.sockets += [near, far]
+                for one, other in ((near, far), (far, near)):
+                    waiting = queue.Queue()
+                    threading.Thread(target=self._read, args=(one, waiting), daemon=True).start()
+                    threading.Thread(target=self._write, args=(other, waiting), daemon=True).start()
+
+    def _read(self, sock, waiting):
+        with contextlib.suppress(OSError):
+            while data := sock.recv(65536):
+                waiting.put((time.monotonic() + self.delay_s, data))
+        waiting.put((0, b""))
+
+    def _write(self, sock, waiting):
+        with contextlib.suppress(OSError):
+            while True:
+                due, data = waiting.get()
+                if not data:
+                    sock.shutdown(socket.SHUT_WR)
+                    return
+                time.sleep(max(0, due - time.monotonic()))
+                sock.sendall(data)
+
+    def close(self):
+        for sock in self.sockets:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Many daemons and one store: the real redis-server between members that trust each other's keys (docs/FLEET.md)."""
 
+import base64
 import json
 import os
 import shutil
@@ -8,10 +9,12 @@ import signal
 import subprocess
 import time
 
+import fleet_pb2
+import nacl.signing
 import pytest
 import resolverd_pb2 as pb
 from conftest import BUILD, INSTRUMENTED, WORLD, wait_for
-from fleet import Store, make_member, make_store, origins, plan, public_key, ring, store  # noqa: F401
+from fleet import Far, Store, make_member, make_store, origins, plan, public_key, ring, store  # noqa: F401
 from live import LiveZone
 from scenarios import DANE, PLAIN, TA
 from wire import Client, key_id
@@ -46,6 +49,18 @@ def test_a_member_takes_what_another_found(make_member, store, queries):
     assert {answer.origin for answer in (other_route, *other_hosts)} == {"m0"}
     assert other_route.origin_key_id == key_id(public_key(first))
     assert other_route.expires_at <= route.expires_at and other_route.validated_at == route.validated_at
+
+
+def test_clients_tell_who_found_it(make_member):
+    first, second = make_member(), make_member()
+    code, plain = first.ctl("plan", NAME)
+    assert code == 0 and plain["origin"] is None and plain["hosts"][0]["origin"] is None
+    code, told = second.ctl("plan", NAME)
+    assert code == 0 and told["origin"] == "m0" and {host["origin"] for host in told["hosts"]} == {"m0"}
+    words = [BUILD / "resolverctl", "--socket", second.socket, "--public-key", second.public_key, "plan", NAME]
+    assert "found by m0" in subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout
+    first.ctl("lookup", NAME, "TXT")
+    assert second.ctl("lookup", NAME, "TXT")[1]["origin"] == "m0"
 
 
 def test_it_signs_with_its_own_policy(make_member, store):
@@ -208,6 +223,32 @@ def test_a_flushed_store(pair, store):
     assert store.values()
 
 
+def test_a_store_that_evicts(pair, store):
+    first, second = pair
+    names = [f"r{i:06}.one-off-nsec.net" for i in range(150)]
+    store.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    plan(first, names[0])
+    store.ask("CONFIG", "SET", "maxmemory", int(store.info("memory")["used_memory"]) + 100000)
+    routes = {name: plan(first, name)[0].route for name in names}
+    assert int(store.info("stats")["evicted_keys"]) > 0
+    answers = [plan(second, name)[0] for name in reversed(names)]
+    assert {answer.origin for answer in answers} == {"", "m0"} and all(answer.route == routes[answer.question.name] for answer in answers)
+
+
+def test_a_store_that_is_slow_is_left_out(make_member, store):
+    far = Far(store.path, 6408, 0.4)
+    try:
+        first = make_member()
+        second = make_member(fleet__redis="redis://127.0.0.1:6408", fleet__timeout="60ms")
+        for name in (NAME, OTHER, THIRD):
+            plan(first, name)
+            assert not plan(second, name)[0].origin
+        counts = stats_of(second)["fleet"]
+        assert counts["connected"] and counts["left_out"] and counts["failed"] >= 3 and counts["passed_by"] > 0 and counts["found"] == 0
+    finally:
+        far.close()
+
+
 def test_the_helper_is_started_again(pair):
     first, second = pair
     [pid] = first.roles()["fleet"]
@@ -283,6 +324,45 @@ def test_another_view_is_not_shared(make_member):
     third = make_member()
     third.reload('zone "corp.example" { insecure-until = 2099-01-01 }')
     assert not plan(third)[0].origin
+
+
+# ---- members of another version ----
+
+
+class Newcomer:
+    """A member that signs facts with fields that this version does not know."""
+
+    def __init__(self, ring):
+        self.long_term, self.online = nacl.signing.SigningKey.generate(), nacl.signing.SigningKey.generate()
+        ring.write_text(ring.read_text() + base64.b64encode(bytes(self.long_term.verify_key)).decode() + "\n")
+        now = int(time.time() * 1000)
+        delegation = pb.Delegation(online_key=bytes(self.online.verify_key), member="newer", not_before=now - 60000, not_after=now + 3600000,
+                                   scope=pb.ANSWERS).SerializeToString() + NEW_FIELD
+        self.delegation = pb.SignedDelegation(delegation=delegation, key_id=key_id(self.long_term.verify_key),
+                                              signature=self.long_term.sign(b"resolverd delegation v1\0" + delegation).signature)
+
+    def value_like(self, value, critical=()):
+        """The same facts, found by us."""
+        facts = fleet_pb2.SharedFacts.FromString(fleet_pb2.SignedFacts.FromString(value).facts)
+        facts.member = "newer"
+        facts.critical.extend(critical)
+        signed = facts.SerializeToString() + NEW_FIELD
+        return fleet_pb2.SignedFacts(facts=signed, signature=self.online.sign(b"resolverd facts v1\0" + signed).signature,
+                                     key_id=key_id(self.online.verify_key), delegations=[self.delegation]).SerializeToString() + NEW_FIELD
+
+
+NEW_FIELD = bytes([0xfa, 0x3e, 3]) + b"new"  # number 1007, three octets
+
+
+@pytest.mark.parametrize("critical, origin", [((), "newer"), ((1007,), "")])
+def test_what_newer_members_say_is_taken_unless_it_must_be_understood(make_member, store, ring, critical, origin):
+    first = make_member()
+    newer = Newcomer(ring)
+    plan(first)
+    for key, value in store.values().items():
+        store.ask("SET", key, newer.value_like(value, critical))
+    second = make_member()
+    assert set(origins(second)) == {origin}
 
 
 # ---- the way to the store ----

@@ -60,6 +60,8 @@ export interface Host {
   keyId: string | null;
   insecureZones: InsecureZone[];
   attested: boolean;
+  /** The member of the fleet that found it (in a plan: its route); null: our daemon itself. */
+  origin: string | null;
 }
 
 /** Try the hosts in order, those that are unreachable left out. */
@@ -97,6 +99,8 @@ export interface Plan {
   keyIds: string[];
   insecureZones: InsecureZone[];
   attested: boolean;
+  /** The member of the fleet that found it (in a plan: its route); null: our daemon itself. */
+  origin: string | null;
 }
 
 export interface Rrset {
@@ -129,6 +133,8 @@ export interface Records {
   keyId: string;
   insecureZones: InsecureZone[];
   attested: boolean;
+  /** The member of the fleet that found it (in a plan: its route); null: our daemon itself. */
+  origin: string | null;
 }
 
 /** Not signed: for people and monitoring. */

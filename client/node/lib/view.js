@@ -54,6 +54,7 @@ function blankHost(name, port) {
     keyId: null,
     insecureZones: [],
     attested: false,
+    origin: null,
   };
 }
 
@@ -79,6 +80,7 @@ function hostOf(name, port, { answer, keyId, attested }) {
     keyId,
     insecureZones: zonesOf([answer]),
     attested,
+    origin: orNull(clean(answer.origin)),
   };
 }
 
@@ -195,6 +197,7 @@ export function viewPlan(hop, port, routeAnswer, hostAnswers) {
     keyIds: unique(used.map(({ keyId }) => keyId)),
     insecureZones: zonesOf(answers),
     attested: routeAnswer.attested,
+    origin: orNull(clean(routeAnswer.answer.origin)),
   };
 }
 
@@ -220,6 +223,7 @@ export function viewRecords({ answer, keyId, attested, notUnderstood }) {
     keyId,
     insecureZones: zonesOf([answer]),
     attested,
+    origin: orNull(clean(answer.origin)),
   };
   if (notUnderstood !== null) {
     return { ...about, status: 'error', reason: NEEDS_NEWER, rcode: 0, chain: [], answer: [], authority: [] };

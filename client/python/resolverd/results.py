@@ -59,6 +59,7 @@ class Host:
     key_id: Optional[str] = None  # of the online key that signed, hex
     insecure_zones: Tuple[InsecureZone, ...] = ()
     attested: bool = False
+    origin: Optional[str] = None  # member of the fleet that found it; None: our daemon itself
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class Plan:
     key_ids: Tuple[str, ...]
     insecure_zones: Tuple[InsecureZone, ...]
     attested: bool
+    origin: Optional[str]  # of the route, as in a host
 
     @property
     def is_selected_securely(self) -> bool:
@@ -121,6 +123,7 @@ class Records:
     authority: Tuple[Rrset, ...] = ()  # proofs of absence
     insecure_zones: Tuple[InsecureZone, ...] = ()
     attested: bool = False
+    origin: Optional[str] = None  # as in a host
 
 
 @dataclass(frozen=True)

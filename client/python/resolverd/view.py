@@ -54,7 +54,7 @@ def _host(name: str, port: int, verified: Verified) -> Host:
         tlsa=tuple(Tlsa(tlsa.usage, tlsa.selector, tlsa.matching_type, tlsa.data) for tlsa in host.tlsa
                    if max(tlsa.usage, tlsa.selector, tlsa.matching_type) < 256)[:_TLSA_MAX],
         validated_at_ms=answer.validated_at, expires_at_ms=answer.expires_at, key_id=verified.key_id,
-        insecure_zones=_zones([answer]), attested=verified.attested)
+        insecure_zones=_zones([answer]), attested=verified.attested, origin=_clean(answer.origin) or None)
 
 
 def _blank_host(name: str, port: int) -> Host:
@@ -165,7 +165,7 @@ def view_plan(hop: NextHop, port: int, route_answer: Verified, host_answers: Seq
         validated_at_ms=min(answer.validated_at for answer in answers), expires_at_ms=min(answer.expires_at for answer in answers),
         cacheable=all(answer.cacheable for answer in answers), stale=any(answer.stale_since for answer in answers),
         key_ids=tuple(dict.fromkeys(verified.key_id for verified in used)), insecure_zones=_zones(answers),
-        attested=route_answer.attested)
+        attested=route_answer.attested, origin=_clean(route_answer.answer.origin) or None)
 
 
 # ---- records ----
@@ -179,7 +179,7 @@ def view_records(verified: Verified) -> Records:
     records = Records(
         name=answer.question.name, type=answer.question.type, status=Status.ERROR, reason=_NEEDS_NEWER,
         validated_at_ms=answer.validated_at, expires_at_ms=answer.expires_at, cacheable=answer.cacheable, key_id=verified.key_id,
-        insecure_zones=_zones([answer]), attested=verified.attested)
+        insecure_zones=_zones([answer]), attested=verified.attested, origin=_clean(answer.origin) or None)
     if verified.not_understood is not None:
         return records
     return dataclasses.replace(
