@@ -250,15 +250,19 @@ static uint64_t validated_at(const struct answer *answer)
 	return at;
 }
 
-/* Whether these facts are better than what we have. */
-static bool is_of_use(const struct fleet *fleet, const Resolverd__Fleet__SharedFacts *facts,
-    const struct answer *answer, const struct answer *have, int64_t now_ms)
+/* Whether these facts are better than what we have: what somebody says has changed need not last
+ * longer, but must be newer. */
+static bool is_of_use(const struct fleet *fleet, const struct flight_job *job,
+    const Resolverd__Fleet__SharedFacts *facts, const struct answer *answer, int64_t now_ms)
 {
+	const struct answer *have = fleet->have(fleet->arg, job);
 	if ((int64_t)facts->validated_at < now_ms - fleet->config->fleet.max_age_ms ||
 	    answer->expires_at_ms < now_ms + LIFE_MIN_MS)
 		return false;
 	if (have == NULL || have->failed || have->stale)
 		return true;
+	if (job->from_notice)
+		return facts->validated_at > validated_at(have);
 	return answer->expires_at_ms >= have->expires_at_ms + LIFE_MIN_MS &&
 	       facts->validated_at >= validated_at(have);
 }
@@ -281,8 +285,7 @@ static struct answer *adopt(struct fleet *fleet, const struct flight_job *job,
 	}
 	struct answer *answer =
 	    signer_adopt(fleet->signer, shared.facts, shared.long_term_id, now_ms);
-	if (answer != NULL &&
-	    !is_of_use(fleet, shared.facts, answer, fleet->have(fleet->arg, job), now_ms)) {
+	if (answer != NULL && !is_of_use(fleet, job, shared.facts, answer, now_ms)) {
 		answer_unref(answer);
 		answer = NULL;
 	}
@@ -504,22 +507,32 @@ void fleet_helper_up(struct fleet *fleet, int fd)
 	fleet->breaker = (struct breaker){.opened_count = fleet->breaker.opened_count};
 }
 
+static bool begin_look(struct fleet *fleet, struct flight_job *job)
+{
+	struct fleet_lookup *lookup =
+	    fleet->connected && breaker_allows(&fleet->breaker, clock_mono_ms())
+		? lookup_new(fleet, job)
+		: NULL;
+	job->at_store = lookup != NULL;
+	if (lookup != NULL && ask(lookup, GETTING))
+		return true;
+	if (lookup != NULL)
+		lookup_end(lookup);
+	return false;
+}
+
 bool fleet_take(struct fleet *fleet, struct flight_job *job)
 {
-	if (!fleet->connected || job->trace || job->at_store)
+	if (job->trace || job->at_store)
 		return false;
-	struct fleet_lookup *lookup =
-	    breaker_allows(&fleet->breaker, clock_mono_ms()) ? lookup_new(fleet, job) : NULL;
-	if (lookup == NULL) {
-		fleet->counts.passed_by++;
-		return false;
+	if (begin_look(fleet, job)) {
+		fleet->counts.asked++;
+		return true;
 	}
-	job->at_store = true;
-	if (!ask(lookup, GETTING)) {
-		lookup_end(lookup);
+	fleet->counts.passed_by += fleet->connected;
+	if (!is_idle_look(job))
 		return false;
-	}
-	fleet->counts.asked++;
+	fleet->found(fleet->arg, job, NULL); /* a word that can't be checked costs no lookup */
 	return true;
 }
 

@@ -383,7 +383,9 @@ struct answer *prefetch_take(struct prefetch *prefetch, const struct flight_job 
 	    &prefetch->cache->table, job->key, job->node.key_bytes);
 	bool has_live = entry != NULL && entry_is_live(entry, now_ms) && !entry->answer->failed &&
 			!entry->answer->stale;
-	bool is_newer = !has_live || lasts_longer(answer, entry->answer);
+	bool was_told =
+	    job->from_notice && answer->foreign; /* it is newer, and says another thing */
+	bool is_newer = !has_live || was_told || lasts_longer(answer, entry->answer);
 	if (job->refresh) {
 		prefetch->failed += answer->failed;
 		prefetch->renewed += !answer->failed && is_newer;

@@ -157,6 +157,26 @@ def test_a_change_reaches_all_within_a_second(make_member):
         assert plan(second, name)[0].route.mx[0].name.startswith("mx2")
 
 
+def test_a_change_reaches_those_whose_answer_would_have_lasted_on(make_member):
+    """By a notice, though what is new is to end sooner."""
+    with LiveZone(WORLD, "two-hosts.org") as zone:
+        first, second = make_member(prefetch__rule="ahead"), make_member()
+        name = "noticed.two-hosts.org"
+        zone.publish([*zone.records, "noticed 20 MX 10 mx1"])
+        for _ in range(5):
+            plan(first, name)
+        old = plan(second, name)[0]
+        assert old.origin == "m0"
+        zone.publish([*zone.records, "noticed 2 MX 10 mx2"])
+
+        def changed():
+            answer = plan(second, name)[0]
+            return answer.route.mx[0].name.startswith("mx2") and answer
+
+        assert wait_for(changed, 25).origin == "m0"
+        assert time.time() * 1000 < old.expires_at, "it had ended"
+
+
 # ---- never a dependency ----
 
 

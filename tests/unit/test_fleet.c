@@ -801,6 +801,32 @@ static void a_look_that_finds_nothing_new_ends_there(void **state)
 	assert_int_equal(scene->flight.jobs.count, 0);
 }
 
+static void a_word_that_can_not_be_checked_costs_no_lookup(void **state)
+{
+	struct scene *scene = *state;
+	struct flight_job *job = job_of(scene, true);
+	say_connected(scene, false);
+	job->from_notice = true;
+	assert_true(fleet_take(&scene->fleet, job));
+	assert_int_equal(scene->idle_count, 1);
+	assert_int_equal(scene->flight.jobs.count, 0);
+}
+
+static void what_was_told_is_taken_when_it_is_newer_though_it_ends_sooner(void **state)
+{
+	struct scene *scene = *state;
+	const struct told sooner = {.life_ms = 60000, .name = "example.org"};
+	scene->have = answer_living(scene, 600000);
+	for (int older = 1; older >= 0; older--) {
+		struct flight_job *job = job_of(scene, true);
+		job->from_notice = true;
+		assert_true(fleet_take(&scene->fleet, job));
+		reply_found(scene, EXPECT_GET(scene), &scene->them, &sooner, older ? 5000 : -1000);
+		assert_int_equal(scene->idle_count, 1); /* the older one */
+		assert_int_equal(scene->found_count, !older);
+	}
+}
+
 static void one_that_a_client_joins_goes_on(void **state)
 {
 	struct scene *scene = *state;
@@ -880,6 +906,8 @@ int main(void)
 	    TEST(what_is_our_own_trouble_or_policy_is_not_shared),
 	    TEST(a_notice_makes_the_server_look),
 	    TEST(a_look_that_finds_nothing_new_ends_there),
+	    TEST(a_word_that_can_not_be_checked_costs_no_lookup),
+	    TEST(what_was_told_is_taken_when_it_is_newer_though_it_ends_sooner),
 	    TEST(one_that_a_client_joins_goes_on),
 	    TEST(a_flood_of_notices_is_bounded),
 	    TEST(members_with_other_zones_do_not_meet),
