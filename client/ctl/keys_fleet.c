@@ -66,26 +66,28 @@ static uint64_t now_ms(void)
 	return ctl_report(ctl, text, status);
 }
 
-/* 0 and a text the caller frees, or an exit status, having said why. */
-static int read_text(const struct ctl *ctl, const char *path, char **ret_text)
+/* A text the caller frees; NULL: why not is said, *ret_status is the exit status. */
+static char *read_text(const struct ctl *ctl, const char *path, int *ret_status)
 {
 	char *text = malloc(FILE_MAX_BYTES + 1);
 	FILE *file = text != NULL ? fopen(path, "re") : NULL;
 	size_t count = file != NULL ? fread(text, 1, FILE_MAX_BYTES + 1, file) : 0;
-	int r = 0;
+	bool good = false;
 	if (file == NULL || ferror(file))
-		r = report(ctl, EXIT_NO_INPUT, "cannot read %s: %s", path, strerror(errno));
+		*ret_status =
+		    report(ctl, EXIT_NO_INPUT, "cannot read %s: %s", path, strerror(errno));
 	else if (count > FILE_MAX_BYTES || memchr(text, '\0', count) != NULL)
-		r = report(ctl, EXIT_BAD_DATA, "%s is no file of keys", path);
-	else {
+		*ret_status = report(ctl, EXIT_BAD_DATA, "%s is no file of keys", path);
+	else
+		good = true;
+	if (good)
 		text[count] = '\0';
-		*ret_text = text;
-		text = NULL;
-	}
 	if (file != NULL)
 		fclose(file);
+	if (good)
+		return text;
 	free(text);
-	return r;
+	return NULL;
 }
 
 static bool write_text(int fd, const char *text)
@@ -192,11 +194,11 @@ struct signing {
 static int read_root(const struct ctl *ctl, struct signing *signing)
 {
 	uint8_t seed[crypto_sign_SEEDBYTES];
-	char *text;
 	struct stat status;
 	size_t count = 0;
-	int r = read_text(ctl, signing->root_file, &text);
-	if (r != 0)
+	int r = 0;
+	char *text = read_text(ctl, signing->root_file, &r);
+	if (text == NULL)
 		return r;
 	if (stat(signing->root_file, &status) == 0 && (status.st_mode & 077) != 0)
 		r = report(ctl, EXIT_BAD_DATA,
@@ -440,10 +442,11 @@ static bool list_membership(struct listing *listing, const char *path, const cha
 
 static int list_file(struct listing *listing, const char *path)
 {
-	char *text, error[RING_ERROR_MAX];
+	char error[RING_ERROR_MAX];
 	struct ring ring;
-	int r = read_text(listing->ctl, path, &text);
-	if (r != 0)
+	int r = 0;
+	char *text = read_text(listing->ctl, path, &r);
+	if (text == NULL)
 		return r;
 	if (ring_parse(text, strlen(text), &ring, error) == 0) {
 		show_keys(listing, path, "member", &ring.members);
@@ -512,15 +515,16 @@ static int append_who(const struct ctl *ctl, const char *who, const struct ring 
 
 int keys_revoke(struct ctl *ctl, int argc, char **argv)
 {
-	char *text, error[RING_ERROR_MAX], *lines = NULL;
+	char error[RING_ERROR_MAX], *lines = NULL;
 	struct ring ring;
 	size_t bytes;
 	if (argc < 3)
 		return ctl_usage(ctl,
 		    "keys revoke wants a key ring, and the ids of keys or files with their public "
 		    "keys");
-	int r = read_text(ctl, argv[1], &text);
-	if (r != 0)
+	int r = 0;
+	char *text = read_text(ctl, argv[1], &r);
+	if (text == NULL)
 		return r;
 	if (ring_parse(text, strlen(text), &ring, error) != 0) {
 		free(text);
