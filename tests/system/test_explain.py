@@ -307,8 +307,8 @@ def test_plan_host_and_lookup_name_insecure_zones_and_overrides(strict, daemon):
         assert told["insecure_zones"][0]["until"] > time.time() * 1000
     assert strict.ctl("host", "mx.dane-ee.org")[1]["insecure_zones"] == []
     _, plan = daemon.ctl("plan", "dane-ee.org")
-    assert list(plan)[-4:] == ["requirement_source", "requirement_reason", "requirement_until", "insecure_zones"]
-    assert [plan[key] for key in list(plan)[-4:]] == [None, None, None, []]
+    assert list(plan)[-5:] == ["requirement_source", "requirement_reason", "requirement_until", "insecure_zones", "origin"]
+    assert [plan[key] for key in list(plan)[-5:]] == [None, None, None, [], None]
 
 
 def test_status_tells_checks_and_policy(strict):
