@@ -252,24 +252,27 @@ bool ring_has(const struct ring *ring, const uint8_t key[crypto_sign_PUBLICKEYBY
 	       memcmp(found, key, sizeof found) == 0;
 }
 
-bool ring_takes_id(const struct ring *ring, const uint8_t key_id[KEY_ID_BYTES], bool by_root)
-{
-	if (find(&ring->revoked, key_id) != NULL)
-		return false;
-	return find(&ring->members, key_id) != NULL || (by_root && ring->roots.count > 0);
-}
-
 bool ring_is_revoked(const struct ring *ring, const uint8_t key_id[KEY_ID_BYTES])
 {
 	return find(&ring->revoked, key_id) != NULL;
 }
 
-bool ring_has_lost_a_root(const struct ring *before, const struct ring *after)
+/* A root of before is no longer one, or revoked; or there was none. */
+static bool has_lost_a_root(const struct ring *before, const struct ring *after)
 {
 	for (size_t i = 0; i < before->roots.count; i++)
 		if (trusted(after, &after->roots, before->roots.keys[i].id) == NULL)
 			return true;
 	return before->roots.count == 0;
+}
+
+bool ring_still_takes(
+    const struct ring *before, const struct ring *after, const uint8_t key_id[KEY_ID_BYTES])
+{
+	if (find(&after->revoked, key_id) != NULL)
+		return false;
+	return find(&after->members, key_id) != NULL ||
+	       (find(&before->members, key_id) == NULL && !has_lost_a_root(before, after));
 }
 
 #define MEMBERSHIP_MAX_BYTES 1024u

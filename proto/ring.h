@@ -51,12 +51,12 @@ const char *ring_check_membership(const struct ring *ring,
     uint64_t now_ms, char ret_member[FACTS_MEMBER_MAX],
     uint8_t ret_key[crypto_sign_PUBLICKEYBYTES]);
 
-/* Whether facts that this long-term key vouched for, and that were good when they were taken, still
- * are: it is in the ring, or (by_root) some root vouched for it; and it is not revoked. */
-bool ring_takes_id(const struct ring *ring, const uint8_t key_id[KEY_ID_BYTES], bool by_root);
 bool ring_is_revoked(const struct ring *ring, const uint8_t key_id[KEY_ID_BYTES]);
-/* A root of before is no longer one, or revoked; or there was none. */
-bool ring_has_lost_a_root(const struct ring *before, const struct ring *after);
+/* Whether facts that this long-term key vouched for, and that were good by the ring of before,
+ * still are by the one after: it is in that, or some root vouched for it, of which none is gone
+ * since. */
+bool ring_still_takes(
+    const struct ring *before, const struct ring *after, const uint8_t key_id[KEY_ID_BYTES]);
 
 /* A membership as text: base64 of a SignedMembership, in any number of lines, comments as in a key
  * ring. NULL: it is none, or no memory. Its caller's to free with free_unpacked. */

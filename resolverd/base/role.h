@@ -37,6 +37,7 @@ enum link_type {
 	LINK_DELEGATE,       /* bytes: an online public key */
 	LINK_WORKER_STUCK,   /* index, pid: kill and replace it */
 	LINK_WORKER_RETIRED, /* index, pid: as planned; replace it */
+	LINK_STORE_STUCK,    /* pid: kill and replace the fleet helper */
 	LINK_READY,          /* clients are accepted */
 	LINK_PONG,
 	LINK_RELOAD, /* as SIGHUP; is answered with LINK_RELOADED */

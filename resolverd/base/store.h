@@ -10,6 +10,8 @@
 #define STORE_PATH_MAX 108u
 #define STORE_MASTER_MAX 64u
 #define STORE_PREFIX_MAX 64u
+#define STORE_VALUE_MAX_BYTES (256u << 10) /* larger ones are neither put nor read */
+#define STORE_FRAME_MAX_BYTES (512u << 10) /* between server and helper */
 
 enum store_kind { STORE_NONE, STORE_UNIX, STORE_TCP, STORE_SENTINEL };
 

@@ -17,11 +17,10 @@
 #include "resolverd/base/log.h"
 #include "resolverd/base/role.h"
 #include "resolverd/base/sandbox.h"
+#include "resolverd/base/store.h"
 #include "resolverd/fleet/redis.h"
 
 #define FLEET(name) RESOLVERD__FLEET__##name
-#define FRAME_MAX_BYTES (512u << 10)
-#define VALUE_MAX_BYTES (256u << 10)
 #define IN_FLIGHT_MAX 8192u
 #define MEMORY_MAX_BYTES (192u << 20) /* a store may send a value of any size */
 #define CREDENTIALS_MAX_BYTES 1024u
@@ -39,12 +38,15 @@ struct helper {
 	uint8_t instance[INSTANCE_BYTES];
 	uint64_t leases;
 	unsigned in_flight;
+	bool refuses; /* the store: what is put; said once */
 };
+
+enum kind { READ, LEASE, PUT, OTHER };
 
 struct asked { /* of the store */
 	struct helper *helper;
 	uint64_t id; /* 0: nobody waits */
-	bool is_lease;
+	enum kind kind;
 };
 
 /* ---- to the server ---- */
@@ -112,7 +114,7 @@ static bool begins_with(const redisReply *reply, const char *word)
 	return strncmp(reply->str, word, strlen(word)) == 0;
 }
 
-static Resolverd__Fleet__StoreResult result_of(const redisReply *reply, bool is_lease)
+static Resolverd__Fleet__StoreResult result_of(const redisReply *reply, enum kind kind)
 {
 	switch (reply->type) {
 	case REDIS_REPLY_STRING:
@@ -121,15 +123,26 @@ static Resolverd__Fleet__StoreResult result_of(const redisReply *reply, bool is_
 	case REDIS_REPLY_NIL:
 		return FLEET(STORE_RESULT__NOTHING);
 	case REDIS_REPLY_ERROR:
-		/* A store that is full or read only gives nobody a lease: each looks up by itself.
-		 */
-		if (is_lease && (begins_with(reply, "OOM") || begins_with(reply, "READONLY")))
+		/* A store that is full, read only or not ours to write gives nobody a lease: each
+		 * looks up by itself. */
+		if (kind == LEASE)
 			return FLEET(STORE_RESULT__DONE);
 		return begins_with(reply, "WRONGTYPE") ? FLEET(STORE_RESULT__NOTHING)
 						       : FLEET(STORE_RESULT__UNAVAILABLE);
 	default:
 		return FLEET(STORE_RESULT__NOTHING);
 	}
+}
+
+/* Where nothing can be put the fleet is of no use, though nothing fails. */
+static void watch_writes(struct helper *helper, const redisReply *reply)
+{
+	bool refuses = reply->type == REDIS_REPLY_ERROR;
+	if (refuses && !helper->refuses)
+		log_warning("fleet-store", "fleet: the store takes nothing: %.150s", reply->str);
+	else if (!refuses && helper->refuses)
+		log_notice("fleet-store", "fleet: the store takes values again");
+	helper->refuses = refuses;
 }
 
 static void on_reply(redisAsyncContext *context, void *data, void *arg)
@@ -139,17 +152,19 @@ static void on_reply(redisAsyncContext *context, void *data, void *arg)
 	const redisReply *reply = data;
 	(void)context;
 	helper->in_flight--;
+	if (reply != NULL && (asked->kind == LEASE || asked->kind == PUT))
+		watch_writes(helper, reply);
 	if (reply == NULL) {
 		answer(helper, asked->id, FLEET(STORE_RESULT__UNAVAILABLE), NULL, 0);
 	} else if (reply->type == REDIS_REPLY_INTEGER) {
 		answer_count(helper, asked->id, reply->integer);
-	} else if (!asked->is_lease && reply->type == REDIS_REPLY_STRING) {
-		bool fits = (size_t)reply->len <= VALUE_MAX_BYTES;
+	} else if (asked->kind == READ && reply->type == REDIS_REPLY_STRING) {
+		bool fits = (size_t)reply->len <= STORE_VALUE_MAX_BYTES;
 		answer(helper, asked->id,
 		    fits ? FLEET(STORE_RESULT__DONE) : FLEET(STORE_RESULT__NOTHING), reply->str,
 		    fits ? (size_t)reply->len : 0);
 	} else {
-		answer(helper, asked->id, result_of(reply, asked->is_lease), NULL, 0);
+		answer(helper, asked->id, result_of(reply, asked->kind), NULL, 0);
 	}
 	/* What was the master is a replica now. */
 	if (reply != NULL && reply->type == REDIS_REPLY_ERROR && begins_with(reply, "READONLY") &&
@@ -159,7 +174,7 @@ static void on_reply(redisAsyncContext *context, void *data, void *arg)
 }
 
 /* Words of any bytes. */
-static void command(struct helper *helper, uint64_t id, bool is_lease, int count,
+static void command(struct helper *helper, uint64_t id, enum kind kind, int count,
     const char *const *words, const size_t *lengths)
 {
 	redisAsyncContext *commands = redis_commands(helper->redis);
@@ -169,7 +184,7 @@ static void command(struct helper *helper, uint64_t id, bool is_lease, int count
 		answer(helper, id, FLEET(STORE_RESULT__UNAVAILABLE), NULL, 0);
 		return;
 	}
-	*asked = (struct asked){.helper = helper, .id = id, .is_lease = is_lease};
+	*asked = (struct asked){.helper = helper, .id = id, .kind = kind};
 	helper->in_flight++;
 	if (redisAsyncCommandArgv(commands, on_reply, asked, count, (const char **)(uintptr_t)words,
 		lengths) == REDIS_OK)
@@ -183,19 +198,19 @@ static void get(struct helper *helper, uint64_t id, const char *key)
 {
 	const char *const words[] = {"GET", key};
 	const size_t lengths[] = {3, strlen(key)};
-	command(helper, id, false, 2, words, lengths);
+	command(helper, id, READ, 2, words, lengths);
 }
 
 /* With a life; only_new: unless it is there. */
-static void set(struct helper *helper, uint64_t id, const char *key, const char *value,
-    size_t value_bytes, uint64_t life_ms, bool only_new)
+static void set(struct helper *helper, uint64_t id, enum kind kind, const char *key,
+    const char *value, size_t value_bytes, uint64_t life_ms, bool only_new)
 {
 	char life[24];
 	int n = snprintf(life, sizeof life, "%llu", (unsigned long long)life_ms);
 	const char *const words[] = {"SET", key, value, "PX", life, "NX"};
 	const size_t lengths[] = {3, strlen(key), value_bytes, 2, (size_t)n, 2};
 	if (life_ms > 0)
-		command(helper, id, only_new, only_new ? 6 : 5, words, lengths);
+		command(helper, id, kind, only_new ? 6 : 5, words, lengths);
 	else
 		answer(helper, id, FLEET(STORE_RESULT__NOTHING), NULL, 0);
 }
@@ -206,7 +221,7 @@ static void lease(struct helper *helper, uint64_t id, const Resolverd__Fleet__St
 	char token[TOKEN_TEXT_MAX], instance[2 * INSTANCE_BYTES + 1];
 	sodium_bin2hex(instance, sizeof instance, helper->instance, INSTANCE_BYTES);
 	snprintf(token, sizeof token, "%s.%llu", instance, (unsigned long long)++helper->leases);
-	set(helper, id, lease->key, token, strlen(token), lease->life_ms, true);
+	set(helper, id, LEASE, lease->key, token, strlen(token), lease->life_ms, true);
 }
 
 static void count_up(struct helper *helper, uint64_t id, const char *key, uint64_t life_ms)
@@ -215,8 +230,8 @@ static void count_up(struct helper *helper, uint64_t id, const char *key, uint64
 	int n = snprintf(life, sizeof life, "%llu", (unsigned long long)life_ms);
 	const char *const count[] = {"INCR", key}, *const expire[] = {"PEXPIRE", key, life};
 	const size_t lengths[] = {4, strlen(key)}, expire_lengths[] = {7, strlen(key), (size_t)n};
-	command(helper, id, false, 2, count, lengths);
-	command(helper, 0, false, 3, expire, expire_lengths);
+	command(helper, id, OTHER, 2, count, lengths);
+	command(helper, 0, OTHER, 3, expire, expire_lengths);
 }
 
 static void publish(struct helper *helper, const ProtobufCBinaryData *notice)
@@ -228,7 +243,7 @@ static void publish(struct helper *helper, const ProtobufCBinaryData *notice)
 	memcpy(message + INSTANCE_BYTES, notice->data, notice->len);
 	const char *const words[] = {"PUBLISH", helper->channel, (const char *)message};
 	const size_t lengths[] = {7, strlen(helper->channel), INSTANCE_BYTES + notice->len};
-	command(helper, 0, false, 3, words, lengths);
+	command(helper, 0, OTHER, 3, words, lengths);
 }
 
 /* ---- from the server ---- */
@@ -247,8 +262,9 @@ static int on_frame(struct conn *conn, const uint8_t *body, size_t body_bytes)
 		lease(helper, request->id, request->lease);
 		break;
 	case FLEET(STORE_REQUEST__BODY_PUT):
-		set(helper, request->id, request->put->key, (const char *)request->put->value.data,
-		    request->put->value.len, request->put->life_ms, false);
+		set(helper, request->id, PUT, request->put->key,
+		    (const char *)request->put->value.data, request->put->value.len,
+		    request->put->life_ms, request->put->only_new);
 		publish(helper, &request->put->notice);
 		break;
 	case FLEET(STORE_REQUEST__BODY_COUNT):
@@ -342,7 +358,7 @@ int helper_main(const struct config *config)
 	(void)setrlimit(RLIMIT_DATA, &memory);
 	if (conn_buffers_init(&helper->buffers) != 0 ||
 	    conn_init(&helper->server, helper->base, &helper->buffers, ROLE_FD_CHANNEL,
-		FRAME_MAX_BYTES, SIZE_MAX, &server_handler, helper) != 0) {
+		STORE_FRAME_MAX_BYTES, SIZE_MAX, &server_handler, helper) != 0) {
 		log_fatal("internal-link", "cannot watch the server's socket");
 		return EX_OSERR;
 	}

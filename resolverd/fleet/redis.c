@@ -14,6 +14,7 @@
 #define PAUSE_MOST_MS 10000
 #define PATIENCE_MS 3000 /* for a connection that is being made, and for a ping */
 #define PING_EVERY_MS 1000
+#define SOUND_AFTER_MS 10000 /* what was there for so long may be tried at once when it ends */
 
 enum stage { AWAY, ASKING_SENTINEL, CONNECTING, READY };
 
@@ -25,8 +26,9 @@ struct redis {
 	redisAsyncContext *commands, *notices, *sentinel;
 	struct store_server master; /* that a sentinel named */
 	unsigned next_sentinel, failures;
-	int64_t since_ms; /* mono; of the stage, or of the ping that is not answered yet */
-	bool pinged;
+	int64_t since_ms;    /* mono; of the stage, or of the ping that is not answered yet */
+	int64_t ready_at_ms; /* mono */
+	bool pinged, has_role, subscribed;
 	struct event again, tick;
 	char detail[REDIS_DETAIL_MAX];
 };
@@ -132,7 +134,7 @@ static bool is_error(const redisReply *reply)
 	return reply == NULL || reply->type == REDIS_REPLY_ERROR;
 }
 
-/* Of AUTH, SELECT: an error ends it all. */
+/* Of SELECT: an error ends it all. */
 static void on_greeting(redisAsyncContext *context, void *data, void *arg)
 {
 	struct redis *redis = arg;
@@ -143,19 +145,52 @@ static void on_greeting(redisAsyncContext *context, void *data, void *arg)
 		leave(redis, reply->str);
 }
 
+/* An error may quote the command: of what it says only the first word is told. */
+static void on_auth(redisAsyncContext *context, void *data, void *arg)
+{
+	struct redis *redis = arg;
+	const redisReply *reply = data;
+	char why[REDIS_DETAIL_MAX];
+	if (reply == NULL || !is_error(reply) ||
+	    (context != redis->commands && context != redis->notices))
+		return;
+	snprintf(why, sizeof why, "it refuses the credentials: %.*s", (int)strcspn(reply->str, " "),
+	    reply->str);
+	leave(redis, why);
+}
+
 static void greet(struct redis *redis, redisAsyncContext *context)
 {
 	const struct redis_settings *settings = redis->settings;
 	if (settings->password[0] != '\0' && settings->user[0] != '\0')
 		redisAsyncCommand(
-		    context, on_greeting, redis, "AUTH %s %s", settings->user, settings->password);
+		    context, on_auth, redis, "AUTH %s %s", settings->user, settings->password);
 	else if (settings->password[0] != '\0')
-		redisAsyncCommand(context, on_greeting, redis, "AUTH %s", settings->password);
+		redisAsyncCommand(context, on_auth, redis, "AUTH %s", settings->password);
 	if (settings->database != 0)
 		redisAsyncCommand(context, on_greeting, redis, "SELECT %u", settings->database);
 }
 
 /* ---- the two ---- */
+
+/* Once both connections are good. */
+static void become_ready(struct redis *redis)
+{
+	char where[REDIS_DETAIL_MAX];
+	const struct store_address *address = &redis->settings->address;
+	const struct store_server *server =
+	    address->kind == STORE_SENTINEL ? &redis->master : &address->servers[0];
+	if (redis->stage != CONNECTING || !redis->has_role || !redis->subscribed)
+		return;
+	redis->stage = READY;
+	redis->ready_at_ms = clock_mono_ms();
+	redis->pinged = false;
+	if (address->kind == STORE_UNIX)
+		snprintf(where, sizeof where, "unix:%s", address->path);
+	else
+		snprintf(where, sizeof where, "%.150s port %u", server->host, server->port);
+	redis->handler->on_state(redis->handler->arg, true, where);
+}
 
 static void on_notice(redisAsyncContext *context, void *data, void *arg)
 {
@@ -163,31 +198,17 @@ static void on_notice(redisAsyncContext *context, void *data, void *arg)
 	const redisReply *reply = data;
 	if (reply == NULL || context != redis->notices)
 		return;
-	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3) {
-		leave(redis, "it says what is no notice");
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3 ||
+	    reply->element[0]->type != REDIS_REPLY_STRING) {
+		leave(redis, is_error(reply) ? reply->str : "it says what is no notice");
 		return;
 	}
 	const redisReply *kind = reply->element[0], *what = reply->element[2];
-	if (kind->type == REDIS_REPLY_STRING && strcmp(kind->str, "message") == 0 &&
-	    what->type == REDIS_REPLY_STRING)
+	if (strcmp(kind->str, "message") == 0 && what->type == REDIS_REPLY_STRING)
 		redis->handler->on_notice(
 		    redis->handler->arg, (const uint8_t *)what->str, (size_t)what->len);
-}
-
-static void become_ready(struct redis *redis)
-{
-	char where[REDIS_DETAIL_MAX];
-	const struct store_address *address = &redis->settings->address;
-	const struct store_server *server =
-	    address->kind == STORE_SENTINEL ? &redis->master : &address->servers[0];
-	redis->stage = READY;
-	redis->failures = 0;
-	redis->pinged = false;
-	if (address->kind == STORE_UNIX)
-		snprintf(where, sizeof where, "unix:%s", address->path);
-	else
-		snprintf(where, sizeof where, "%.150s port %u", server->host, server->port);
-	redis->handler->on_state(redis->handler->arg, true, where);
+	redis->subscribed |= strcmp(kind->str, "subscribe") == 0;
+	become_ready(redis);
 }
 
 /* The last word of the greeting of commands: ["master", ...]. What is a replica can't be written.
@@ -200,20 +221,19 @@ static void on_role(redisAsyncContext *context, void *data, void *arg)
 		return;
 	bool says = reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
 		    reply->element[0]->type == REDIS_REPLY_STRING;
-	if (is_error(reply))
-		leave(redis, reply->str);
-	else if (!says)
-		leave(redis, "it is no Redis");
+	if (!says)
+		leave(redis, is_error(reply) ? reply->str : "it is no Redis");
 	else if (redis->settings->address.kind == STORE_SENTINEL &&
 		 strcmp(reply->element[0]->str, "master") != 0)
 		leave(redis, "the master that the sentinels name is none any more");
-	else if (redis->stage == CONNECTING)
-		become_ready(redis);
+	redis->has_role = says;
+	become_ready(redis);
 }
 
 static void open_both(struct redis *redis, const struct store_server *server)
 {
 	redis->stage = CONNECTING;
+	redis->has_role = redis->subscribed = false;
 	redis->since_ms = clock_mono_ms();
 	redis->commands = open_one(redis, server);
 	redis->notices = redis->commands != NULL ? open_one(redis, server) : NULL;
@@ -303,6 +323,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		leave(redis, "no answer in time");
 		return;
 	}
+	if (redis->stage == READY && now_ms - redis->ready_at_ms > SOUND_AFTER_MS)
+		redis->failures = 0;
 	if (redis->stage == READY && !redis->pinged) {
 		redis->pinged = true;
 		redis->since_ms = now_ms;

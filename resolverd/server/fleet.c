@@ -13,17 +13,19 @@
 #include "proto/names.h"
 #include "resolverd/base/clock.h"
 #include "resolverd/base/log.h"
+#include "resolverd/base/store.h"
 #include "resolverd/server/cache.h"
 
 #define KEY_MAX 1400u
-#define LEASE_MS 3000u /* longer than nearly every lookup */
+#define LEASE_MS 3000u     /* longer than nearly every lookup */
+#define UNSHARED_MS 10000u /* so long nobody waits for what was not to be shared */
 #define POLLS 3u
 #define FUTURE_MAX_MS 5000 /* the clocks of two members differ by so much */
 #define LIFE_MIN_MS 1000   /* what ends sooner is no gain */
 #define WANTED_COUNT                                                                               \
 	4u /* requests with no gap of a life between them: as BUSY_HITS of prefetch.c */
 #define RING_FILE_MAX (16u << 20)
-#define FLEET_FRAME_MAX (512u << 10)
+#define SILENT_OPENINGS 4u /* of the breaker: longer than a living helper is silent */
 
 /* How long after it saw another's lease a job looks again, in milliseconds: a client waits, or not.
  * Half of each is random. */
@@ -39,7 +41,10 @@ struct fleet_lookup {
 	struct question_key key;
 	struct event timer;
 	enum step step;
-	unsigned polls; /* begun */
+	unsigned polls;      /* begun */
+	int64_t begun_at_ms; /* mono */
+	int64_t asked_at_ms; /* mono; the request under way */
+	int64_t left_ms;     /* of fleet.timeout, for all its replies */
 };
 
 /* ---- the view ---- */
@@ -63,6 +68,8 @@ static void set_view(struct fleet *fleet)
 	crypto_generichash_state state;
 	crypto_generichash_init(&state, NULL, 0, sizeof fleet->view);
 	add_text(&state, "resolverd view v1");
+	add_text(&state, config->resolver.trust_anchor_file);
+	add_text(&state, config->resolver.root_hints);
 	add_list(&state, config->resolver.forward);
 	crypto_generichash_update(&state, config->resolver.digests, config->resolver.digest_count);
 	for (size_t i = 0; i < config->zone_count; i++) {
@@ -110,6 +117,7 @@ static void set_timer(struct fleet_lookup *lookup, int64_t ms)
 	evtimer_add(&lookup->timer, &after);
 }
 
+/* False: there is no time left for it, or no memory. */
 static bool ask(struct fleet_lookup *lookup, enum step step)
 {
 	struct fleet *fleet = lookup->fleet;
@@ -117,6 +125,8 @@ static bool ask(struct fleet_lookup *lookup, enum step step)
 	Resolverd__Fleet__StoreRequest request = RESOLVERD__FLEET__STORE_REQUEST__INIT;
 	Resolverd__Fleet__StoreGet get = RESOLVERD__FLEET__STORE_GET__INIT;
 	Resolverd__Fleet__StoreLease lease = RESOLVERD__FLEET__STORE_LEASE__INIT;
+	if (lookup->left_ms <= 0)
+		return false;
 	make_key(fleet, &lookup->job->question, step == LEASING ? ":lease" : "", key);
 	memcpy(&request.id, lookup->id, sizeof request.id);
 	if (step == GETTING) {
@@ -130,7 +140,8 @@ static bool ask(struct fleet_lookup *lookup, enum step step)
 		request.lease = &lease;
 	}
 	lookup->step = step;
-	set_timer(lookup, fleet->config->fleet.timeout_ms);
+	lookup->asked_at_ms = clock_mono_ms();
+	set_timer(lookup, lookup->left_ms);
 	return send_request(fleet, &request);
 }
 
@@ -139,6 +150,8 @@ static bool ask(struct fleet_lookup *lookup, enum step step)
 static struct flight_job *lookup_end(struct fleet_lookup *lookup)
 {
 	struct flight_job *job = lookup->job;
+	if (job != NULL)
+		job->look = NULL;
 	table_remove(&lookup->fleet->lookups, &lookup->node);
 	event_del(&lookup->timer);
 	free(lookup);
@@ -151,9 +164,49 @@ static bool is_idle_look(const struct flight_job *job)
 	return job->from_notice && job->refresh && LIST_EMPTY(&job->waiters);
 }
 
-static void pass(struct fleet_lookup *lookup)
+/* The breaker has opened. A helper that lives says within some seconds that the store is silent. */
+static void watch_helper(struct fleet *fleet)
+{
+	if (fleet->breaker.openings >= SILENT_OPENINGS && !fleet->heard && fleet->up) {
+		log_error("fleet-helper", "the fleet helper says nothing: replaced");
+		fleet->stuck(fleet->arg);
+		fleet->breaker = (struct breaker){.opened_count = fleet->breaker.opened_count};
+	}
+	if (fleet->breaker.openings <= 1 || fleet->breaker.openings >= SILENT_OPENINGS)
+		fleet->heard = false;
+}
+
+static void note(struct fleet *fleet, bool good)
+{
+	uint64_t random, opened_count = fleet->breaker.opened_count;
+	bool was_open = breaker_is_open(&fleet->breaker);
+	randombytes_buf(&random, sizeof random);
+	breaker_note(&fleet->breaker, good, clock_mono_ms(), random);
+	fleet->counts.failed += !good;
+	if (was_open != breaker_is_open(&fleet->breaker))
+		log_warning("fleet-store", "fleet: the store %s",
+		    good ? "answers again" : "does not answer in time; lookups go on without it");
+	if (fleet->breaker.opened_count != opened_count)
+		watch_helper(fleet);
+}
+
+/* Each lookup that begins is noted once: what a slow store does at its second reply counts, too. */
+static void note_end(struct fleet_lookup *lookup, bool good, bool found)
+{
+	uint64_t random;
+	note(lookup->fleet, good);
+	randombytes_buf(&random, sizeof random);
+	if (lookup->polls > 0)
+		breaker_note(&lookup->fleet->waits, found, clock_mono_ms(), random);
+}
+
+static void pass(struct fleet_lookup *lookup, bool good)
 {
 	struct fleet *fleet = lookup->fleet;
+	if (lookup->job != NULL) {
+		note_end(lookup, good, false);
+		lookup->job->store_ms = (uint32_t)(clock_mono_ms() - lookup->begun_at_ms);
+	}
 	struct flight_job *job = lookup_end(lookup);
 	if (job == NULL)
 		return;
@@ -163,29 +216,12 @@ static void pass(struct fleet_lookup *lookup)
 		fleet->pass(fleet->arg, job);
 }
 
-static void note(struct fleet *fleet, bool good)
-{
-	uint64_t random;
-	bool was_open = breaker_is_open(&fleet->breaker);
-	randombytes_buf(&random, sizeof random);
-	breaker_note(&fleet->breaker, good, clock_mono_ms(), random);
-	fleet->counts.failed += !good;
-	if (was_open != breaker_is_open(&fleet->breaker))
-		log_warning("fleet-store", "fleet: the store %s",
-		    good ? "answers again"
-			 : "does not answer in time; lookups "
-			   "go on without it");
-}
-
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct fleet_lookup *lookup = arg;
 	(void)fd, (void)what;
-	if (lookup->step == WAITING && lookup->fleet->up && ask(lookup, GETTING))
-		return;
-	if (lookup->step != WAITING)
-		note(lookup->fleet, false);
-	pass(lookup);
+	if (lookup->step != WAITING || !lookup->fleet->up || !ask(lookup, GETTING))
+		pass(lookup, false);
 }
 
 /* ---- what the fleet wants ---- */
@@ -200,10 +236,14 @@ static struct fleet_lookup *lookup_new(struct fleet *fleet, struct flight_job *j
 	memcpy(lookup->id, &id, sizeof lookup->id);
 	lookup->fleet = fleet;
 	lookup->job = job;
+	lookup->begun_at_ms = clock_mono_ms();
+	lookup->left_ms = fleet->config->fleet.timeout_ms;
 	lookup->node.key = lookup->id;
 	lookup->node.key_bytes = sizeof lookup->id;
 	evtimer_assign(&lookup->timer, fleet->base, on_timer, lookup);
 	table_insert(&fleet->lookups, &lookup->node);
+	if (job != NULL)
+		job->look = lookup;
 	return lookup;
 }
 
@@ -228,7 +268,7 @@ static void count_request(struct fleet *fleet, const struct flight_job *job, int
 	memcpy(&request.id, lookup->id, sizeof request.id);
 	request.body_case = RESOLVERD__FLEET__STORE_REQUEST__BODY_COUNT;
 	request.count = &count;
-	set_timer(lookup, fleet->config->fleet.timeout_ms);
+	set_timer(lookup, lookup->left_ms);
 	if (!send_request(fleet, &request))
 		lookup_end(lookup);
 }
@@ -257,6 +297,7 @@ static bool is_of_use(const struct fleet *fleet, const struct flight_job *job,
 {
 	const struct answer *have = fleet->have(fleet->arg, job);
 	if ((int64_t)facts->validated_at < now_ms - fleet->config->fleet.max_age_ms ||
+	    (int64_t)facts->validated_at < fleet->forgotten_at_ms + FUTURE_MAX_MS ||
 	    answer->expires_at_ms < now_ms + LIFE_MIN_MS)
 		return false;
 	if (have == NULL || have->failed || have->stale)
@@ -295,37 +336,54 @@ static struct answer *adopt(struct fleet *fleet, const struct flight_job *job,
 
 /* ---- replies ---- */
 
-static void wait_for_another(struct fleet_lookup *lookup)
+static void set_poll_timer(struct fleet_lookup *lookup)
 {
 	const int *polls = lookup->job->refresh ? poll_refresh_ms : poll_asked_ms;
-	if (lookup->polls == POLLS) {
-		pass(lookup);
+	int ms = polls[lookup->polls - 1];
+	set_timer(lookup, ms / 2 + (int)randombytes_uniform((uint32_t)ms));
+}
+
+/* Where waiting brought nothing some times in a row it is left for a while. */
+static void wait_for_another(struct fleet_lookup *lookup)
+{
+	struct fleet *fleet = lookup->fleet;
+	if (lookup->polls == POLLS ||
+	    (lookup->polls == 0 && !breaker_allows(&fleet->waits, clock_mono_ms()))) {
+		pass(lookup, true);
 		return;
 	}
-	int ms = polls[lookup->polls];
-	lookup->fleet->counts.waited += lookup->polls == 0;
+	fleet->counts.waited += lookup->polls == 0;
 	lookup->polls++;
 	lookup->step = WAITING;
-	set_timer(lookup, ms / 2 + (int)randombytes_uniform((uint32_t)ms));
+	set_poll_timer(lookup);
+}
+
+void fleet_hurry(struct fleet_lookup *lookup)
+{
+	if (lookup != NULL && lookup->step == WAITING)
+		set_poll_timer(lookup);
 }
 
 static void take_value(struct fleet_lookup *lookup, const Resolverd__Fleet__StoreReply *reply)
 {
 	struct fleet *fleet = lookup->fleet;
-	struct answer *answer = reply->result == RESOLVERD__FLEET__STORE_RESULT__DONE
+	bool is_there = reply->result == RESOLVERD__FLEET__STORE_RESULT__DONE;
+	bool is_unshared = is_there && reply->value.len == 0;
+	struct answer *answer = is_there && !is_unshared
 				    ? adopt(fleet, lookup->job, &reply->value, clock_wall_ms())
 				    : NULL;
 	if (answer != NULL) {
+		note_end(lookup, true, true);
 		fleet->counts.found++;
 		count_request(
 		    fleet, lookup->job, answer->expires_at_ms - (int64_t)validated_at(answer));
 		fleet->found(fleet->arg, lookup_end(lookup), answer);
-	} else if (is_idle_look(lookup->job)) {
-		pass(lookup);
+	} else if (is_unshared || is_idle_look(lookup->job)) {
+		pass(lookup, true);
 	} else if (lookup->polls > 0) {
 		wait_for_another(lookup);
 	} else if (!ask(lookup, LEASING)) {
-		pass(lookup);
+		pass(lookup, false);
 	}
 }
 
@@ -333,7 +391,8 @@ static void take_lease(struct fleet_lookup *lookup, const Resolverd__Fleet__Stor
 {
 	if (reply->result == RESOLVERD__FLEET__STORE_RESULT__DONE) {
 		lookup->fleet->counts.leased++;
-		pass(lookup);
+		lookup->job->leased = true;
+		pass(lookup, true);
 	} else {
 		wait_for_another(lookup);
 	}
@@ -350,11 +409,10 @@ static void take_reply(struct fleet *fleet, const Resolverd__Fleet__StoreReply *
 		take_count(lookup, reply);
 		return;
 	}
-	bool good = reply->result == RESOLVERD__FLEET__STORE_RESULT__DONE ||
-		    reply->result == RESOLVERD__FLEET__STORE_RESULT__NOTHING;
-	note(fleet, good);
-	if (!good)
-		pass(lookup);
+	lookup->left_ms -= clock_mono_ms() - lookup->asked_at_ms;
+	if (reply->result != RESOLVERD__FLEET__STORE_RESULT__DONE &&
+	    reply->result != RESOLVERD__FLEET__STORE_RESULT__NOTHING)
+		pass(lookup, false);
 	else if (lookup->step == GETTING)
 		take_value(lookup, reply);
 	else
@@ -368,8 +426,9 @@ static bool may_take_notice(struct fleet *fleet)
 	if (fleet->notices_at_s != now_s)
 		fleet->notices_left = FLEET_NOTICES_PER_S;
 	fleet->notices_at_s = now_s;
-	fleet->notices_left -= fleet->notices_left > 0;
-	return fleet->notices_left > 0;
+	bool may = fleet->notices_left > 0;
+	fleet->notices_left -= may;
+	return may;
 }
 
 static void take_notice(struct fleet *fleet, const ProtobufCBinaryData *bytes)
@@ -405,8 +464,10 @@ static int on_frame(struct conn *conn, const uint8_t *body, size_t body_bytes)
 	struct fleet *fleet = conn->owner;
 	Resolverd__Fleet__StoreReply *reply =
 	    resolverd__fleet__store_reply__unpack(NULL, body_bytes, body);
+	fleet->heard = true;
 	if (reply == NULL) {
 		log_error("fleet-helper", "the fleet helper sent something malformed: replaced");
+		fleet->stuck(fleet->arg);
 		return -EBADMSG;
 	}
 	if (reply->state != NULL)
@@ -421,8 +482,9 @@ static int on_frame(struct conn *conn, const uint8_t *body, size_t body_bytes)
 
 static void on_malformed(struct conn *conn, const char *what)
 {
-	(void)conn;
+	struct fleet *fleet = conn->owner;
 	log_error("fleet-helper", "the fleet helper sent %s: replaced", what);
+	fleet->stuck(fleet->arg);
 }
 
 struct collected {
@@ -456,7 +518,7 @@ static void on_close(struct conn *conn)
 	snprintf(fleet->detail, sizeof fleet->detail, "the helper is gone");
 	struct collected collected = collect_lookups(fleet);
 	for (size_t i = 0; i < collected.count; i++)
-		pass(collected.lookups[i]);
+		pass(collected.lookups[i], false);
 	free(collected.lookups);
 }
 
@@ -484,6 +546,7 @@ void fleet_fini(struct fleet *fleet)
 		conn_fini(&fleet->conn);
 	table_fini(&fleet->lookups);
 	ring_fini(&fleet->ring);
+	ring_fini(&fleet->ring_before);
 	resolverd__fleet__signed_membership__free_unpacked(fleet->membership, NULL);
 }
 
@@ -497,27 +560,27 @@ void fleet_helper_up(struct fleet *fleet, int fd)
 {
 	if (fleet->up) /* its successor was faster than the end of its socket */
 		on_close(&fleet->conn);
-	if (conn_init(&fleet->conn, fleet->base, fleet->buffers, fd, FLEET_FRAME_MAX, SIZE_MAX,
-		&helper_handler, fleet) != 0) {
+	if (conn_init(&fleet->conn, fleet->base, fleet->buffers, fd, STORE_FRAME_MAX_BYTES,
+		SIZE_MAX, &helper_handler, fleet) != 0) {
 		log_error("internal-link", "cannot watch the socket of the fleet helper");
 		close(fd); /* it ends, and is started again */
 		return;
 	}
-	fleet->up = true;
-	fleet->breaker = (struct breaker){.opened_count = fleet->breaker.opened_count};
+	fleet->up = fleet->heard = true;
 }
 
 static bool begin_look(struct fleet *fleet, struct flight_job *job)
 {
-	struct fleet_lookup *lookup =
-	    fleet->connected && breaker_allows(&fleet->breaker, clock_mono_ms())
-		? lookup_new(fleet, job)
-		: NULL;
-	job->at_store = lookup != NULL;
-	if (lookup != NULL && ask(lookup, GETTING))
-		return true;
-	if (lookup != NULL)
-		lookup_end(lookup);
+	struct fleet_lookup *lookup = fleet->connected ? lookup_new(fleet, job) : NULL;
+	if (lookup == NULL)
+		return false;
+	if (breaker_allows(&fleet->breaker, clock_mono_ms())) {
+		job->at_store = ask(lookup, GETTING);
+		if (job->at_store)
+			return true;
+		note(fleet, false);
+	}
+	lookup_end(lookup);
 	return false;
 }
 
@@ -552,35 +615,64 @@ static uint8_t *pack_notice(
 	return bytes;
 }
 
-void fleet_share(struct fleet *fleet, const struct flight_job *job,
-    const Resolverd__Worker__Facts *facts, bool changes, int64_t now_ms)
+static bool send_put(
+    struct fleet *fleet, const struct flight_job *job, Resolverd__Fleet__StorePut *put)
 {
 	char key[KEY_MAX];
-	struct shared_value value;
 	Resolverd__Fleet__StoreRequest request = RESOLVERD__FLEET__STORE_REQUEST__INIT;
+	make_key(fleet, &job->question, "", key);
+	put->key = key;
+	request.body_case = RESOLVERD__FLEET__STORE_REQUEST__BODY_PUT;
+	request.put = put;
+	return send_request(fleet, &request);
+}
+
+static bool can_put(const struct fleet *fleet)
+{
+	return fleet->connected && !breaker_is_open(&fleet->breaker);
+}
+
+static bool share(struct fleet *fleet, const struct flight_job *job,
+    const Resolverd__Worker__Facts *facts, bool changes, int64_t now_ms)
+{
+	struct shared_value value;
 	Resolverd__Fleet__StorePut put = RESOLVERD__FLEET__STORE_PUT__INIT;
-	if (!fleet->connected || breaker_is_open(&fleet->breaker) ||
-	    signer_share(fleet->signer, facts, fleet->view, sizeof fleet->view, fleet->membership,
+	if (signer_share(fleet->signer, facts, fleet->view, sizeof fleet->view, fleet->membership,
 		now_ms, &value) != 0)
-		return;
+		return false;
 	int64_t life_ms = value.ends_at_ms - now_ms;
 	if (life_ms > fleet->config->fleet.max_age_ms)
 		life_ms = fleet->config->fleet.max_age_ms;
-	make_key(fleet, facts->question, "", key);
-	put.key = key;
 	put.value = (ProtobufCBinaryData){.len = value.count, .data = value.bytes};
 	put.life_ms = (uint64_t)life_ms;
 	if (changes)
 		put.notice.data = pack_notice(fleet, facts, now_ms, &put.notice.len);
 	if (put.notice.data == NULL)
 		put.notice.len = 0;
-	request.body_case = RESOLVERD__FLEET__STORE_REQUEST__BODY_PUT;
-	request.put = &put;
-	if (life_ms >= LIFE_MIN_MS && send_request(fleet, &request))
-		fleet->counts.shared++;
+	bool good = life_ms >= LIFE_MIN_MS && value.count <= STORE_VALUE_MAX_BYTES &&
+		    send_put(fleet, job, &put);
+	fleet->counts.shared += good;
 	count_request(fleet, job, value.ends_at_ms - now_ms);
 	free(put.notice.data);
 	free(value.bytes);
+	return good;
+}
+
+/* Those who wait for us, and we ourselves the next time, need not. */
+static void share_nothing(struct fleet *fleet, const struct flight_job *job)
+{
+	Resolverd__Fleet__StorePut put = RESOLVERD__FLEET__STORE_PUT__INIT;
+	put.life_ms = UNSHARED_MS;
+	put.only_new = true; /* a value that is there is better */
+	(void)send_put(fleet, job, &put);
+}
+
+void fleet_share(struct fleet *fleet, const struct flight_job *job,
+    const Resolverd__Worker__Facts *facts, bool changes, int64_t now_ms)
+{
+	if (can_put(fleet) && (facts == NULL || !share(fleet, job, facts, changes, now_ms)) &&
+	    job->leased)
+		share_nothing(fleet, job);
 }
 
 /* ---- whom we trust ---- */
@@ -615,8 +707,8 @@ void fleet_take_ring(struct fleet *fleet, int fd)
 		    "fleet.trusted-keys %s:%s; until it is mended nobody is trusted",
 		    fleet->config->fleet.trusted_keys, error);
 	free(text);
-	fleet->lost_a_root = ring_has_lost_a_root(&fleet->ring, &ring);
-	ring_fini(&fleet->ring);
+	ring_fini(&fleet->ring_before);
+	fleet->ring_before = fleet->ring;
 	fleet->ring = ring;
 }
 
@@ -637,10 +729,16 @@ void fleet_take_membership(struct fleet *fleet, int fd)
 bool fleet_trusts(const struct fleet *fleet, const struct answer *answer)
 {
 	Resolverd__V1__Answer *envelope = answer_envelope(answer);
-	bool good = envelope != NULL && envelope->origin_key_id.len == KEY_ID_BYTES &&
-		    ring_takes_id(&fleet->ring, envelope->origin_key_id.data, !fleet->lost_a_root);
+	bool good =
+	    envelope != NULL && envelope->origin_key_id.len == KEY_ID_BYTES &&
+	    ring_still_takes(&fleet->ring_before, &fleet->ring, envelope->origin_key_id.data);
 	resolverd__v1__answer__free_unpacked(envelope, NULL);
 	return good;
+}
+
+void fleet_forget(struct fleet *fleet, int64_t now_ms)
+{
+	fleet->forgotten_at_ms = now_ms;
 }
 
 static uint64_t membership_ends_ms(const Resolverd__Fleet__SignedMembership *message)

@@ -4,7 +4,8 @@
  * Facts there that a trusted member signed and that last longer than what we have end the job. Else
  * it takes the lease of its question and goes to a worker, whose facts are put into the store;
  * while another member has the lease it looks again, a few times, and then goes to a worker all the
- * same. What clients wait for is counted in the store, so that members know what the fleet wants
+ * same. What is not to be shared is said with an empty value, so that nobody waits for it. What
+ * clients wait for is counted in the store, so that members know what the fleet wants
  * often. The store is never needed: each step has its bound, and a breaker leaves out what fails.
  * What the store says is foreign: checked here, and at worst of no use. The helper process that
  * speaks with it is at the other end of a socketpair.
@@ -48,13 +49,14 @@ struct fleet {
 	const struct config *config;
 	struct signer *signer;
 	struct conn conn;
-	bool up;          /* the helper is there */
-	bool connected;   /* it is with the store */
-	char detail[200]; /* to what, or why not; for people */
-	struct breaker breaker;
-	struct ring ring;
+	bool up;                       /* the helper is there */
+	bool connected;                /* it is with the store */
+	bool heard;                    /* it has said something since the breaker opened first */
+	char detail[200];              /* to what, or why not; for people */
+	struct breaker breaker, waits; /* for the store; for another member's answer */
+	struct ring ring, ring_before; /* before: its last change */
 	Resolverd__Fleet__SignedMembership *membership; /* of our long-term key; NULL: none */
-	bool lost_a_root; /* with the last change of the ring; at the start, too */
+	int64_t forgotten_at_ms; /* wall; what was found before does not count; 0: never */
 	uint8_t view[FLEET_VIEW_BYTES];
 	struct table lookups; /* by id */
 	uint64_t next_id;
@@ -73,6 +75,7 @@ struct fleet {
 	void (*wanted)(void *arg, const struct question_key *key);
 	/* Another member found something else for this question. */
 	void (*changed)(void *arg, const Resolverd__V1__Question *question);
+	void (*stuck)(void *arg); /* the helper is to be ended: it is silent, or talks nonsense */
 	void *arg;
 };
 
@@ -90,6 +93,9 @@ void fleet_helper_up(struct fleet *fleet, int fd);
 void fleet_take_ring(struct fleet *fleet, int fd);
 /* The same with the membership of our long-term key; fd -1: there is none. */
 void fleet_take_membership(struct fleet *fleet, int fd);
+/* What was found until now no longer counts, here or in the store: another trust anchor, another
+ * clock, a flush. */
+void fleet_forget(struct fleet *fleet, int64_t now_ms);
 /* Whether an answer of ours may still rest on what that member found. */
 bool fleet_trusts(const struct fleet *fleet, const struct answer *answer);
 
@@ -99,6 +105,9 @@ void fleet_tell_status(const struct fleet *fleet, Resolverd__V1__FleetStatus *me
 /* False: it is the pool's, now. Else the stage has it, and ends by found or pass. */
 [[gnu::warn_unused_result]] bool fleet_take(struct fleet *fleet, struct flight_job *job);
 
-/* A worker found this; changes: it says something else than what we had. */
+/* A client waits for it now; lookup may be NULL. */
+void fleet_hurry(struct fleet_lookup *lookup);
+
+/* A worker found this, or (NULL) nothing; changes: it says something else than what we had. */
 void fleet_share(struct fleet *fleet, const struct flight_job *job,
     const Resolverd__Worker__Facts *facts, bool changes, int64_t now_ms);

@@ -34,6 +34,7 @@ enum flight_class {
 	FLIGHT_TRACED,
 };
 
+struct fleet_lookup;
 struct flight_job;
 TAILQ_HEAD(flight_jobs, flight_job);
 
@@ -47,12 +48,15 @@ struct flight_job {
 	unsigned deaths;     /* of workers with it in flight */
 	uint16_t bucket;     /* of its name */
 	bool trace;
-	bool refresh;          /* started without anybody waiting */
-	bool at_store;         /* the fleet's store was or is asked for it */
-	bool from_notice;      /* since another member told of something new */
-	uint8_t avoid;         /* the worker whose answer it is to replace, or FLIGHT_NO_WORKER */
-	uint16_t port;         /* routes: of the hosts wanted with it, or 0 */
-	uint32_t keep_until_s; /* its answer is kept until then; 0: as any other */
+	bool refresh;      /* started without anybody waiting */
+	bool at_store;     /* the fleet's store was or is asked for it */
+	bool leased;       /* ... and let no other member look it up meanwhile */
+	bool from_notice;  /* since another member told of something new */
+	uint8_t avoid;     /* the worker whose answer it is to replace, or FLIGHT_NO_WORKER */
+	uint16_t port;     /* routes: of the hosts wanted with it, or 0 */
+	uint32_t store_ms; /* that the store took, of the time there is for the request */
+	struct fleet_lookup *look;        /* of the fleet, while it is there; else NULL */
+	uint32_t keep_until_s;            /* its answer is kept until then; 0: as any other */
 	Resolverd__V1__Question question; /* name points into key */
 	uint8_t key[];                    /* and a final zero */
 };

@@ -286,6 +286,7 @@ static int slot_wait(
 	    key->bytes[0] == V1(KIND__ROUTE) ? pending->port : 0, class, &slot->waiter, &job);
 	if (r != 0)
 		return r;
+	fleet_hurry(job->look);
 	if (job->keep_until_s < pending->keep_until_s)
 		job->keep_until_s = pending->keep_until_s;
 	count_waiting(pending->session, 1);

@@ -80,14 +80,20 @@ static void fail(struct pool *pool, struct flight_job *job, const char *reason)
 
 /* ---- handing out ---- */
 
+/* Its word beats the request's end. */
+static uint32_t time_left_ms(const struct pool *pool, const struct flight_job *job)
+{
+	uint32_t ms = pool->deadline_ms - pool->deadline_ms / 10;
+	return job->store_ms < ms / 2 ? ms - job->store_ms : ms / 2;
+}
+
 static bool give(struct pool *pool, struct pool_worker *worker, struct flight_job *job)
 {
 	Resolverd__Worker__Job message = RESOLVERD__WORKER__JOB__INIT;
 	message.id = job->id;
 	message.trace = job->trace;
 	message.question = &job->question;
-	message.deadline_ms =
-	    pool->deadline_ms - pool->deadline_ms / 10; /* its word beats the request's end */
+	message.deadline_ms = time_left_ms(pool, job);
 	size_t bytes = resolverd__worker__job__get_packed_size(&message);
 	uint8_t *out = conn_reserve(&worker->conn, FRAME_HEADER_BYTES + bytes);
 	if (out == NULL)

@@ -114,6 +114,7 @@ static void *on_failure(void *arg, const struct flight_job *job, const char *rea
 	int64_t now_ms = clock_wall_ms();
 	Resolverd__V1__Question question = job->question;
 	failures_note(&server->failures, question.name, now_ms);
+	sharing_note(server, job, NULL, NULL, now_ms);
 	if (!job->trace)
 		metrics_note_failure(&server->metrics, (int)question.kind);
 	struct answer *answer = server_failure(server, &question, reason, true, now_ms);
@@ -235,6 +236,7 @@ void server_forget_all(struct server *server)
 	saver_forget(&server->saver);
 	prefetch_forget_all(&server->prefetch, clock_wall_ms());
 	signer_forget_facts(&server->signer);
+	fleet_forget(&server->fleet, clock_wall_ms());
 	watches_note_all(&server->watches, clock_wall_ms());
 	domains_rewind(&server->domains);
 }

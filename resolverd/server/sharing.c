@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "resolverd/base/clock.h"
+#include "resolverd/base/log.h"
+#include "resolverd/base/role.h"
 #include "resolverd/server/server.h"
 #include "resolverd/server/verdict.h"
 
@@ -58,6 +60,14 @@ static void changed(void *arg, const Resolverd__V1__Question *question)
 	job->port = entry->port;
 }
 
+static void stuck(void *arg)
+{
+	struct server *server = arg;
+	struct link_message message = {.type = LINK_STORE_STUCK, .pid = server->peers.helper_pid};
+	if (link_send(ROLE_FD_CHANNEL, &message, -1) != 0)
+		log_error("internal-link", "cannot tell the supervisor about the fleet helper");
+}
+
 int sharing_init(struct server *server)
 {
 	struct fleet *fleet = &server->fleet;
@@ -67,6 +77,7 @@ int sharing_init(struct server *server)
 	fleet->pass = pass;
 	fleet->wanted = wanted;
 	fleet->changed = changed;
+	fleet->stuck = stuck;
 	fleet->arg = server;
 	return r;
 }
@@ -90,8 +101,9 @@ static bool changes(
 void sharing_note(struct server *server, const struct flight_job *job,
     const Resolverd__Worker__Facts *facts, const struct answer *answer, int64_t now_ms)
 {
-	if (server->fleet.connected && !job->trace && !answer->failed)
-		fleet_share(&server->fleet, job, facts, changes(server, job, answer), now_ms);
+	if (server->fleet.connected && !job->trace)
+		fleet_share(&server->fleet, job, facts,
+		    answer != NULL && !answer->failed && changes(server, job, answer), now_ms);
 }
 
 void sharing_drop_untrusted(struct server *server)

@@ -14,7 +14,7 @@ struct server;
 [[gnu::warn_unused_result]] int sharing_init(struct server *server);
 /* The pool's on_take. */
 bool sharing_take(void *server, struct flight_job *job);
-/* A worker found this, it became that answer, which is not in the cache yet. */
+/* A worker found this, it became that answer, which is not in the cache yet; NULL: it failed. */
 void sharing_note(struct server *server, const struct flight_job *job,
     const Resolverd__Worker__Facts *facts, const struct answer *answer, int64_t now_ms);
 /* The key ring has changed, or a snapshot came: answers of others that it does not trust are out,

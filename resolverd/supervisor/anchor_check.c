@@ -153,8 +153,11 @@ void anchor_ended(struct supervisor *supervisor, int status)
 	 */
 	if (!has_anchor_file(supervisor))
 		evtimer_add(&check->again, &(struct timeval){.tv_sec = ANCHOR_RETRY_S});
-	if (supervisor->channel < 0 && check->comes_first)
+	if (supervisor->channel < 0 && check->comes_first) {
 		start_server(supervisor);
+		if (code == ANCHOR_LOST) /* nor does what a fleet's store has of it */
+			renew_workers(supervisor, true);
+	}
 	check->comes_first = false;
 	if (check->wanted)
 		anchor_start(supervisor);

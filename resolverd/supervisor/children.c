@@ -190,6 +190,8 @@ static void on_from_server(evutil_socket_t link, short what, void *arg)
 			tracer->wanted = true;
 		if (message.type == LINK_WORKER_STUCK || message.type == LINK_WORKER_RETIRED)
 			end_worker(supervisor, &message);
+		if (message.type == LINK_STORE_STUCK)
+			fleet_helper_stuck(supervisor, message.pid);
 	}
 	if (r != -EAGAIN)
 		event_del(&supervisor->from_server); /* SIGCHLD does the rest */

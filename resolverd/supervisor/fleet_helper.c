@@ -7,11 +7,27 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "resolverd/base/clock.h"
 #include "resolverd/base/log.h"
 #include "resolverd/base/store.h"
 #include "resolverd/supervisor/state.h"
 
-#define PAUSE_S 1
+#define PAUSE_MS 1000
+#define PAUSE_LONGEST_MS 30000
+#define QUICK_END_MS 10000
+
+/* Twice as long after each that did not live long: something may end them at once, the store too.
+ */
+static void start_later(struct fleet_helper *helper)
+{
+	int64_t ms = PAUSE_MS;
+	for (unsigned i = 1; i < helper->quick_ends && ms < PAUSE_LONGEST_MS; i++)
+		ms *= 2;
+	if (ms > PAUSE_LONGEST_MS)
+		ms = PAUSE_LONGEST_MS;
+	const struct timeval after = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	evtimer_add(&helper->again, &after);
+}
 
 void fleet_helper_start(struct supervisor *supervisor)
 {
@@ -22,11 +38,12 @@ void fleet_helper_start(struct supervisor *supervisor)
 		return;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
 		log_error("start-failed", "cannot make a socket pair: %s", strerror(errno));
-		evtimer_add(&helper->again, &(struct timeval){.tv_sec = PAUSE_S});
+		start_later(helper);
 		return;
 	}
 	const struct spawn_fd fds[] = {
 	    {pair[1], ROLE_FD_CHANNEL}, {supervisor->config_fd, ROLE_FD_CONFIG}};
+	helper->started_at_ms = clock_mono_ms();
 	helper->pid = start_role(supervisor, FLEET_ROLE, fds, 2);
 	close(pair[1]);
 	struct link_message message = {.type = LINK_STORE, .pid = helper->pid};
@@ -35,7 +52,7 @@ void fleet_helper_start(struct supervisor *supervisor)
 		if (helper->pid > 0)
 			kill(helper->pid, SIGKILL); /* its end starts the next try */
 		else
-			evtimer_add(&helper->again, &(struct timeval){.tv_sec = PAUSE_S});
+			start_later(helper);
 		helper->pid = helper->pid > 0 ? helper->pid : 0;
 	}
 	close(pair[0]);
@@ -50,7 +67,10 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
 /* The daemon does without it. */
 void fleet_helper_ended(struct supervisor *supervisor, int status)
 {
-	supervisor->fleet_helper.pid = 0;
+	struct fleet_helper *helper = &supervisor->fleet_helper;
+	bool quick = clock_mono_ms() - helper->started_at_ms < QUICK_END_MS;
+	helper->quick_ends = quick ? helper->quick_ends + 1 : 0;
+	helper->pid = 0;
 	if (supervisor->stopping)
 		return;
 	if (WIFSIGNALED(status))
@@ -59,7 +79,13 @@ void fleet_helper_ended(struct supervisor *supervisor, int status)
 	else if (WEXITSTATUS(status) != 0)
 		log_error("role-died", "the fleet helper ended with status %d; started again",
 		    WEXITSTATUS(status));
-	evtimer_add(&supervisor->fleet_helper.again, &(struct timeval){.tv_sec = PAUSE_S});
+	start_later(helper);
+}
+
+void fleet_helper_stuck(struct supervisor *supervisor, pid_t pid)
+{
+	if (pid > 0 && supervisor->fleet_helper.pid == pid)
+		kill(pid, SIGKILL);
 }
 
 void fleet_helper_init(struct supervisor *supervisor)

@@ -95,9 +95,10 @@ static void file_tell(
 	struct link_message message = {.type = type};
 	int fd = path[0] != '\0' ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
 	if (fd < 0 && path[0] != '\0')
-		log_error("fleet-keys",
-		    "fleet.%s %s: %s; nobody of the fleet is trusted until it can be read", key,
-		    path, strerror(errno));
+		log_error("fleet-keys", "fleet.%s %s: %s; until it can be read %s", key, path,
+		    strerror(errno),
+		    type == LINK_RING ? "nobody of the fleet is trusted"
+				      : "others may not take what is found here");
 	server_tell(supervisor, &message, fd);
 	if (fd >= 0)
 		close(fd);

@@ -42,7 +42,9 @@ struct anchor_check {
 };
 
 struct fleet_helper {
-	pid_t pid; /* 0: not running */
+	pid_t pid;             /* 0: not running */
+	int64_t started_at_ms; /* mono */
+	unsigned quick_ends;   /* in a row */
 	struct event again;
 };
 
@@ -114,6 +116,8 @@ void fleet_helper_init(struct supervisor *supervisor);
 /* Unless it runs already, or there is no fleet. */
 void fleet_helper_start(struct supervisor *supervisor);
 void fleet_helper_ended(struct supervisor *supervisor, int status);
+/* The server says so of this one. */
+void fleet_helper_stuck(struct supervisor *supervisor, pid_t pid);
 
 /* ---- reload.c ---- */
 /* The text as a memfd for the roles to read: the descriptor or -errno. */

@@ -2,11 +2,14 @@
 """Many daemons and one store: the real redis-server between members that trust each other's keys (docs/FLEET.md)."""
 
 import base64
+import contextlib
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
+import threading
 import time
 
 import fleet_pb2
@@ -177,6 +180,33 @@ def test_a_change_reaches_those_whose_answer_would_have_lasted_on(make_member):
         assert time.time() * 1000 < old.expires_at, "it had ended"
 
 
+def test_nobody_waits_for_what_is_used_once(make_member, store, queries):
+    """A TTL of 0: it is not to be shared, so that each request looks it up; but for the first none asks for the lease, or waits."""
+    with LiveZone(WORLD, "two-hosts.org") as zone:
+        name = "once.two-hosts.org"
+        zone.publish([*zone.records, "once 0 MX 10 mx1"])
+        first, second = make_member(), make_member()
+        plan(first, name), plan(second, name)
+        before = store.calls()
+        queries.mark()
+        for member in (first, second, first):
+            assert not plan(member, name)[0].origin
+        after = store.calls()
+        assert {command: after.get(command, 0) - before.get(command, 0) for command in ("get", "set", "incr")} == {"get": 3, "set": 0, "incr": 0}
+        assert stats_of(first)["fleet"]["waited"] == stats_of(second)["fleet"]["waited"] == 0
+        assert len(asked(queries, name)) >= 3
+
+
+def test_what_is_flushed_does_not_come_back(make_member, queries):
+    first, second = make_member(), make_member()
+    plan(first), plan(first, OTHER)
+    assert set(origins(second)) == {"m0"}
+    assert second.ctl("flush", "--all")[0] == 0
+    queries.mark()
+    for name in (NAME, OTHER):
+        assert wait_for(lambda: set(origins(second, name)) == {""}, 10) and asked(queries, name)
+
+
 # ---- never a dependency ----
 
 
@@ -222,8 +252,11 @@ def test_a_full_store(make_store, make_member, store):
     assert not route.origin and not store.values()
     route, _ = quickly(second, NAME)
     assert not route.origin
+    wait_for(lambda: "the store takes nothing: OOM" in first.log(), 5, first.log)
+    assert first.log().count("takes nothing") == 1
     store.ask("CONFIG", "SET", "maxmemory", "0")
     plan(first, OTHER)
+    wait_for(lambda: "takes values again" in first.log(), 5, first.log)
     assert set(origins(second, OTHER)) == {"m0"}
 
 
@@ -280,6 +313,60 @@ def test_the_helper_is_started_again(pair):
     assert set(origins(second)) == {"m0"}
 
 
+def test_a_helper_that_hangs_is_replaced(make_member):
+    first, second = make_member(), make_member(fleet__timeout="50ms")
+    [pid] = second.roles()["fleet"]
+    os.kill(pid, signal.SIGSTOP)
+    numbers = iter(range(10000))
+
+    def is_replaced():
+        assert plan(second, f"r{next(numbers):06}.one-off-nsec.net")[0].route.mx
+        return second.roles().get("fleet", [pid]) != [pid]
+
+    wait_for(is_replaced, 40, second.log)
+    assert "the fleet helper says nothing: replaced" in second.log()
+    wait_for(lambda: second.log().count("fleet: connected") == 2, 10, second.log)
+
+    def is_used():
+        name = f"r{next(numbers):06}.one-off-nsec.net"
+        return plan(first, name) and plan(second, name)[0].origin == "m0"
+
+    wait_for(is_used, 10, second.log)
+
+
+class Liar(threading.Thread):
+    """Says more than it was asked for, which hiredis ends its process for."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.listener = socket.create_server(("127.0.0.1", port))
+        self.start()
+
+    def run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                sock, _ = self.listener.accept()
+                with sock, contextlib.suppress(OSError):
+                    sock.recv(1000)
+                    sock.sendall(b"*1\r\n$6\r\nmaster\r\n" * 2)
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+
+def test_a_store_that_ends_the_helper_does_so_ever_more_seldom(make_daemon, ring):
+    liar = Liar(6409)
+    try:
+        member = make_daemon(fleet__redis="redis://127.0.0.1:6409", fleet__trusted_keys=str(ring))
+        wait_for(lambda: "the fleet helper was ended by signal" in member.log(), 10, member.log)
+        time.sleep(6.5)
+        assert 2 <= member.log().count("the fleet helper was ended by signal") <= 4
+        assert plan(member)[0].route.mx
+    finally:
+        liar.close()
+
+
 # ---- trust ----
 
 
@@ -293,11 +380,14 @@ def test_a_stranger_is_not_believed(make_member, store, queries):
     assert store.values() != left, "it is overwritten"
 
 
-def test_who_is_revoked_is_out_at_once(make_member, ring, queries):
+@pytest.mark.parametrize("how", ["revoked", "taken out"])
+def test_who_is_out_of_the_ring_is_out_at_once(make_member, ring, queries, how):
+    ring.write_text(f"root {base64.b64encode(bytes(nacl.signing.SigningKey.generate().verify_key)).decode()}\n")
     first, second = make_member(), make_member()
     plan(first)
     assert set(origins(second)) == {"m0"}
-    ring.write_text(ring.read_text() + f"revoked {key_id(public_key(first)).hex()}\n")
+    out = f"\nrevoked {key_id(public_key(first)).hex()}\n"
+    ring.write_text(ring.read_text() + out if how == "revoked" else ring.read_text().replace(base64.b64encode(public_key(first)).decode(), ""))
     second.reload("")
     queries.mark()
     assert set(origins(second)) == {""} and queries.seen()
@@ -405,8 +495,17 @@ def test_a_wrong_password_is_said(make_store, make_daemon, ring, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("another\n")
     member = make_daemon(fleet__redis="redis://127.0.0.1:6391", fleet__trusted_keys=str(ring), fleet__credentials_file=str(secret))
-    wait_for(lambda: "no store: WRONGPASS" in member.log() or "no store: ERR" in member.log(), 10, member.log)
+    wait_for(lambda: "no store: it refuses the credentials: WRONGPASS" in member.log(), 10, member.log)
     assert plan(member)[0].route.mx
+
+
+def test_an_error_that_quotes_the_password_is_not_repeated(make_store, make_daemon, ring, tmp_path):
+    make_store("--rename-command", "AUTH", "", port=6392)
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2\n")
+    member = make_daemon(fleet__redis="redis://127.0.0.1:6392", fleet__trusted_keys=str(ring), fleet__credentials_file=str(secret))
+    wait_for(lambda: "no store: it refuses the credentials: ERR" in member.log(), 10, member.log)
+    assert "hunter2" not in member.log() + json.dumps(stats_of(member))
 
 
 # ---- sentinels ----

@@ -14,6 +14,7 @@
 
 #include "proto/frame.h"
 #include "resolverd/base/clock.h"
+#include "resolverd/base/store.h"
 #include "resolverd/server/fleet.h"
 #include "tests/unit/test.h"
 
@@ -42,7 +43,7 @@ struct scene {
 	struct flight_job *passed; /* the last one */
 	struct answer *answer;     /* the last one found */
 	struct answer *have;
-	unsigned pass_count, found_count, idle_count, changed_count, wanted_count;
+	unsigned pass_count, found_count, idle_count, changed_count, wanted_count, stuck_count;
 	char changed_name[100];
 	struct job_waiter waiter;
 };
@@ -54,7 +55,11 @@ static void member_init(struct member *member, const char *name)
 	member->config = (struct config){
 	    .signing = {.member = NAME(name)},
 	    .cache = {.max_ttl_ms = LIFE_MS, .failure_ttl_ms = 15000},
-	    .resolver = {.forward = no_list, .digests = {2, 1}, .digest_count = 2},
+	    .resolver = {.trust_anchor_file = NAME("/root.key"),
+		.root_hints = NAME(""),
+		.forward = no_list,
+		.digests = {2, 1},
+		.digest_count = 2},
 	    .fleet = {.redis = NAME("unix:/store"),
 		.key_prefix = NAME("rd:1:"),
 		.trusted_keys = NAME("/ring"),
@@ -129,6 +134,12 @@ static void wanted(void *arg, const struct question_key *key)
 	assert_int_equal(key->count, expected.count);
 	assert_memory_equal(key->bytes, expected.bytes, expected.count);
 	scene->wanted_count++;
+}
+
+static void stuck(void *arg)
+{
+	struct scene *scene = arg;
+	scene->stuck_count++;
 }
 
 static void on_answer(struct job_waiter *waiter, void *answer)
@@ -290,6 +301,7 @@ static int setup(void **state)
 	scene->fleet.pass = pass;
 	scene->fleet.changed = changed;
 	scene->fleet.wanted = wanted;
+	scene->fleet.stuck = stuck;
 	scene->fleet.arg = scene;
 	scene->waiter.on_answer = on_answer;
 	trust(scene, &scene->them);
@@ -490,6 +502,41 @@ static void it_must_be_no_older_than_what_we_have(void **state)
 	expect_useless(scene, &scene->them, &good, 60000);
 }
 
+static void what_was_found_before_all_was_forgotten_is_not_taken(void **state)
+{
+	struct scene *scene = *state;
+	int64_t now_ms = clock_wall_ms();
+	fleet_forget(&scene->fleet, now_ms - 20000);
+	expect_useless(scene, &scene->them, &good, 21000);
+	expect_useless(scene, &scene->them, &good, 16000); /* their clock may be ahead */
+	let_take(scene, false);
+	reply_found(scene, EXPECT_GET(scene), &scene->them, &good, 14000);
+	assert_int_equal(scene->found_count, 1);
+	fleet_forget(&scene->fleet, now_ms - 60000); /* the clock was set back */
+	let_take(scene, false);
+	EXPECT_COUNT(scene);
+	reply_found(scene, EXPECT_GET(scene), &scene->them, &good, 50000);
+	assert_int_equal(scene->found_count, 2);
+}
+
+static void who_is_taken_out_of_the_ring_is_out_though_a_root_is_in_it(void **state)
+{
+	struct scene *scene = *state;
+	char text[200], member[64];
+	let_take(scene, false);
+	reply_found(scene, EXPECT_GET(scene), &scene->them, &good, 5000);
+	sodium_bin2base64(member, sizeof member, scene->them.long_term,
+	    sizeof scene->them.long_term, sodium_base64_VARIANT_ORIGINAL);
+	snprintf(
+	    text, sizeof text, "%s\nroot 3+aUFqeVcLBHGFIoxNZVFsx1wyTtu3RUzHFlLqyB7Hc=\n", member);
+	for (unsigned i = 0; i < 2; i++) {
+		take_ring(scene, text);
+		assert_true(fleet_trusts(&scene->fleet, scene->answer));
+	}
+	take_ring(scene, strchr(text, '\n'));
+	assert_false(fleet_trusts(&scene->fleet, scene->answer));
+}
+
 /* ---- what the fleet wants ---- */
 
 static void reply_counted(struct scene *scene, uint64_t id, int result, uint64_t count)
@@ -605,6 +652,134 @@ static void it_does_not_wait_for_ever(void **state)
 	expect_silence(scene);
 }
 
+static void wait_in_vain(struct scene *scene)
+{
+	let_take(scene, false);
+	reply_with(scene, EXPECT_GET(scene), NOTHING, NULL, 0);
+	reply_with(scene, EXPECT_LEASE(scene), NOTHING, NULL, 0);
+	for (unsigned i = 0; i < 3; i++)
+		reply_with(scene, wait_for_get(scene), NOTHING, NULL, 0);
+	flight_end(&scene->flight, scene->passed, NULL);
+}
+
+static void where_it_waits_in_vain_it_waits_no_more_for_a_while(void **state)
+{
+	struct scene *scene = *state;
+	for (unsigned i = 0; i < BREAKER_FAILURES; i++)
+		wait_in_vain(scene);
+	assert_int_equal(scene->pass_count, 3);
+	let_take(scene, false);
+	reply_with(scene, EXPECT_GET(scene), NOTHING, NULL, 0);
+	reply_with(scene, EXPECT_LEASE(scene), NOTHING, NULL, 0);
+	assert_int_equal(scene->pass_count, 4);
+	flight_end(&scene->flight, scene->passed, NULL);
+	assert_false(breaker_is_open(&scene->fleet.breaker)); /* what is there is read */
+	let_take(scene, false);
+	reply_found(scene, EXPECT_GET(scene), &scene->them, &good, 0);
+	assert_int_equal(scene->found_count, 1);
+	EXPECT_COUNT(scene);
+	scene->fleet.waits.open_until_ms = 1; /* over */
+	let_take(scene, false);
+	reply_with(scene, EXPECT_GET(scene), NOTHING, NULL, 0);
+	reply_with(scene, EXPECT_LEASE(scene), NOTHING, NULL, 0);
+	reply_found(scene, wait_for_get(scene), &scene->them, &good, 0);
+	assert_false(breaker_is_open(&scene->fleet.waits));
+	scene->passed = NULL;
+}
+
+static void one_that_waits_without_haste_is_hurried_when_a_client_joins(void **state)
+{
+	struct scene *scene = *state;
+	struct question_key key;
+	struct flight_job *joined;
+	let_take(scene, true);
+	reply_with(scene, EXPECT_GET(scene), NOTHING, NULL, 0);
+	reply_with(scene, EXPECT_LEASE(scene), NOTHING, NULL, 0);
+	for (unsigned i = 0; i < 2; i++)
+		reply_with(scene, wait_for_get(scene), NOTHING, NULL, 0);
+	/* 300 to 900 ms are ahead of it. */
+	question_key_make(&key, RESOLVERD__V1__KIND__RECORDS, 15, "example.org");
+	assert_int_equal(
+	    flight_ask(&scene->flight, &key, 0, FLIGHT_ASKED, &scene->waiter, &joined), 0);
+	int64_t before_ms = clock_mono_ms();
+	fleet_hurry(joined->look);
+	reply_found(scene, wait_for_get(scene), &scene->them, &good, 0);
+	assert_in_range(clock_mono_ms() - before_ms, 0, 250);
+	assert_int_equal(scene->found_count, 1);
+	fleet_hurry(NULL);
+}
+
+/* ---- what is not to be shared ---- */
+
+static struct flight_job *lease(struct scene *scene)
+{
+	let_take(scene, false);
+	reply_with(scene, EXPECT_GET(scene), NOTHING, NULL, 0);
+	reply_with(scene, EXPECT_LEASE(scene), DONE, NULL, 0);
+	struct flight_job *job = scene->passed;
+	scene->passed = NULL;
+	return job;
+}
+
+/* facts NULL: it failed. */
+static void expect_nothing_shared(
+    struct scene *scene, struct flight_job *job, const Resolverd__Worker__Facts *facts)
+{
+	fleet_share(&scene->fleet, job, facts, false, clock_wall_ms());
+	flight_end(&scene->flight, job, NULL);
+	Resolverd__Fleet__StoreRequest *request = next_request(scene);
+	assert_non_null(request);
+	assert_int_equal(request->body_case, RESOLVERD__FLEET__STORE_REQUEST__BODY_PUT);
+	assert_int_equal(request->put->value.len, 0);
+	assert_true(request->put->only_new);
+	assert_in_range(request->put->life_ms, 3000, 30000);
+	resolverd__fleet__store_request__free_unpacked(request, NULL);
+	assert_int_equal(scene->fleet.counts.shared, 0);
+}
+
+static void nobody_waits_for_what_is_not_shared(void **state)
+{
+	struct scene *scene = *state;
+	Resolverd__V1__Question question;
+	Resolverd__V1__Records records;
+	const struct told once = {.life_ms = 0, .name = "example.org"};
+	Resolverd__Worker__Facts facts = facts_of(&once, &question, &records);
+	expect_nothing_shared(scene, lease(scene), &facts);
+	let_take(scene, false); /* the next client, and other members */
+	reply_with(scene, EXPECT_GET(scene), DONE, NULL, 0);
+	assert_int_equal(scene->pass_count, 2);
+	expect_silence(scene); /* no lease */
+	assert_int_equal(scene->fleet.counts.refused, 0);
+	fleet_share(&scene->fleet, scene->passed, &facts, false, clock_wall_ms());
+	expect_silence(scene); /* it is said already */
+}
+
+static void nor_for_what_failed(void **state)
+{
+	struct scene *scene = *state;
+	expect_nothing_shared(scene, lease(scene), NULL);
+}
+
+static void nor_for_what_is_too_large(void **state)
+{
+	struct scene *scene = *state;
+	Resolverd__V1__Question question;
+	Resolverd__V1__Records records;
+	ProtobufCBinaryData rdata = {STORE_VALUE_MAX_BYTES, calloc(1, STORE_VALUE_MAX_BYTES)};
+	assert_non_null(rdata.data);
+	Resolverd__Worker__Facts facts = facts_of(&good, &question, &records);
+	Resolverd__V1__Rrset rrset = RESOLVERD__V1__RRSET__INIT, *rrsets[] = {&rrset};
+	rrset.rdata = &rdata;
+	rrset.n_rdata = 1;
+	records.answer = rrsets;
+	records.n_answer = 1;
+	struct flight_job *job = lease(scene);
+	job->refresh = true; /* not counted */
+	scene->flight.refreshes_running++;
+	expect_nothing_shared(scene, job, &facts);
+	free(rdata.data);
+}
+
 /* ---- without the store ---- */
 
 static void what_can_not_answer_is_passed_by_at_once(void **state)
@@ -644,6 +819,57 @@ static void a_silent_store_costs_its_bound_and_then_nothing(void **state)
 	free(job);
 }
 
+static void one_that_answers_the_first_question_only_is_left_out_too(void **state)
+{
+	struct scene *scene = *state;
+	for (unsigned i = 0; i < BREAKER_FAILURES; i++) {
+		let_take(scene, false);
+		reply_with(scene, EXPECT_GET(scene), NOTHING, NULL, 0);
+		EXPECT_LEASE(scene);
+		wait_for(scene, &scene->pass_count);
+		assert_in_range(scene->passed->store_ms, TIMEOUT_MS - 2, 5000);
+		flight_end(&scene->flight, scene->passed, NULL);
+		scene->passed = NULL;
+	}
+	assert_true(breaker_is_open(&scene->fleet.breaker));
+}
+
+static void its_replies_share_one_time(void **state)
+{
+	struct scene *scene = *state;
+	let_take(scene, false);
+	uint64_t id = EXPECT_GET(scene);
+	usleep((TIMEOUT_MS - 5) * 1000);
+	int64_t before_ms = clock_mono_ms();
+	Resolverd__Fleet__StoreReply reply = RESOLVERD__FLEET__STORE_REPLY__INIT;
+	reply.id = id;
+	reply.result = NOTHING;
+	helper_says(scene, &reply);
+	if (scene->pass_count == 0) /* else it was too late already */
+		wait_for(scene, &scene->pass_count);
+	assert_in_range(clock_mono_ms() - before_ms, 0, TIMEOUT_MS - 10);
+}
+
+static void a_silent_helper_is_replaced(void **state)
+{
+	struct scene *scene = *state;
+	for (unsigned i = 0; i < 16 && scene->stuck_count == 0; i++) {
+		let_take(scene, false);
+		uint64_t id = EXPECT_GET(scene);
+		wait_for(scene, &scene->pass_count);
+		flight_end(&scene->flight, scene->passed, NULL);
+		scene->passed = NULL;
+		if (i < 6) /* the store is slow, the helper lives */
+			reply_with(scene, id, NOTHING, NULL, 0);
+		if (i == 6)
+			scene->fleet.breaker = (struct breaker){0};
+		else if (breaker_is_open(&scene->fleet.breaker))
+			scene->fleet.breaker.open_until_ms = 1; /* its time is over */
+		assert_true(i >= 12 || scene->stuck_count == 0);
+	}
+	assert_int_equal(scene->stuck_count, 1);
+}
+
 static void without_a_connection_or_a_helper_nothing_is_asked(void **state)
 {
 	struct scene *scene = *state;
@@ -674,6 +900,7 @@ static void nonsense_from_the_helper_ends_it(void **state)
 	turn(scene);
 	assert_int_equal(scene->pass_count, 1);
 	assert_false(scene->fleet.up);
+	assert_int_equal(scene->stuck_count, 1);
 }
 
 static void a_traced_job_does_not_look_there(void **state)
@@ -888,6 +1115,8 @@ int main(void)
 	    TEST(what_is_old_ended_or_of_the_future_is_not_taken),
 	    TEST(it_must_last_longer_than_what_we_have),
 	    TEST(it_must_be_no_older_than_what_we_have),
+	    TEST(what_was_found_before_all_was_forgotten_is_not_taken),
+	    TEST(who_is_taken_out_of_the_ring_is_out_though_a_root_is_in_it),
 	    TEST(what_all_together_ask_for_often_is_wanted),
 	    TEST(a_count_that_fails_costs_nothing),
 	    TEST(a_refresh_is_no_request),
@@ -895,8 +1124,16 @@ int main(void)
 	    TEST(with_the_lease_a_worker_looks_it_up),
 	    TEST(while_another_has_the_lease_it_looks_again),
 	    TEST(it_does_not_wait_for_ever),
+	    TEST(where_it_waits_in_vain_it_waits_no_more_for_a_while),
+	    TEST(one_that_waits_without_haste_is_hurried_when_a_client_joins),
+	    TEST(nobody_waits_for_what_is_not_shared),
+	    TEST(nor_for_what_failed),
+	    TEST(nor_for_what_is_too_large),
 	    TEST(what_can_not_answer_is_passed_by_at_once),
 	    TEST(a_silent_store_costs_its_bound_and_then_nothing),
+	    TEST(one_that_answers_the_first_question_only_is_left_out_too),
+	    TEST(its_replies_share_one_time),
+	    TEST(a_silent_helper_is_replaced),
 	    TEST(without_a_connection_or_a_helper_nothing_is_asked),
 	    TEST(nonsense_from_the_helper_ends_it),
 	    TEST(a_traced_job_does_not_look_there),

@@ -373,6 +373,29 @@ static void suspects_run_alone_one_at_a_time_while_the_rest_goes_on(void **state
 	flight_forget(&other.waiter);
 }
 
+static bool spend_time(void *arg, struct flight_job *job)
+{
+	(void)arg;
+	job->store_ms = job->question.name[0] == 's' ? DEADLINE_MS / 5 : 10 * DEADLINE_MS;
+	return false;
+}
+
+/* Its word is to come before the request ends. */
+static void what_the_store_took_is_not_the_workers(void **state)
+{
+	struct scene *scene = *state;
+	struct asker some = {0}, all = {0};
+	scene->pool.on_take = spend_time;
+	good_worker_up(scene, 0);
+	ask(scene, &some, "some.org");
+	ask(scene, &all, "all.org");
+	Resolverd__Worker__Job *first = job_given(scene, 0), *second = job_given(scene, 0);
+	assert_int_equal(first->deadline_ms, DEADLINE_MS * 7 / 10);
+	assert_int_equal(second->deadline_ms, DEADLINE_MS * 9 / 20); /* some is left */
+	resolverd__worker__job__free_unpacked(first, NULL);
+	resolverd__worker__job__free_unpacked(second, NULL);
+}
+
 static void worker_that_answers_nothing_past_its_deadline_is_replaced(void **state)
 {
 	struct scene *scene = *state;
@@ -577,6 +600,7 @@ int main(void)
 	    cmocka_unit_test_teardown(a08_facts_that_do_not_fit_the_job_reach_nobody, teardown),
 	    POOL_TEST(a08_job_whose_workers_died_twice_is_a_lookup_error),
 	    POOL_TEST(suspects_run_alone_one_at_a_time_while_the_rest_goes_on),
+	    POOL_TEST(what_the_store_took_is_not_the_workers),
 	    POOL_TEST(worker_that_answers_nothing_past_its_deadline_is_replaced),
 	};
 	return cmocka_run_group_tests_name("pool", tests, NULL, NULL);
