@@ -5,6 +5,7 @@
 
 What libFuzzer found beside them, merged to the smallest set, has a hash for a name."""
 
+import base64
 import importlib
 import pathlib
 import struct
@@ -26,13 +27,13 @@ NEXT_HOP, HOST = "example.org", "mx.example.org"
 def compiled():
     """The modules of the protocols."""
     folder = tempfile.mkdtemp(prefix="resolverd-corpus-")
-    subprocess.run(["protoc", f"-I{ROOT}/proto", f"--python_out={folder}", "resolverd.proto", "worker.proto"],
+    subprocess.run(["protoc", f"-I{ROOT}/proto", f"--python_out={folder}", "resolverd.proto", "worker.proto", "fleet.proto"],
                    check=True)
     sys.path.insert(0, folder)
-    return importlib.import_module("resolverd_pb2"), importlib.import_module("worker_pb2")
+    return (importlib.import_module(f"{name}_pb2") for name in ("resolverd", "worker", "fleet"))
 
 
-v1, worker = compiled()
+v1, worker, shared = compiled()
 
 
 def piece(data):
@@ -230,8 +231,48 @@ def server():
     yield "facts-trace", told(6, {**a_route, "lookups": [v1.Lookup(name=NEXT_HOP, type=15)]})
 
 
+def fleet():
+    def facts(data, **fields):
+        inner = v1.Answer.FromString(answer(data).answer)
+        times = {"member": "them", "validated_at": NOW_MS, "expires_at": NOW_MS + 10**13, "view": bytes(16)}
+        kind = inner.WhichOneof("data")
+        return b"\1" + shared.SharedFacts(**{"question": inner.question, kind: getattr(inner, kind), **times, **fields}).SerializeToString()
+
+    def frames(*replies):
+        return b"\2" + b"".join(frame(reply.SerializeToString()) for reply in replies)
+
+    a_route = route(requirement=0, insecure_mx_policy=0)
+    yield "route", facts(a_route)
+    yield "route-with-policy", facts(route(requirement=v1.AUDIT))
+    yield "host", facts(host(), rrsig_expires_at=NOW_MS + 10**13 - 5)
+    yield "records", facts(records())
+    yield "other-member", facts(a_route, member="us")
+    yield "critical", facts(a_route, critical=[3, 11])
+    yield "no-data", b"\1" + shared.SharedFacts(member="them", view=bytes(16)).SerializeToString()
+    key_id, signature = bytes(8), bytes(64)
+    delegation = v1.SignedDelegation(delegation=v1.Delegation(online_key=bytes(32), member="them", not_after=2**63, scope=v1.ANSWERS).SerializeToString(),
+                                     key_id=key_id, signature=signature)
+    membership = shared.SignedMembership(membership=shared.Membership(long_term_key=bytes(32), not_after=2**63).SerializeToString(), key_id=key_id,
+                                         signature=signature)
+    yield "forged", b"\0" + shared.SignedFacts(facts=facts(a_route)[1:], key_id=key_id, signature=signature, delegations=[delegation],
+                                               membership=membership).SerializeToString()
+    value = shared.SignedFacts(facts=facts(a_route)[1:]).SerializeToString()
+    yield "found", frames(shared.StoreReply(id=1, result=shared.DONE, value=value))
+    yield "nothing", frames(shared.StoreReply(id=1, result=shared.NOTHING), shared.StoreReply(id=1, result=shared.NOTHING))
+    yield "leased", frames(shared.StoreReply(id=1, result=shared.NOTHING), shared.StoreReply(id=1, result=shared.DONE))
+    yield "unshared", frames(shared.StoreReply(id=1, result=shared.DONE))
+    yield "notice", frames(shared.StoreReply(notice=shared.Notice(question=question(v1.ROUTE, NEXT_HOP), member="m").SerializeToString()),
+                           shared.StoreReply(notice=b"\xff"))
+    yield "state", frames(shared.StoreReply(state=shared.StoreState(detail="gone")), shared.StoreReply(id=2**64 - 1, count=9))
+    yield "too-long", b"\2\0\x10\0\0"
+    key = base64.b64encode(bytes(32)).decode()
+    yield "ring", f"\3# ours\n{key}\nmember {key}\r\nroot {key}\nrevoked {'0' * 16} # out\n".encode()
+    yield "ring-odd", f"\3{key} {key} {key}\nroot\nrevoked 1\n".encode()
+    yield "membership", b"\4# a key\n" + base64.encodebytes(membership.SerializeToString())
+
+
 def main(wanted):
-    makers = {maker.__name__: maker for maker in (client, config, lookup, names, server, snapshot)}
+    makers = {maker.__name__: maker for maker in (client, config, fleet, lookup, names, server, snapshot)}
     for name in wanted or makers:
         folder = FOLDER / "corpus" / name
         folder.mkdir(parents=True, exist_ok=True)

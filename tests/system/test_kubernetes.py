@@ -2,6 +2,7 @@
 """docs/kubernetes: its manifests against the Kubernetes API's own types, and the pod at work, as far as that goes without a cluster."""
 
 import base64
+import itertools
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ import kubernetes.client.models as models
 import pytest
 import yaml
 from conftest import BUILD, HERE, WORLD, wait_for
+from fleet import Store
 from kubelet import Pod, end
 from mta import Postfix, why_no_postfix
 from smtp import Server
@@ -213,11 +215,14 @@ def test_the_image_holds_what_it_needs_and_no_shell(image):
 
 @pytest.fixture
 def make_pod(image, public_path):
-    """Pods with a new key in their Secret, made as the README says."""
+    """Pods with a key in their Secret, a new one or this, made as the README says."""
+    numbers = itertools.count()
 
-    def make(manifest=POD):
-        key = base64.b64encode(os.urandom(32)) + b"\n"
-        pod = Pod(public_path, manifest, {SIDECARS[0]["image"]: image},
+    def make(manifest=POD, key=None):
+        key = key or base64.b64encode(os.urandom(32)) + b"\n"
+        directory = public_path / f"pod{next(numbers)}"
+        directory.mkdir(mode=0o755)
+        pod = Pod(directory, manifest, {SIDECARS[0]["image"]: image},
                   {"resolverd": {name: text.encode() for name, text in CONFIG_MAP["data"].items()}},
                   {"resolverd-key": {"signing.key": key}})
         for file in ("root.hints", "root.key"):  # the world's in place of the Internet's
@@ -279,6 +284,27 @@ def test_resolverd_works_in_the_pod_and_is_confined(pod, resolverd):
     assert ask(pod, "plan", "wrong-ds.com")[1]["outcome"] == "delay"
     assert pod.probe("resolverd", "readinessProbe").returncode == 0
     assert "less confined" not in log.read_text() and "ERROR" not in log.read_text()
+
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server")
+def test_pods_with_one_key_are_a_fleet(make_pod, tmp_path, queries):
+    (line,) = re.findall(r"fleet \{.*\}", (FOLDER / "README.md").read_text())
+    ring = re.search('trusted-keys = "(.*?)"', line).group(1)
+    store, key = Store(tmp_path / "store", port=6411), base64.b64encode(os.urandom(32)) + b"\n"
+    fleet = "--set=fleet.redis=redis://127.0.0.1:6411", f"--set=fleet.trusted-keys={ring}"
+    pods = [make_pod(key=key) for _ in range(2)]
+    try:
+        for number, pod in enumerate(pods):
+            assert pod.run("resolverd-key").returncode == 0
+            with pod.running("resolverd", *OF_THE_WORLD, *fleet, f"--set=signing.member=mail-{number}") as (process, log):
+                wait_for(lambda: "fleet: connected" in log.read_text() and pod.probe("resolverd", "startupProbe").returncode == 0,
+                         READY_TIMEOUT_S, log.read_text, every_s=0.3)
+                queries.mark()
+                assert ask(pod, "plan", "dane-ee.org")[1]["origin"] == [None, "mail-0"][number]
+                assert bool([query for query in queries.seen() if query.name.rstrip(".") == "dane-ee.org"]) == (number == 0)
+                assert "less confined" not in log.read_text() and "nobody of the fleet" not in log.read_text()
+    finally:
+        store.stop()
 
 
 def test_the_key_is_the_secrets_and_its_owners_alone(pod, resolverd):
