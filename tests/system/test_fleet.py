@@ -160,24 +160,32 @@ def test_a_change_reaches_all_within_a_second(make_member):
         assert plan(second, name)[0].route.mx[0].name.startswith("mx2")
 
 
-def test_a_change_reaches_those_whose_answer_would_have_lasted_on(make_member):
-    """By a notice, though what is new is to end sooner."""
+def test_a_rolled_tlsa_record_reaches_all_within_a_second(make_member):
+    """By a notice: theirs would have lasted on, and what is new is to end sooner."""
     with LiveZone(WORLD, "two-hosts.org") as zone:
-        first, second = make_member(prefetch__rule="ahead"), make_member()
-        name = "noticed.two-hosts.org"
-        zone.publish([*zone.records, "noticed 20 MX 10 mx1"])
+        first, second, third = make_member(prefetch__rule="ahead"), make_member(), make_member()
+        name = "rolled.two-hosts.org"
+
+        def publish(octet, ttl_s):
+            zone.publish([*zone.records, "rolled 600 MX 10 mxr", "mxr 600 A 127.0.0.9", f"_25._tcp.mxr {ttl_s} TLSA 3 1 1 {octet * 32}"])
+
+        def host(member):
+            _, [answer] = plan(member, name)
+            return answer
+
+        def has_rolled(member):
+            return host(member).host.tlsa[0].data == b"\xbb" * 32
+
+        publish("aa", 20)
         for _ in range(5):
             plan(first, name)
-        old = plan(second, name)[0]
-        assert old.origin == "m0"
-        zone.publish([*zone.records, "noticed 2 MX 10 mx2"])
-
-        def changed():
-            answer = plan(second, name)[0]
-            return answer.route.mx[0].name.startswith("mx2") and answer
-
-        assert wait_for(changed, 25).origin == "m0"
-        assert time.time() * 1000 < old.expires_at, "it had ended"
+        old = [host(member) for member in (second, third)]
+        assert [answer.origin for answer in old] == ["m0", "m0"]
+        publish("bb", 10)
+        wait_for(lambda: has_rolled(first), 25)
+        wait_for(lambda: has_rolled(second) and has_rolled(third), 5 if INSTRUMENTED else 1)
+        assert time.time() * 1000 < min(answer.expires_at for answer in old), "they had ended"
+        assert {host(member).origin for member in (second, third)} == {"m0"}
 
 
 def test_nobody_waits_for_what_is_used_once(make_member, store, queries):
