@@ -72,7 +72,8 @@ class Store:
         return sorted(self.ask("KEYS", pattern))
 
     def values(self):
-        """{key: value} of facts."""
+        """{key: value} of facts, once what members found is there."""
+        self.settle()
         return {key: self.ask("GET", key) for key in self.keys() if not key.endswith((b":lease", b":asked"))}
 
     def info(self, section):
@@ -81,6 +82,18 @@ class Store:
     def calls(self):
         """{command: how often} so far."""
         return {name.removeprefix("cmdstat_"): int(fields.split(",")[0].removeprefix("calls=")) for name, fields in self.info("commandstats").items()}
+
+    def settle(self):
+        """Members put and count what they find after they answered: waits until nothing more comes."""
+        def quiet():
+            before = self.members_calls()
+            time.sleep(0.2)
+            return self.members_calls() == before
+
+        wait_for(quiet, 10)
+
+    def members_calls(self):
+        return {name: count for name, count in self.calls().items() if name in ("get", "set", "incr", "pexpire", "publish")}
 
     def stop(self):
         if self.process.poll() is None:

@@ -101,14 +101,17 @@ def test_a_client_query_costs_few_commands(make_member, store):
     before = store.calls()
     _, hosts = plan(first)
     questions = 1 + len(hosts)
+    store.settle()
     after = store.calls()
     commands = ("get", "set", "incr", "pexpire", "publish")
     assert 0 < sum(after.get(name, 0) - before.get(name, 0) for name in commands) <= 5 * questions
     plan(second)
+    store.settle()
     third = store.calls()
     assert {name: third.get(name, 0) - after.get(name, 0) for name in commands} == {
         "get": questions, "set": 0, "incr": questions, "pexpire": questions, "publish": 0}
     plan(first), plan(second)
+    store.settle()
     assert store.calls()["get"] == third["get"]
 
 
@@ -136,6 +139,7 @@ def test_what_members_count(make_member, store):
     _, hosts = plan(first)
     plan(second)
     questions = 1 + len(hosts)
+    store.settle()
     for key in store.keys():
         store.ask("DEL", key) if key.endswith(b":lease") else store.ask("SET", key, b"forged")
     third = make_member()
@@ -195,10 +199,12 @@ def test_nobody_waits_for_what_is_used_once(make_member, store, queries):
         zone.publish([*zone.records, "once 0 MX 10 mx1"])
         first, second = make_member(), make_member()
         plan(first, name), plan(second, name)
+        store.settle()
         before = store.calls()
         queries.mark()
         for member in (first, second, first):
             assert not plan(member, name)[0].origin
+        store.settle()
         after = store.calls()
         assert {command: after.get(command, 0) - before.get(command, 0) for command in ("get", "set", "incr")} == {"get": 3, "set": 0, "incr": 0}
         assert stats_of(first)["fleet"]["waited"] == stats_of(second)["fleet"]["waited"] == 0
@@ -279,6 +285,7 @@ def test_a_read_only_store(make_store, make_member, store):
 def test_a_flushed_store(pair, store):
     first, second = pair
     plan(first)
+    store.settle()
     store.ask("FLUSHALL")
     assert not plan(second)[0].origin
     assert store.values()
