@@ -300,6 +300,7 @@ Resolverd__Fleet__SignedMembership *membership_parse(const char *text, size_t co
 /* ---- facts ---- */
 
 #define DELEGATION_MAX_BYTES 512u
+#define TIME_MAX (UINT64_MAX / 4)
 
 struct origin {
 	uint8_t online_key[crypto_sign_PUBLICKEYBYTES];
@@ -371,6 +372,13 @@ static bool is_understood(const Resolverd__Fleet__SharedFacts *facts)
 	return true;
 }
 
+/* Milliseconds that can be reckoned with. */
+static bool has_times(const Resolverd__Fleet__SharedFacts *facts)
+{
+	return facts->validated_at <= TIME_MAX && facts->expires_at <= TIME_MAX &&
+	       facts->rrsig_expires_at <= TIME_MAX;
+}
+
 static bool has_data_of_its_kind(const Resolverd__Fleet__SharedFacts *facts)
 {
 	switch (facts->question->kind) {
@@ -395,6 +403,8 @@ static const char *judge_facts(const Resolverd__Fleet__SharedFacts *facts,
 		return "it is another member's";
 	if (facts->view.len != view_bytes || memcmp(facts->view.data, view, view_bytes) != 0)
 		return "it is of another view of the DNS";
+	if (!has_times(facts))
+		return "its times are none";
 	if (!is_understood(facts))
 		return "it has a field that this version has to know and does not";
 	return has_data_of_its_kind(facts) ? NULL : "its data is of another kind";

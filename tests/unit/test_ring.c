@@ -189,6 +189,7 @@ struct value {
 	const char *member, *delegated_member, *membership_member;
 	uint64_t delegation_from, delegation_to, membership_from, membership_to;
 	Resolverd__V1__Scope scope;
+	uint64_t validated_at, expires_at, rrsig_expires_at;
 	uint32_t critical;
 	bool as_host, flip_facts, flip_signature, other_online_key, swap_membership;
 };
@@ -203,6 +204,8 @@ static struct value good_value(const struct scene *scene)
 	    .delegation_to = NOW + DAY_MS,
 	    .membership_from = NOW - DAY_MS,
 	    .membership_to = NOW + DAY_MS,
+	    .validated_at = NOW,
+	    .expires_at = NOW + 60000,
 	    .scope = RESOLVERD__V1__SCOPE__ANSWERS};
 	resolverd__v1__question__init(&value.question);
 	value.question.kind = RESOLVERD__V1__KIND__RECORDS;
@@ -226,8 +229,9 @@ static size_t make_value(const struct scene *scene, const struct value *told, ui
 	uint32_t critical = told->critical;
 	facts.question = (Resolverd__V1__Question *)(uintptr_t)&told->question;
 	facts.member = (char *)(uintptr_t)told->member;
-	facts.validated_at = NOW;
-	facts.expires_at = NOW + 60000;
+	facts.validated_at = told->validated_at;
+	facts.expires_at = told->expires_at;
+	facts.rrsig_expires_at = told->rrsig_expires_at;
 	facts.view = borrow(scene->view, sizeof scene->view);
 	facts.critical = &critical;
 	facts.n_critical = critical != 0;
@@ -414,6 +418,19 @@ static void only_this_very_question_counts(void **state)
 	ASSERT_PROBLEM(scene, &value, "another kind");
 }
 
+static void times_beyond_all_reckoning_are_refused(void **state)
+{
+	struct scene *scene = *state;
+	take_ring(scene, "%s\n", scene->member.text);
+	for (unsigned i = 0; i < 3; i++) {
+		struct value value = good_value(scene);
+		uint64_t *times[] = {
+		    &value.validated_at, &value.expires_at, &value.rrsig_expires_at};
+		*times[i] = UINT64_C(1) << 63 | NOW; /* negative as a signed one */
+		ASSERT_PROBLEM(scene, &value, "its times");
+	}
+}
+
 static void another_view_and_fields_unknown_but_critical_are_refused(void **state)
 {
 	struct scene *scene = *state;
@@ -514,6 +531,7 @@ int main(void)
 	    TEST(delegations_count_in_their_time_and_for_answers_only),
 	    TEST(only_this_very_question_counts),
 	    TEST(another_view_and_fields_unknown_but_critical_are_refused),
+	    TEST(times_beyond_all_reckoning_are_refused),
 	    TEST(what_is_cut_short_is_refused_at_every_length),
 	    TEST(one_flipped_bit_anywhere_is_refused_or_changes_nothing),
 	    TEST(a_membership_is_text_that_may_be_folded),
