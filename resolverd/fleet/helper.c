@@ -336,10 +336,18 @@ static int confine(const struct config *config)
 	    &(struct sandbox){SANDBOX_FLEET, names, sizeof names / sizeof *names}, config);
 }
 
+/* AddressSanitizer wants far more. */
+static void limit_memory(void)
+{
+#ifndef __SANITIZE_ADDRESS__
+	const struct rlimit memory = {MEMORY_MAX_BYTES, MEMORY_MAX_BYTES};
+	(void)setrlimit(RLIMIT_DATA, &memory);
+#endif
+}
+
 int helper_main(const struct config *config)
 {
 	struct helper *helper = calloc(1, sizeof *helper);
-	const struct rlimit memory = {MEMORY_MAX_BYTES, MEMORY_MAX_BYTES};
 	log_open(FLEET_ROLE);
 	if (helper == NULL || (helper->base = event_base_new()) == NULL) {
 		log_fatal("no-memory", "out of memory");
@@ -355,7 +363,7 @@ int helper_main(const struct config *config)
 	if (store_parse(config->fleet.redis, &helper->settings.address) != NULL ||
 	    take_credentials(helper) != 0)
 		return EX_CONFIG;
-	(void)setrlimit(RLIMIT_DATA, &memory);
+	limit_memory();
 	if (conn_buffers_init(&helper->buffers) != 0 ||
 	    conn_init(&helper->server, helper->base, &helper->buffers, ROLE_FD_CHANNEL,
 		STORE_FRAME_MAX_BYTES, SIZE_MAX, &server_handler, helper) != 0) {
