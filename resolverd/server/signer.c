@@ -416,7 +416,15 @@ struct answer *signer_adopt(struct signer *signer, const Resolverd__Fleet__Share
 	envelope.cacheable = true;
 	envelope.origin = facts->member;
 	envelope.origin_key_id = (ProtobufCBinaryData){.len = sizeof id, .data = id};
-	return sign_with_policy(signer, &envelope, NULL, now_ms);
+	struct answer *answer = sign_with_policy(signer, &envelope, NULL, now_ms);
+	/* Fields that we don't know go along, and some that can be read can't be written. */
+	Resolverd__V1__Answer *again = answer != NULL ? answer_envelope(answer) : NULL;
+	if (again == NULL) {
+		answer_unref(answer);
+		answer = NULL;
+	}
+	resolverd__v1__answer__free_unpacked(again, NULL);
+	return answer;
 }
 
 /* What configuration made of it is no other's. */

@@ -97,7 +97,8 @@ def upstream(directory, fleet, names, tap):
     with contextlib.ExitStack() as stack:
         members = [stack.enter_context(fleet.member(f"m{i}")) for i in range(MEMBERS)]
         orders = [random.Random(SEED + i).sample(names, len(names)) for i in range(MEMBERS)]
-        calls = fleet.store.calls()
+        fleet.store.ask("FLUSHALL")
+        bytes_before, calls = int(fleet.store.info("memory")["used_memory"]), fleet.store.calls()
 
         def all_ask():
             with concurrent.futures.ThreadPoolExecutor(MEMBERS) as pool:
@@ -113,8 +114,10 @@ def upstream(directory, fleet, names, tap):
         row("commands_per_plan", told / plans, f"{told:,} commands for {plans:,} plans, of them none in a member's cache at first: " +
             ", ".join(f"{name} {commands.get(name, 0) / plans:.2f}" for name in ("get", "set", "incr", "pexpire", "publish")))
         values = fleet.store.values()
-        row("store_bytes_per_fact", int(int(fleet.store.info("memory")["used_memory_dataset"]) / max(len(values), 1)),
-            f"used_memory_dataset by {len(values):,} facts with their leases and counts; a value has {statistics.mean(map(len, values.values())):.0f} bytes")
+        bytes_now = int(fleet.store.info("memory")["used_memory"])
+        row("store_bytes_per_fact", int((bytes_now - bytes_before) / len(values)),
+            f"used_memory by {len(values):,} facts with a count of each, but for what the store had before; a value has "
+            f"{statistics.mean(map(len, values.values())):.0f} bytes")
         newcomer(directory, fleet, names, tap)
         latency(directory, fleet, names)
 
