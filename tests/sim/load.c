@@ -84,15 +84,6 @@ static uint32_t number_of(void *arg, const char *name)
 	return trace_number(name);
 }
 
-/* 30 to 100 ms mostly, one in a hundred up to 3 s. */
-static int64_t latency_ms(struct load *load)
-{
-	double ms = 20 - 40 * log(trace_uniform(&load->random));
-	if (trace_random(&load->random) % 100 == 0)
-		ms += 2700 * trace_uniform(&load->random);
-	return ms < 3000 ? (int64_t)ms : 3000;
-}
-
 static bool is_out(const struct load *load, uint32_t at_ms)
 {
 	return load->has_outage && at_ms >= OUTAGE_START_MS && at_ms < OUTAGE_END_MS;
@@ -116,7 +107,8 @@ static void ask_upstream(void *arg, uint32_t number, unsigned worker, struct sim
 	count_fetch(load, name, now_ms(load));
 	*ret_reply = (struct sim_reply){.failed = is_out(load, now_ms(load)),
 	    .ttl_s = trace_ttl_s(number),
-	    .latency_ms = is_out(load, now_ms(load)) ? TIMEOUT_MS : latency_ms(load)};
+	    .latency_ms =
+		is_out(load, now_ms(load)) ? TIMEOUT_MS : trace_latency_ms(&load->random)};
 }
 
 /* Sizes as the signed answers of such names have: a route some 300 octets, a host up to 1,000. */
@@ -269,7 +261,7 @@ static void run(struct load *load)
 {
 	struct trace trace;
 	struct trace_mail mail;
-	trace_init(&trace);
+	trace_init(&trace, TRACE_MAILS_PER_S, TRACE_DAY_SWING, 0);
 	bool started = false, ended = false;
 	for (trace_next(&trace, &mail); mail.at_ms < END_MS; trace_next(&trace, &mail)) {
 		if (load->has_outage && !started && mail.at_ms >= OUTAGE_START_MS) {
@@ -387,7 +379,7 @@ int main(int argc, char **argv)
 	load.is_ideal = strcmp(names[which], "ideal") == 0;
 	load.has_outage = strcmp(names[which], "outage") == 0;
 	load.random = 1;
-	load.name_count = trace_questions(DAYS);
+	load.name_count = trace_questions(END_MS / 1000 * TRACE_MAILS_PER_S);
 	load.names = pages(load.name_count * sizeof *load.names);
 	for (uint32_t i = 0; i < load.name_count; i++)
 		load.names[i].ttl_ms = trace_ttl_s(i) * 1000;

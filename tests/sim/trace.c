@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define SEED 20260101u
-#define DAY_SWING 0.6 /* of the mean rate */
 
 /* Routes of domains, the providers' hosts, hosts of their own; then a route and a host for each
  * one-off name. */
@@ -46,15 +45,15 @@ static uint32_t zipf(uint64_t *state, uint32_t most)
 	}
 }
 
-uint32_t trace_questions(unsigned days)
+uint32_t trace_questions(double mails)
 {
-	double mails = (double)days * (TRACE_DAY_MS / 1000) * TRACE_MAILS_PER_S;
 	return FIRST_ONE_OFF + (uint32_t)(mails * 2 * 1.1 * TRACE_ONE_OFF_PERCENT / 100) + 1000;
 }
 
-void trace_init(struct trace *trace)
+void trace_init(struct trace *trace, double mails_per_s, double day_swing, uint64_t seed)
 {
-	*trace = (struct trace){.random = SEED};
+	*trace = (struct trace){
+	    .random = SEED + seed, .mails_per_s = mails_per_s, .day_swing = day_swing};
 }
 
 bool trace_is_route(uint32_t question)
@@ -113,10 +112,19 @@ uint32_t trace_number(const char *name)
 	return (uint32_t)strtoul(name + 1, NULL, 10);
 }
 
+int64_t trace_latency_ms(uint64_t *state)
+{
+	double ms = 20 - 40 * log(trace_uniform(state));
+	if (trace_random(state) % 100 == 0)
+		ms += 2700 * trace_uniform(state);
+	return ms < TRACE_LATENCY_MAX_MS ? (int64_t)ms : TRACE_LATENCY_MAX_MS;
+}
+
 void trace_next(struct trace *trace, struct trace_mail *ret_mail)
 {
 	double day = trace->now_ms / TRACE_DAY_MS;
-	double per_ms = TRACE_MAILS_PER_S / 1000 * (1 + DAY_SWING * sin(2 * M_PI * (day - 0.375)));
+	double per_ms =
+	    trace->mails_per_s / 1000 * (1 + trace->day_swing * sin(2 * M_PI * (day - 0.375)));
 	trace->now_ms -= log(trace_uniform(&trace->random)) / per_ms;
 	ret_mail->at_ms = (uint32_t)trace->now_ms;
 	if (trace_random(&trace->random) % 100 < TRACE_ONE_OFF_PERCENT)

@@ -14,13 +14,15 @@
 #define TRACE_PROVIDER_HOSTS 2u
 #define TRACE_AT_PROVIDERS_PERCENT 60u
 #define TRACE_ONE_OFF_PERCENT 5u
-#define TRACE_MAILS_PER_S 20.0 /* mean of a day */
+#define TRACE_MAILS_PER_S 20.0 /* of one mail system: mean of a day */
+#define TRACE_DAY_SWING 0.6    /* of the mean rate */
 #define TRACE_DAY_MS 86400000
+#define TRACE_LATENCY_MAX_MS 3000
 #define TRACE_NAME_BYTES 32u
 
 struct trace {
 	uint64_t random;
-	double now_ms;
+	double now_ms, mails_per_s, day_swing;
 	uint32_t one_offs;
 };
 
@@ -31,9 +33,11 @@ struct trace_mail {
 	unsigned host_count;
 };
 
-/* Questions are numbers below what this returns. */
-uint32_t trace_questions(unsigned days);
-void trace_init(struct trace *trace);
+/* Questions of so many mails are numbers below what this returns. */
+uint32_t trace_questions(double mails);
+/* day_swing: by what share of mails_per_s its rate differs from that; 0: it is the same at all
+ * times. Each seed is another day of the same system. */
+void trace_init(struct trace *trace, double mails_per_s, double day_swing, uint64_t seed);
 void trace_next(struct trace *trace, struct trace_mail *ret_mail);
 
 bool trace_is_route(uint32_t question);
@@ -41,6 +45,8 @@ uint32_t trace_ttl_s(uint32_t question);
 unsigned trace_hosts(uint32_t route, uint32_t ret_hosts[TRACE_PROVIDER_HOSTS]);
 void trace_name(uint32_t question, char ret_name[TRACE_NAME_BYTES]);
 uint32_t trace_number(const char *name);
+/* How long an upstream takes: 30 to 100 ms mostly, one in a hundred up to 3 s. */
+int64_t trace_latency_ms(uint64_t *state);
 
 /* For whatever else wants randomness. */
 uint64_t trace_random(uint64_t *state);
