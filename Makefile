@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # make · make demo · make test · make unit · make conformance · make mutants · make fuzz-world · make lint · make asan
-# make fuzz · make format · make bench · make fleet-bench · make queries · make sim · make freshness · make install
-# make dist · make deb · make deb-test
+# make fuzz · make format · make bench · make fleet-bench · make queries · make sim · make fleet-sim · make freshness
+# make install · make dist · make deb · make deb-test
 MODE ?= release
 BUILD := build/$(MODE)
 PREFIX ?= /usr/local
@@ -68,7 +68,7 @@ LIBRARIES := $(foreach name,libresolverd libresolverd-openssl,$(BUILD)/$(name).s
 PRELOADED := $(BUILD)/libresolverd-shim.so
 UNITS := $(wildcard systemd/*.service systemd/*.socket systemd/*.mount)
 
-.PHONY: all deps demo test unit system conformance mutants fuzz-world asan fuzz run-fuzzers lint format bench bench-quick fleet-bench queries sim freshness chaos web-test install dist deb deb-test clean
+.PHONY: all deps demo test unit system conformance mutants fuzz-world asan fuzz run-fuzzers lint format bench bench-quick fleet-bench queries sim fleet-sim freshness chaos web-test install dist deb deb-test clean
 all: $(PROGRAMS) $(LIBRARIES) $(PRELOADED)
 
 deps:
@@ -83,10 +83,11 @@ test: deps
 	@$(MAKE) --no-print-directory unit system
 	@$(PYTHON) tests/conformance/mutants.py --check
 	@$(PYTHON) tests/conformance/conformance.py --brief $(RESULTS)
-unit: $(UNIT_TESTS) $(SCRIPTS)
+unit: $(UNIT_TESTS) $(SCRIPTS) $(BUILD)/sim/fleet
 	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/unit-*.log
 	@r=0; for t in $(UNIT_TESTS); do $$t 2>&1 | tee $(RESULTS)/unit-$${t##*/}.log || r=1; done; \
-		$(SCRIPTS) 2>&1 | tee $(RESULTS)/unit-sim.log || r=1; exit $$r
+		$(SCRIPTS) 2>&1 | tee $(RESULTS)/unit-sim.log || r=1; \
+		$(BUILD)/sim/fleet check 2>&1 | tee $(RESULTS)/unit-sim-fleet.log || r=1; exit $$r
 system: all $(EXAMPLES) $(BUILD)/python/resolverd/resolverd_pb2.py $(BUILD)/node/lib/resolverd.proto $(BUILD)/gen/resolverd_pb2.py $(BUILD)/gen/evidence_pb2.py $(BUILD)/gen/fleet_pb2.py $(BUILD)/tests/record-delivery $(BUILD)/tests/resolver-calls
 	@BUILD_DIR=$(CURDIR)/$(BUILD) $(PYTHON) tests/run_files.py $(RESULTS) tests/system tests/world tests/conformance
 	@$(MAKE) --no-print-directory fuzz-world SEED=2 COUNT=150
@@ -166,7 +167,7 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libdaemon.a $(BUILD)/libd
 $(BUILD)/sim/%: $(BUILD)/obj/tests/sim/%.o $(BUILD)/obj/tests/sim/sim.o $(BUILD)/obj/tests/sim/trace.o $(BUILD)/libdaemon.a $(BUILD)/libwire.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lm $(DAEMON_LIBS)
-$(BUILD)/sim/fleet: $(BUILD)/obj/tests/sim/fleet_sim.o
+$(BUILD)/sim/fleet: $(BUILD)/obj/tests/sim/fleet_sim.o $(BUILD)/obj/tests/sim/fleet_formula.o
 $(BUILD)/tests/record-delivery: $(BUILD)/obj/tests/system/record_delivery.o $(CLIENT_ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
@@ -241,6 +242,10 @@ fleet-bench: all $(BENCH) $(BUILD)/gen/resolverd_pb2.py
 # Days of a mail system's questions in a minute, with each rule of prefetch. CHART=1 draws docs/prefetch.svg anew.
 sim: $(BUILD)/sim/load
 	@$(PYTHON) tests/sim/sim.py $< $(if $(CHART),--chart)
+
+# Up to 1,000 simulated daemons with a store and without, in minutes; docs/SCALING.md. QUICK=1: smaller fleets; SEED=7: other mails.
+fleet-sim: $(BUILD)/sim/fleet
+	@$(PYTHON) tests/sim/fleet_sim.py $< $(if $(filter command environment,$(firstword $(origin SEED))),--seed $(SEED)) $(if $(QUICK),--quick)
 
 # The real daemon on short TTLs: misses, upstream queries, warming. QUICK=1: a smaller world, less of it.
 freshness: all $(BENCH) $(BUILD)/gen/resolverd_pb2.py

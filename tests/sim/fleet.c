@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A mail system's questions (trace.h) at a rate that does not change, each mail at a random member
- * of a simulated fleet (fleet_sim.h); prints what came of it as JSON. "fleet check": a few small
- * fleets, and whether what docs/SCALING.md says of fleets holds for them; exit 0: it does.
+ * of a simulated fleet (fleet_sim.h); prints what came of it as JSON. "fleet formula": what is to
+ * be expected without a simulation. "fleet check": a few small fleets, and whether what
+ * docs/SCALING.md says of fleets holds for them; exit 0: it does.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
+#include "tests/sim/fleet_formula.h"
 #include "tests/sim/fleet_sim.h"
 
 #define HOUR_MS INT64_C(3600000)
@@ -131,6 +133,16 @@ static unsigned wait_percentile_ms(const struct fleet_sim_counts *counts, unsign
 	return ms;
 }
 
+/* A lookup takes longer than that, and so does a look at what another looks up. */
+#define STORE_WAIT_MAX_MS 9u
+static uint64_t plans_without_lookup(const struct fleet_sim_counts *counts)
+{
+	uint64_t plans = 0;
+	for (unsigned ms = 0; ms <= STORE_WAIT_MAX_MS; ms++)
+		plans += counts->waits[ms];
+	return plans;
+}
+
 static void print(const struct setting *setting, const struct result *result)
 {
 	const struct fleet_sim_counts *counts = &result->counts;
@@ -141,6 +153,7 @@ static void print(const struct setting *setting, const struct result *result)
 	    setting->hours * 3600);
 	print_count("plans", counts->plans);
 	print_count("plans_unwaited", counts->plans_unwaited);
+	print_count("plans_without_lookup", plans_without_lookup(counts));
 	print_count("questions", counts->questions);
 	print_count("refused", counts->refused);
 	print_count("lookups_route", counts->lookups_route);
@@ -262,29 +275,55 @@ static int check(void)
 	return failed > 0;
 }
 
+/* ---- by formula ---- */
+
+static void expect(uint32_t members, double mails_per_s, bool has_store)
+{
+	struct fleet_expected expected;
+	fleet_formula(members, mails_per_s, has_store, &expected);
+	printf("{\"members\": %u, \"mails_per_s\": %g, \"store\": %s, \"seconds\": 1, \"plans\": "
+	       "%g,\n",
+	    members, mails_per_s, has_store ? "true" : "false", mails_per_s);
+	printf(" \"lookups_route\": %.4f, \"lookups_host\": %.4f, \"lookups_one_off\": %.4f,\n",
+	    expected.lookups_route, expected.lookups_host, expected.lookups_one_off);
+	printf(" \"facts_live\": %.0f, \"counts_live\": %.0f,\n", expected.facts, expected.counts);
+	printf(" \"get\": %.4f, \"lease\": %.4f, \"set\": %.4f, \"incr\": %.4f}\n", expected.gets,
+	    expected.leases, expected.sets, expected.incrs);
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: fleet MEMBERS MAILS_PER_S store|alone WARM_UP_HOURS HOURS SEED\n"
+			"       fleet formula MEMBERS MAILS_PER_S store|alone\n"
+			"       fleet check\n");
+	return 64;
+}
+
 int main(int argc, char **argv)
 {
 	static struct result result;
 	if (argc == 2 && strcmp(argv[1], "check") == 0)
 		return check();
-	if (argc != 7 || (strcmp(argv[3], "store") != 0 && strcmp(argv[3], "alone") != 0)) {
-		fprintf(stderr,
-		    "usage: fleet MEMBERS MAILS_PER_S store|alone WARM_UP_HOURS HOURS SEED\n"
-		    "       fleet check\n");
-		return 64;
+	bool by_formula = argc == 5 && strcmp(argv[1], "formula") == 0;
+	char **what = by_formula ? argv + 2 : argv + 1;
+	if (!by_formula && argc != 7)
+		return usage();
+	struct setting setting = {.members = (uint32_t)strtoul(what[0], NULL, 10),
+	    .mails_per_s = strtod(what[1], NULL),
+	    .has_store = strcmp(what[2], "store") == 0};
+	if (setting.members == 0 || !(setting.mails_per_s > 0) ||
+	    (!setting.has_store && strcmp(what[2], "alone") != 0))
+		return usage();
+	if (by_formula) {
+		expect(setting.members, setting.mails_per_s, setting.has_store);
+		return 0;
 	}
-	const struct setting setting = {.members = (uint32_t)strtoul(argv[1], NULL, 10),
-	    .mails_per_s = strtod(argv[2], NULL),
-	    .has_store = strcmp(argv[3], "store") == 0,
-	    .warm_up_hours = strtod(argv[4], NULL),
-	    .hours = strtod(argv[5], NULL),
-	    .seed = strtoull(argv[6], NULL, 10)};
-	double end_ms = (setting.warm_up_hours + setting.hours) * (double)HOUR_MS;
-	if (setting.members == 0 || !(setting.mails_per_s > 0) || !(setting.hours > 0) ||
-	    end_ms > FLEET_SIM_LIFE_MAX_MS) {
-		fprintf(stderr, "fleet: a fleet has members and mails, and at most 46 days\n");
-		return 64;
-	}
+	setting.warm_up_hours = strtod(what[3], NULL);
+	setting.hours = strtod(what[4], NULL);
+	setting.seed = strtoull(what[5], NULL, 10);
+	if (!(setting.hours > 0) ||
+	    (setting.warm_up_hours + setting.hours) * (double)HOUR_MS > FLEET_SIM_LIFE_MAX_MS)
+		return usage();
 	run(&setting, &result);
 	print(&setting, &result);
 	return 0;

@@ -19,8 +19,8 @@ COLOURS = {"ahead": "#2a78c8", "on-hit": "#c8862a", "off": "#888888", "ideal": "
 TIME_LIMIT_S = 600
 
 
-def run(program, what):
-    said = subprocess.run([program, what], check=True, stdout=subprocess.PIPE, text=True, timeout=TIME_LIMIT_S).stdout
+def run(program, *what):
+    said = subprocess.run([program, *map(str, what)], check=True, stdout=subprocess.PIPE, text=True, timeout=TIME_LIMIT_S).stdout
     return json.loads(said)
 
 
@@ -90,6 +90,12 @@ def chart(found):
     return "\n".join(text) + "\n"
 
 
+def write(name, figures):
+    target = ROOT / "build" / name
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(figures, indent=1) + "\n")
+
+
 def main():
     program = sys.argv[1]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -97,9 +103,7 @@ def main():
     figures = flat(found)
     for name, value in figures.items():
         print(f"{name:42} {value}")
-    target = ROOT / "build" / "sim.json"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(figures, indent=1) + "\n")
+    write("sim.json", figures)
     if "--chart" in sys.argv:
         (ROOT / "docs" / "prefetch.svg").write_text(chart(found))
 
