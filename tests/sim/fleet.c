@@ -186,6 +186,7 @@ static void print(const struct setting *setting, const struct result *result)
 /* ---- small fleets ---- */
 
 #define CHECK_MEMBERS 8u
+#define BURSTS 100u
 
 enum checked { CHECK_ONE, CHECK_FLEET, CHECK_ALONE, CHECK_COUNT };
 
@@ -237,6 +238,23 @@ static bool hardly_any_lookup_is_made_twice(const struct result *results)
 	return leased > 0.99 * lookups(&results[CHECK_FLEET]);
 }
 
+/* Of routes that all members are asked for at once. */
+static bool a_burst_is_looked_up_about_once(const struct result *results)
+{
+	static struct fleet_sim sim;
+	(void)results;
+	fleet_sim_init(&sim, CHECK_MEMBERS, true, trace_questions(0), 1);
+	for (uint32_t route = 0; route < BURSTS; route++) {
+		const struct trace_mail mail = {.route = route};
+		for (uint32_t member = 0; member < CHECK_MEMBERS; member++)
+			fleet_sim_ask(&sim, member, &mail);
+	}
+	bool good = fleet_sim_finish_plans(&sim) && sim.counts.lookups_route >= BURSTS &&
+		    sim.counts.lookups_route < 2 * BURSTS;
+	fleet_sim_fini(&sim);
+	return good;
+}
+
 static int check(void)
 {
 	static const struct {
@@ -249,6 +267,7 @@ static int check(void)
 	    {"without_a_store_each_looks_up", without_a_store_each_looks_up},
 	    {"a_new_member_finds_what_others_have", a_new_member_finds_what_others_have},
 	    {"hardly_any_lookup_is_made_twice", hardly_any_lookup_is_made_twice},
+	    {"a_burst_is_looked_up_about_once", a_burst_is_looked_up_about_once},
 	};
 	static struct result results[CHECK_COUNT];
 	unsigned failed = 0;

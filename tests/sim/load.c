@@ -379,7 +379,7 @@ int main(int argc, char **argv)
 	load.is_ideal = strcmp(names[which], "ideal") == 0;
 	load.has_outage = strcmp(names[which], "outage") == 0;
 	load.random = 1;
-	load.name_count = trace_questions(END_MS / 1000 * TRACE_MAILS_PER_S);
+	load.name_count = trace_questions((double)END_MS / 1000 * TRACE_MAILS_PER_S);
 	load.names = pages(load.name_count * sizeof *load.names);
 	for (uint32_t i = 0; i < load.name_count; i++)
 		load.names[i].ttl_ms = trace_ttl_s(i) * 1000;
