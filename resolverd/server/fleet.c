@@ -42,6 +42,7 @@ struct fleet_lookup {
 	struct event timer;
 	enum step step;
 	unsigned polls;      /* begun */
+	bool unhurried;      /* it waits as long as one that no client waits for */
 	int64_t begun_at_ms; /* mono */
 	int64_t asked_at_ms; /* mono; the request under way */
 	int64_t left_ms;     /* of fleet.timeout, for all its replies */
@@ -340,6 +341,7 @@ static void set_poll_timer(struct fleet_lookup *lookup)
 {
 	const int *polls = lookup->job->refresh ? poll_refresh_ms : poll_asked_ms;
 	int ms = polls[lookup->polls - 1];
+	lookup->unhurried = lookup->job->refresh;
 	set_timer(lookup, ms / 2 + (int)randombytes_uniform((uint32_t)ms));
 }
 
@@ -360,7 +362,7 @@ static void wait_for_another(struct fleet_lookup *lookup)
 
 void fleet_hurry(struct fleet_lookup *lookup)
 {
-	if (lookup != NULL && lookup->step == WAITING)
+	if (lookup != NULL && lookup->step == WAITING && lookup->unhurried && !lookup->job->refresh)
 		set_poll_timer(lookup);
 }
 

@@ -336,10 +336,20 @@ static bool is_idle_look(const struct flight_job *job)
 	return job->from_notice && job->refresh && LIST_EMPTY(&job->waiters);
 }
 
+static void note_wait(struct fleet_sim *sim, const struct visit *visit, bool found)
+{
+	if (visit->polls > 0)
+		breaker_note(&sim->members[visit->member].waits, found, wall_ms(sim),
+		    trace_random(&sim->random));
+}
+
+/* A client that joins does not hurry it here. */
 static void wait_for_another(struct fleet_sim *sim, struct visit *visit)
 {
 	const int *polls = visit->job->refresh ? poll_refresh_ms : poll_asked_ms;
-	if (visit->polls == POLLS) {
+	struct breaker *waits = &sim->members[visit->member].waits;
+	if (visit->polls == POLLS || (visit->polls == 0 && !breaker_allows(waits, wall_ms(sim)))) {
+		note_wait(sim, visit, false);
 		look_up(sim, visit);
 		return;
 	}
@@ -352,6 +362,7 @@ static void on_get(struct fleet_sim *sim, struct visit *visit)
 	const struct stored *stored = &sim->stored[visit->number];
 	if (stored->until_ms > sim->now_ms && is_of_use(sim, visit, stored->answer)) {
 		sim->counts.found++;
+		note_wait(sim, visit, true);
 		end_visit(sim, visit, answer_ref(stored->answer));
 	} else if (is_idle_look(visit->job)) {
 		end_visit(sim, visit, NULL);

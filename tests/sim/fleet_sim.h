@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "resolverd/server/breaker.h"
 #include "resolverd/server/cache.h"
 #include "resolverd/server/flight.h"
 #include "resolverd/server/prefetch.h"
@@ -25,6 +26,7 @@ struct fleet_member {
 	struct cache cache;
 	struct flight flight;
 	struct prefetch prefetch;
+	struct breaker waits;              /* as in struct fleet */
 	uint64_t questions, lookups_asked; /* of its clients; of them looked up by itself */
 };
 
