@@ -33,6 +33,16 @@ void sandbox_raise_limits(void)
 	(void)setrlimit(RLIMIT_NOFILE, &files);
 }
 
+void sandbox_limit_memory(size_t bytes)
+{
+#ifdef __SANITIZE_ADDRESS__
+	(void)bytes;
+#else
+	const struct rlimit memory = {bytes, bytes};
+	(void)setrlimit(RLIMIT_DATA, &memory);
+#endif
+}
+
 /* A service manager that took them may forbid capset, too. */
 static bool has_capabilities(void)
 {

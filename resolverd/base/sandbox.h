@@ -49,3 +49,5 @@ void sandbox_forbid_dumps(void);
 
 /* As many descriptors as the limits allow: a server has a client on each, libunbound a port. */
 void sandbox_raise_limits(void);
+/* Of a role that reads what it can't trust; not under AddressSanitizer, which wants far more. */
+void sandbox_limit_memory(size_t bytes);

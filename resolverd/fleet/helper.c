@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -336,15 +335,6 @@ static int confine(const struct config *config)
 	    &(struct sandbox){SANDBOX_FLEET, names, sizeof names / sizeof *names}, config);
 }
 
-/* AddressSanitizer wants far more. */
-static void limit_memory(void)
-{
-#ifndef __SANITIZE_ADDRESS__
-	const struct rlimit memory = {MEMORY_MAX_BYTES, MEMORY_MAX_BYTES};
-	(void)setrlimit(RLIMIT_DATA, &memory);
-#endif
-}
-
 int helper_main(const struct config *config)
 {
 	struct helper *helper = calloc(1, sizeof *helper);
@@ -363,7 +353,7 @@ int helper_main(const struct config *config)
 	if (store_parse(config->fleet.redis, &helper->settings.address) != NULL ||
 	    take_credentials(helper) != 0)
 		return EX_CONFIG;
-	limit_memory();
+	sandbox_limit_memory(MEMORY_MAX_BYTES);
 	if (conn_buffers_init(&helper->buffers) != 0 ||
 	    conn_init(&helper->server, helper->base, &helper->buffers, ROLE_FD_CHANNEL,
 		STORE_FRAME_MAX_BYTES, SIZE_MAX, &server_handler, helper) != 0) {
