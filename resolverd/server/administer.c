@@ -269,6 +269,7 @@ void administer_replace(struct server *server, const struct answer *fresh,
 	    signer_derive(&server->signer, fresh, now_ms); /* without its trace */
 	if (answer != NULL) {
 		prefetch_renew(&server->prefetch, &key, answer, now_ms);
+		fleet_share_anew(&server->fleet, question, answer, now_ms);
 		watches_note(&server->watches, &key, answer, now_ms);
 	}
 	answer_unref(answer);

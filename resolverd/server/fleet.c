@@ -604,10 +604,10 @@ bool fleet_take(struct fleet *fleet, struct flight_job *job)
 /* ---- what we find ---- */
 
 static uint8_t *pack_notice(
-    const struct fleet *fleet, const Resolverd__Worker__Facts *facts, int64_t now_ms, size_t *ret)
+    const struct fleet *fleet, const Resolverd__V1__Question *question, int64_t now_ms, size_t *ret)
 {
 	Resolverd__Fleet__Notice notice = RESOLVERD__FLEET__NOTICE__INIT;
-	notice.question = facts->question;
+	notice.question = (Resolverd__V1__Question *)(uintptr_t)question;
 	notice.validated_at = (uint64_t)now_ms;
 	notice.member = fleet->config->signing.member;
 	*ret = resolverd__fleet__notice__get_packed_size(&notice);
@@ -618,11 +618,11 @@ static uint8_t *pack_notice(
 }
 
 static bool send_put(
-    struct fleet *fleet, const struct flight_job *job, Resolverd__Fleet__StorePut *put)
+    struct fleet *fleet, const Resolverd__V1__Question *question, Resolverd__Fleet__StorePut *put)
 {
 	char key[KEY_MAX];
 	Resolverd__Fleet__StoreRequest request = RESOLVERD__FLEET__STORE_REQUEST__INIT;
-	make_key(fleet, &job->question, "", key);
+	make_key(fleet, question, "", key);
 	put->key = key;
 	request.body_case = RESOLVERD__FLEET__STORE_REQUEST__BODY_PUT;
 	request.put = put;
@@ -634,30 +634,48 @@ static bool can_put(const struct fleet *fleet)
 	return fleet->connected && !breaker_is_open(&fleet->breaker);
 }
 
+static bool put_value(struct fleet *fleet, const Resolverd__V1__Question *question,
+    const struct shared_value *value, bool changes, int64_t now_ms)
+{
+	Resolverd__Fleet__StorePut put = RESOLVERD__FLEET__STORE_PUT__INIT;
+	int64_t life_ms = value->ends_at_ms - now_ms;
+	if (life_ms > fleet->config->fleet.max_age_ms)
+		life_ms = fleet->config->fleet.max_age_ms;
+	put.value = (ProtobufCBinaryData){.len = value->count, .data = value->bytes};
+	put.life_ms = (uint64_t)life_ms;
+	if (changes)
+		put.notice.data = pack_notice(fleet, question, now_ms, &put.notice.len);
+	if (put.notice.data == NULL)
+		put.notice.len = 0;
+	bool good = life_ms >= LIFE_MIN_MS && value->count <= STORE_VALUE_MAX_BYTES &&
+		    send_put(fleet, question, &put);
+	fleet->counts.shared += good;
+	free(put.notice.data);
+	return good;
+}
+
 static bool share(struct fleet *fleet, const struct flight_job *job,
     const Resolverd__Worker__Facts *facts, bool changes, int64_t now_ms)
 {
 	struct shared_value value;
-	Resolverd__Fleet__StorePut put = RESOLVERD__FLEET__STORE_PUT__INIT;
 	if (signer_share(fleet->signer, facts, fleet->view, sizeof fleet->view, fleet->membership,
 		now_ms, &value) != 0)
 		return false;
-	int64_t life_ms = value.ends_at_ms - now_ms;
-	if (life_ms > fleet->config->fleet.max_age_ms)
-		life_ms = fleet->config->fleet.max_age_ms;
-	put.value = (ProtobufCBinaryData){.len = value.count, .data = value.bytes};
-	put.life_ms = (uint64_t)life_ms;
-	if (changes)
-		put.notice.data = pack_notice(fleet, facts, now_ms, &put.notice.len);
-	if (put.notice.data == NULL)
-		put.notice.len = 0;
-	bool good = life_ms >= LIFE_MIN_MS && value.count <= STORE_VALUE_MAX_BYTES &&
-		    send_put(fleet, job, &put);
-	fleet->counts.shared += good;
+	bool good = put_value(fleet, &job->question, &value, changes, now_ms);
 	count_request(fleet, job, value.ends_at_ms - now_ms);
-	free(put.notice.data);
 	free(value.bytes);
 	return good;
+}
+
+void fleet_share_anew(struct fleet *fleet, const Resolverd__V1__Question *question,
+    const struct answer *answer, int64_t now_ms)
+{
+	struct shared_value value;
+	if (!can_put(fleet) || signer_share_answer(fleet->signer, answer, fleet->view,
+				   sizeof fleet->view, fleet->membership, &value) != 0)
+		return;
+	(void)put_value(fleet, question, &value, true, now_ms);
+	free(value.bytes);
 }
 
 /* Those who wait for us, and we ourselves the next time, need not. */
@@ -666,7 +684,7 @@ static void share_nothing(struct fleet *fleet, const struct flight_job *job)
 	Resolverd__Fleet__StorePut put = RESOLVERD__FLEET__STORE_PUT__INIT;
 	put.life_ms = UNSHARED_MS;
 	put.only_new = true; /* a value that is there is better */
-	(void)send_put(fleet, job, &put);
+	(void)send_put(fleet, &job->question, &put);
 }
 
 void fleet_share(struct fleet *fleet, const struct flight_job *job,

@@ -111,3 +111,6 @@ void fleet_hurry(struct fleet_lookup *lookup);
 /* A worker found this, or (NULL) nothing; changes: it says something else than what we had. */
 void fleet_share(struct fleet *fleet, const struct flight_job *job,
     const Resolverd__Worker__Facts *facts, bool changes, int64_t now_ms);
+/* This was looked up with empty caches, since somebody wanted it so: all are told. */
+void fleet_share_anew(struct fleet *fleet, const Resolverd__V1__Question *question,
+    const struct answer *answer, int64_t now_ms);

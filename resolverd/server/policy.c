@@ -35,15 +35,22 @@ const struct config_override *policy_find(
 	return found;
 }
 
+void policy_clear(Resolverd__V1__Route *route)
+{
+	static char none[] = "";
+	route->insecure_mx_policy = (Resolverd__V1__InsecureMxPolicy)0;
+	route->requirement = (Resolverd__V1__Requirement)0;
+	route->requirement_source = route->requirement_reason = none;
+	route->requirement_until = 0;
+}
+
 void policy_apply(const struct config *config, const char *next_hop, int64_t now_ms,
     Resolverd__V1__Route *route, uint64_t *expires_at_ms)
 {
-	static char none[] = "";
 	const struct config_override *override = policy_find(config, next_hop, now_ms);
+	policy_clear(route);
 	route->insecure_mx_policy = config->resolver.insecure_mx_policy;
 	route->requirement = RESOLVERD__V1__REQUIREMENT__NORMAL;
-	route->requirement_source = route->requirement_reason = none;
-	route->requirement_until = 0;
 	if (override == NULL)
 		return;
 	route->requirement = override->requirement;

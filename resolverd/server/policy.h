@@ -13,3 +13,5 @@ const struct config_override *policy_find(
 /* Sets the route's local fields; brings *expires_at_ms forward to when the override lapses. */
 void policy_apply(const struct config *config, const char *next_hop, int64_t now_ms,
     Resolverd__V1__Route *route, uint64_t *expires_at_ms);
+/* As a worker tells it. */
+void policy_clear(Resolverd__V1__Route *route);

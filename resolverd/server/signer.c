@@ -435,12 +435,11 @@ static bool is_for_others(
 	       facts->n_lookups == 0;
 }
 
-static int pack_shared_facts(const struct signer *signer, const Resolverd__Worker__Facts *facts,
-    const uint8_t *view, size_t view_bytes, const Resolverd__V1__Answer *envelope,
-    ProtobufCBinaryData *ret_packed)
+static int pack_shared_facts(const struct signer *signer, const uint8_t *view, size_t view_bytes,
+    const Resolverd__V1__Answer *envelope, ProtobufCBinaryData *ret_packed)
 {
 	Resolverd__Fleet__SharedFacts shared = RESOLVERD__FLEET__SHARED_FACTS__INIT;
-	shared.question = facts->question;
+	shared.question = envelope->question;
 	shared.member = signer->config->signing.member;
 	shared.validated_at = envelope->validated_at;
 	shared.expires_at = envelope->expires_at;
@@ -467,19 +466,13 @@ static int pack_shared_facts(const struct signer *signer, const Resolverd__Worke
 	return 0;
 }
 
-int signer_share(const struct signer *signer, const Resolverd__Worker__Facts *facts,
+static int share(const struct signer *signer, const Resolverd__V1__Answer *envelope,
     const uint8_t *view, size_t view_bytes, Resolverd__Fleet__SignedMembership *membership,
-    int64_t now_ms, struct shared_value *ret_value)
+    struct shared_value *ret_value)
 {
 	uint8_t signature[crypto_sign_BYTES], id[KEY_ID_BYTES];
 	Resolverd__Fleet__SignedFacts outer = RESOLVERD__FLEET__SIGNED_FACTS__INIT;
-	Resolverd__V1__Answer envelope = RESOLVERD__V1__ANSWER__INIT;
-	if (signer->delegations.bytes == NULL || !set_data(facts, &envelope))
-		return -ENOMSG;
-	set_times(signer, facts, now_ms, &envelope);
-	if (!is_for_others(facts, &envelope))
-		return -ENOMSG;
-	int r = pack_shared_facts(signer, facts, view, view_bytes, &envelope, &outer.facts);
+	int r = pack_shared_facts(signer, view, view_bytes, envelope, &outer.facts);
 	Resolverd__V1__StatusResponse *vouched =
 	    r == 0 ? resolverd__v1__status_response__unpack(
 			 NULL, signer->delegations.count, signer->delegations.bytes)
@@ -498,13 +491,50 @@ int signer_share(const struct signer *signer, const Resolverd__Worker__Facts *fa
 		ret_value->count = resolverd__fleet__signed_facts__get_packed_size(&outer);
 		ret_value->bytes = malloc(ret_value->count);
 		ret_value->ends_at_ms =
-		    min_ms((int64_t)envelope.expires_at, signer->delegations.not_after_ms);
+		    min_ms((int64_t)envelope->expires_at, signer->delegations.not_after_ms);
 		r = ret_value->bytes != NULL ? 0 : -ENOMEM;
 	}
 	if (r == 0)
 		resolverd__fleet__signed_facts__pack(&outer, ret_value->bytes);
 	resolverd__v1__status_response__free_unpacked(vouched, NULL);
 	free(outer.facts.data);
+	return r;
+}
+
+int signer_share(const struct signer *signer, const Resolverd__Worker__Facts *facts,
+    const uint8_t *view, size_t view_bytes, Resolverd__Fleet__SignedMembership *membership,
+    int64_t now_ms, struct shared_value *ret_value)
+{
+	Resolverd__V1__Answer envelope = RESOLVERD__V1__ANSWER__INIT;
+	if (signer->delegations.bytes == NULL || !set_data(facts, &envelope))
+		return -ENOMSG;
+	envelope.question = facts->question;
+	set_times(signer, facts, now_ms, &envelope);
+	if (!is_for_others(facts, &envelope))
+		return -ENOMSG;
+	return share(signer, &envelope, view, view_bytes, membership, ret_value);
+}
+
+int signer_share_answer(const struct signer *signer, const struct answer *answer,
+    const uint8_t *view, size_t view_bytes, Resolverd__Fleet__SignedMembership *membership,
+    struct shared_value *ret_value)
+{
+	Resolverd__V1__Answer *envelope = answer_envelope(answer);
+	int r = -ENOMSG;
+	if (envelope == NULL)
+		return -ENOMEM;
+	if (signer->delegations.bytes != NULL && !answer->failed && !answer->stale &&
+	    !answer->foreign && envelope->cacheable && envelope->n_insecure_zones == 0) {
+		Resolverd__V1__Answer facts = *envelope;
+		Resolverd__V1__Route route;
+		if (facts.data_case == RESOLVERD__V1__ANSWER__DATA_ROUTE) {
+			route = *envelope->route;
+			policy_clear(&route);
+			facts.route = &route;
+		}
+		r = share(signer, &facts, view, view_bytes, membership, ret_value);
+	}
+	resolverd__v1__answer__free_unpacked(envelope, NULL);
 	return r;
 }
 

@@ -115,6 +115,10 @@ struct shared_value {
 [[gnu::warn_unused_result]] int signer_share(const struct signer *signer,
     const Resolverd__Worker__Facts *facts, const uint8_t *view, size_t view_bytes,
     Resolverd__Fleet__SignedMembership *membership, int64_t now_ms, struct shared_value *ret_value);
+/* The same with an answer that was found here, without what local policy made of it. */
+[[gnu::warn_unused_result]] int signer_share_answer(const struct signer *signer,
+    const struct answer *answer, const uint8_t *view, size_t view_bytes,
+    Resolverd__Fleet__SignedMembership *membership, struct shared_value *ret_value);
 
 /* The answer again, with the local policy and the key of now. Its facts and times stay, but for a
  * new end by policy. Returns a new reference; NULL when memory is short, or it is no answer. */

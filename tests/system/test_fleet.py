@@ -211,6 +211,28 @@ def test_nobody_waits_for_what_is_used_once(make_member, store, queries):
         assert len(asked(queries, name)) >= 3
 
 
+def test_what_one_flushes_is_mended_at_all(make_member, store):
+    with LiveZone(WORLD, "two-hosts.org") as zone:
+        first, second = make_member(), make_member()
+        name = "mended.two-hosts.org"
+        first.reload(f'override "{name}" {{ requirement = audit reason = "a private matter" }}')
+        zone.publish([*zone.records, "mended 600 MX 10 mx1"])
+        plan(second, name)
+        assert plan(first, name)[0].origin == "m1"
+        zone.publish([*zone.records, "mended 600 MX 10 mx2"])
+        assert first.ctl("flush", name)[0] == 0
+
+        def is_mended(member):
+            return plan(member, name)[0].route.mx[0].name.startswith("mx2")
+
+        assert is_mended(first)
+        wait_for(lambda: is_mended(second), 5 if INSTRUMENTED else 1)
+        for member in (second, make_member()):
+            route = plan(member, name)[0].route
+            assert plan(member, name)[0].origin == "m0" and route.requirement == pb.NORMAL and not route.requirement_source
+        assert b"a private matter" not in b"".join(store.values().values())
+
+
 def test_what_is_flushed_does_not_come_back(make_member, queries):
     first, second = make_member(), make_member()
     plan(first), plan(first, OTHER)
