@@ -7,7 +7,7 @@ set -eu
 build="gcc libc6-dev make pkg-config protobuf-c-compiler protobuf-compiler libunbound-dev libevent-dev
 libsodium-dev libprotobuf-c-dev libconfuse-dev libseccomp-dev libhiredis-dev libssl-dev libidn2-dev libjansson-dev libldns-dev dns-root-data"
 tests="libcmocka-dev python3-pytest python3-dnspython python3-protobuf python3-nacl
-python3-prometheus-client python3-cryptography python3-idna nsd ldnsutils unbound redis-server bind9-dnsutils knot-dnsutils dnsperf faketime iproute2 nftables
+python3-prometheus-client python3-cryptography python3-idna nsd ldnsutils unbound redis-server stunnel4 bind9-dnsutils knot-dnsutils dnsperf faketime iproute2 nftables
 util-linux systemd mandoc python3-kubernetes python3-yaml
 postfix libgnutls-dane0 libidn12 libpcre2-8-0 libnsl2 libdb5.3"
 # Debian's npm brings some hundred packages: not where there is one, from wherever it came.

@@ -5,6 +5,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -16,7 +17,7 @@ import fleet_pb2
 import nacl.signing
 import pytest
 import resolverd_pb2 as pb
-from conftest import BUILD, INSTRUMENTED, WORLD, wait_for
+from conftest import BUILD, HERE, INSTRUMENTED, WORLD, wait_for
 from fleet import Far, Store, make_member, make_store, origins, plan, public_key, ring, store  # noqa: F401
 from live import LiveZone
 from scenarios import DANE, PLAIN, TA
@@ -543,6 +544,36 @@ def test_an_error_that_quotes_the_password_is_not_repeated(make_store, make_daem
     member = make_daemon(fleet__redis="redis://127.0.0.1:6392", fleet__trusted_keys=str(ring), fleet__credentials_file=str(secret))
     wait_for(lambda: "no store: it refuses the credentials: ERR" in member.log(), 10, member.log)
     assert "hunter2" not in member.log() + json.dumps(stats_of(member))
+
+
+def test_tls_through_a_proxy(tmp_path, make_daemon, ring):
+    """docs/FLEET.md's stunnel, to a Redis that speaks TLS alone."""
+    if shutil.which("stunnel4") is None:
+        pytest.skip("no stunnel4")
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", cert,
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"], check=True, stderr=subprocess.DEVNULL)
+    store = Store(tmp_path / "store", "--tls-port", "6412", "--tls-cert-file", str(cert), "--tls-key-file", str(key),
+                  "--tls-ca-cert-file", str(cert), "--tls-auth-clients", "no")
+    path, file = tmp_path / "tls.sock", tmp_path / "stunnel.conf"
+    [text] = re.findall(r"```stunnel\n(.*?)```", (HERE.parent.parent / "docs" / "FLEET.md").read_text(), re.DOTALL)
+    for documented, here in (("/run/stunnel4/redis.sock", path), ("redis.example.org:6380", "127.0.0.1:6412"), ("redis.example.org", "localhost"),
+                             ("/etc/ssl/certs/redis-ca.pem", cert)):
+        assert documented in text
+        text = text.replace(documented, str(here))
+    file.write_text("foreground = yes\npid =\n" + text)
+    with open(tmp_path / "stunnel.log", "wb") as log:
+        proxy = subprocess.Popen(["stunnel4", file], stdout=log, stderr=log)
+    try:
+        wait_for(path.exists, 10, (tmp_path / "stunnel.log").read_text)
+        member = make_daemon(fleet__redis=f"unix:{path}", fleet__trusted_keys=str(ring))
+        wait_for(lambda: f"fleet: connected to unix:{path}" in member.log(), 10, member.log)
+        plan(member)
+        assert store.values()
+    finally:
+        proxy.terminate()
+        proxy.wait(timeout=10)
+        store.stop()
 
 
 # ---- sentinels ----
