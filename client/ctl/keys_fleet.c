@@ -17,6 +17,7 @@
 #include "client/ctl/ctl.h"
 #include "client/ctl/keys_fleet.h"
 #include "client/lib/keys.h"
+#include "client/lib/text.h"
 #include "proto/ring.h"
 
 #define FILE_MAX_BYTES (8u << 20) /* RING_KEYS_MAX lines, with comments */
@@ -119,11 +120,13 @@ static int write_new(const struct ctl *ctl, const char *path, mode_t mode, const
 	    error == EEXIST ? "; move it away, or name another" : "");
 }
 
-/* Whole or not at all; owner, group and mode stay. */
-static int replace(const struct ctl *ctl, const char *path, const char *text)
+/* Whole or not at all; owner, group, mode and links to it stay. */
+static int replace(const struct ctl *ctl, const char *link, const char *text)
 {
-	char other[PATH_MAX];
+	char path[PATH_MAX], other[PATH_MAX];
 	struct stat status;
+	if (realpath(link, path) == NULL)
+		return report(ctl, EXIT_CANNOT_WRITE, "cannot find %s: %s", link, strerror(errno));
 	int n = snprintf(other, sizeof other, "%s.XXXXXX", path), fd = -1;
 	if (n < 0 || (size_t)n >= sizeof other) {
 		errno = ENAMETOOLONG;
@@ -318,7 +321,8 @@ static int sign_options(struct ctl *ctl, int argc, char **argv, struct signing *
 	static const struct option options[] = {{"root", required_argument, NULL, 'r'},
 	    {"member", required_argument, NULL, 'm'}, {"days", required_argument, NULL, 'd'},
 	    {"output", required_argument, NULL, 'o'}, {0}};
-	char *end = NULL;
+	char *end = NULL, member[FACTS_MEMBER_MAX];
+	unsigned long days;
 	int c;
 	optind = 0;
 	opterr = 0;
@@ -331,16 +335,21 @@ static int sign_options(struct ctl *ctl, int argc, char **argv, struct signing *
 			signing->output = optarg;
 		else if (c != 'd')
 			return ctl_usage(ctl, "keys sign: wrong option (see --help)");
-		else if ((signing->days = (unsigned)strtoul(optarg, &end, 10)) < 1 ||
-			 *end != '\0' || signing->days > DAYS_MAX)
+		else if ((days = strtoul(optarg, &end, 10)) < 1 || *end != '\0' || days > DAYS_MAX)
 			return ctl_usage(ctl, "--days wants a number from 1 to %u, not \"%s\"",
 			    DAYS_MAX, optarg);
+		else
+			signing->days = (unsigned)days;
 	}
 	if (signing->root_file[0] == '\0' || argc - optind != 1)
 		return ctl_usage(ctl, "keys sign wants --root FILE and a file with a public key");
 	if (strlen(signing->member) >= FACTS_MEMBER_MAX)
 		return ctl_usage(
 		    ctl, "--member is too long (%u bytes at most)", FACTS_MEMBER_MAX - 1);
+	strcpy(member, signing->member);
+	text_mend(member);
+	if (strcmp(member, signing->member) != 0)
+		return ctl_usage(ctl, "--member has what is no printable text");
 	return 0;
 }
 
@@ -427,6 +436,7 @@ static bool list_membership(struct listing *listing, const char *path, const cha
 			    : NULL;
 	if (membership != NULL && membership->long_term_key.len == crypto_sign_PUBLICKEYBYTES) {
 		key_id_of(membership->long_term_key.data, key_id);
+		text_mend(membership->member); /* it is for a terminal, and anybody's */
 		const char *problem = listing->any_ring
 					  ? ring_check_membership(&listing->ring, message, key_id,
 						now_ms(), member, key)

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """resolverctl keys make, sign, list and revoke: as files, and what members of a fleet make of them."""
 
+import base64
 import json
 import re
 import shutil
 import stat
 import subprocess
 
+import fleet_pb2
 import pytest
 from conftest import BUILD, wait_for
 from fleet import make_member, make_store, origins, plan, ring, store  # noqa: F401
@@ -98,13 +100,29 @@ def test_a_revoked_key_is_in_the_ring_once_and_out(place):
     assert "revoked" in keys("list", "ring", "m1.membership", cwd=place, code=76)
 
 
+def test_a_link_to_the_ring_stays_one(place):
+    (place / "fleet.keys").symlink_to("ring")
+    keys("revoke", "fleet.keys", "m1.pub", cwd=place)
+    assert (place / "fleet.keys").is_symlink() and "revoked" in (place / "ring").read_text()
+
+
+def test_a_membership_does_not_speak_to_the_terminal(place):
+    membership = fleet_pb2.Membership(long_term_key=bytes(32), member="\x1b[2Jm1", not_after=2**62)
+    (place / "odd").write_bytes(base64.b64encode(fleet_pb2.SignedMembership(
+        membership=membership.SerializeToString(), key_id=bytes(8), signature=bytes(64)).SerializeToString()))
+    assert "\x1b" not in keys("list", "odd", cwd=place)
+    assert json.loads(keys("list", "odd", "--json", cwd=place))["keys"][0]["member"] == "?[2Jm1"
+
+
 @pytest.mark.parametrize("arguments, code, says", [
     (["make"], 64, "keys make wants"),
     (["sign", "m1.pub"], 64, "--root"),
     (["sign", "--root", "root", "--days", "0", "m1.pub"], 64, "1 to 3660"),
     (["sign", "--root", "root", "--days", "9999", "m1.pub"], 64, "1 to 3660"),
     (["sign", "--root", "root", "--days", "1x", "m1.pub"], 64, "1 to 3660"),
+    (["sign", "--root", "root", "--days", "4294967297", "m1.pub"], 64, "1 to 3660"),
     (["sign", "--root", "root", "--member", "m" * 256, "m1.pub"], 64, "too long"),
+    (["sign", "--root", "root", "--member", "m1\nm2", "m1.pub"], 64, "printable"),
     (["sign", "--root", "root.pub", "m1.pub"], 65, "may be read by others"),
     (["sign", "--root", "none", "m1.pub"], 66, "cannot read none"),
     (["sign", "--root", "root", "none.pub"], 65, "none.pub"),
