@@ -5,6 +5,7 @@ import base64
 import contextlib
 import pathlib
 import queue
+import re
 import signal
 import socket
 import subprocess
@@ -100,6 +101,39 @@ class Store:
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
         self.process.wait(timeout=10)
+
+
+class Monitor:
+    """What members ask the store, by its MONITOR."""
+
+    def __init__(self, store):
+        self.store, self.sock = store, socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(5)
+        self.sock.connect(str(store.path))
+        self.file = self.sock.makefile("rb")
+        self.sock.sendall(b"MONITOR\r\n")
+        assert self.file.readline() == b"+OK\r\n"
+        self.asked = 0
+
+    def seen(self):
+        """[[command, argument, ...], ...] since it was asked last, once nothing more comes."""
+        self.store.settle()
+        self.asked += 1
+        self.store.ask("ECHO", f"mark {self.asked}")
+        commands = []
+        while True:
+            words = [word.decode("latin-1") for word in re.findall(rb'"((?:[^"\\]|\\.)*)"', self.file.readline())]
+            if words == ["ECHO", f"mark {self.asked}"]:
+                return commands
+            if words[0].lower() not in ("ping", "info"):  # of the connection, and of this test
+                commands.append(words)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+        self.sock.close()
 
 
 class Far:

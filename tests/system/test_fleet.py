@@ -2,6 +2,7 @@
 """Many daemons and one store: the real redis-server between members that trust each other's keys (docs/FLEET.md)."""
 
 import base64
+import collections
 import contextlib
 import json
 import os
@@ -18,7 +19,7 @@ import nacl.signing
 import pytest
 import resolverd_pb2 as pb
 from conftest import BUILD, HERE, INSTRUMENTED, WORLD, wait_for
-from fleet import Far, Store, make_member, make_store, origins, plan, public_key, ring, store  # noqa: F401
+from fleet import Far, Monitor, Store, make_member, make_store, origins, plan, public_key, ring, store  # noqa: F401
 from live import LiveZone
 from scenarios import DANE, PLAIN, TA
 from wire import Client, key_id
@@ -99,21 +100,16 @@ def test_many_members_ask_at_once_and_one_looks_up(make_member, queries):
 def test_a_client_query_costs_few_commands(make_member, store):
     """At the most a look, a lease, a put and two to count for each of its questions; three for what is there; nothing for a hit."""
     first, second = make_member(), make_member()
-    before = store.calls()
-    _, hosts = plan(first)
-    questions = 1 + len(hosts)
-    store.settle()
-    after = store.calls()
-    commands = ("get", "set", "incr", "pexpire", "publish")
-    assert 0 < sum(after.get(name, 0) - before.get(name, 0) for name in commands) <= 5 * questions
-    plan(second)
-    store.settle()
-    third = store.calls()
-    assert {name: third.get(name, 0) - after.get(name, 0) for name in commands} == {
-        "get": questions, "set": 0, "incr": questions, "pexpire": questions, "publish": 0}
-    plan(first), plan(second)
-    store.settle()
-    assert store.calls()["get"] == third["get"]
+    with Monitor(store) as monitor:
+        _, hosts = plan(first)
+        questions = 1 + len(hosts)
+        commands = monitor.seen()
+        assert 0 < len(commands) <= 5 * questions
+        assert all(words[1].startswith("rd:1:") for words in commands) and len({words[1] for words in commands}) == 3 * questions
+        plan(second)
+        assert collections.Counter(words[0].upper() for words in monitor.seen()) == {"GET": questions, "INCR": questions, "PEXPIRE": questions}
+        plan(first), plan(second)
+        assert not monitor.seen()
 
 
 def test_what_all_together_ask_for_often_stays_warm(make_member, queries):
