@@ -475,11 +475,12 @@ static int list_file(struct listing *listing, const char *path)
 
 int keys_list(struct ctl *ctl, int argc, char **argv)
 {
-	struct listing listing = {.ctl = ctl, .all = json_array()};
+	struct listing listing = {.ctl = ctl};
 	int r = 0;
 	if (argc < 2)
 		return ctl_usage(
 		    ctl, "keys list wants a key ring, and memberships to be judged by it");
+	listing.all = json_array();
 	for (int i = 1; r == 0 && i < argc; i++)
 		r = list_file(&listing, argv[i]);
 	if (r == 0 && ctl->json)
