@@ -40,7 +40,8 @@ static int view_route(const struct verifier *verifier, const Resolverd__V1__Dump
 	struct resolverd_plan *plan;
 	if (next_hop_parse(entry->name, &asked->hop) != NAME_OK || from->n_hosts > ROUTE_HOSTS_MAX)
 		return RESOLVERD_ERROR_PROTOCOL;
-	memcpy(&answers[1], from->hosts, from->n_hosts * sizeof(*answers));
+	if (from->n_hosts > 0)
+		memcpy(&answers[1], from->hosts, from->n_hosts * sizeof(*answers));
 	response.answers = answers;
 	response.n_answers = 1 + from->n_hosts;
 	int r = view_plan(verifier, asked, &response, &plan);
