@@ -65,7 +65,7 @@ static void view_histogram(struct resolverd_memory *arena, const Resolverd__V1__
 {
 	static const uint64_t none[1]; /* of what took longer than no bound */
 	*histogram = (struct resolverd_histogram){.counts = none};
-	if (from == NULL || from->n_counts != from->n_bounds_ms + 1)
+	if (from == NULL || from->n_bounds_ms == 0 || from->n_counts != from->n_bounds_ms + 1)
 		return;
 	uint32_t *bounds_ms = memory_alloc(arena, from->n_bounds_ms, sizeof *bounds_ms);
 	uint64_t *counts = memory_alloc(arena, from->n_counts, sizeof *counts);
