@@ -314,6 +314,7 @@ static int on_frame(struct conn *conn, const uint8_t *body, size_t body_bytes)
 	struct pool *pool = worker->pool;
 	Resolverd__Worker__Facts *facts = resolverd__worker__facts__unpack(NULL, body_bytes, body);
 	int r = facts != NULL ? 0 : -EBADMSG;
+	worker->heard_at_ms = clock_mono_ms();
 	if (r == 0 && facts->data_case == RESOLVERD__WORKER__FACTS__DATA_SELF_CHECK) {
 		take_self_check(worker, facts->self_check);
 	} else if (r == 0) {
@@ -411,16 +412,24 @@ void pool_worker_up(struct pool *pool, uint32_t index, int32_t pid, int fd)
 	}
 	worker->up = true;
 	worker->pid = pid;
+	worker->heard_at_ms = clock_mono_ms();
 	hand_out(pool);
+}
+
+/* It looks at the root again and again and tells of it, so that one without jobs isn't silent. */
+static bool is_stuck(const struct pool_worker *worker, int64_t now_mono_ms)
+{
+	const struct flight_job *oldest = TAILQ_FIRST(&worker->in_flight);
+	int64_t patience_ms = worker->pool->deadline_ms + POOL_STUCK_GRACE_MS;
+	return (oldest != NULL && now_mono_ms - oldest->given_at_ms > patience_ms) ||
+	       now_mono_ms - worker->heard_at_ms > POOL_SILENT_MS + patience_ms;
 }
 
 void pool_tick(struct pool *pool, int64_t now_mono_ms)
 {
 	for (unsigned i = 0; i < POOL_PLACES; i++) {
 		struct pool_worker *worker = &pool->workers[i];
-		struct flight_job *oldest = worker->up ? TAILQ_FIRST(&worker->in_flight) : NULL;
-		if (oldest != NULL &&
-		    now_mono_ms - oldest->given_at_ms > pool->deadline_ms + POOL_STUCK_GRACE_MS) {
+		if (worker->up && is_stuck(worker, now_mono_ms)) {
 			log_error("worker-stuck", "worker %u (pid %d) is stuck: replaced",
 			    worker->index, worker->pid);
 			conn_close(&worker->conn);

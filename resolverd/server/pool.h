@@ -19,6 +19,8 @@
 #define POOL_PLACES (POOL_WORKERS_MAX + 1u) /* the tracer stands behind the workers wanted */
 #define POOL_PER_WORKER_MAX 4096u           /* handed to one worker at once */
 #define POOL_STUCK_GRACE_MS 5000 /* past a job's deadline before its worker counts as stuck */
+#define POOL_SILENT_MS                                                                             \
+	600000 /* the same of one that says nothing at all: no look at the root takes so long */
 
 struct pool_worker {
 	struct pool *pool;
@@ -28,6 +30,7 @@ struct pool_worker {
 	bool root_known, root_secure;
 	uint32_t index;
 	int32_t pid;
+	int64_t heard_at_ms; /* mono */
 	uint32_t in_flight_count;
 	struct flight_jobs in_flight; /* oldest first */
 };

@@ -66,6 +66,7 @@ def silent_domain():
 
 def test_a_stopped_worker_is_replaced_and_its_jobs_are_answered(make_daemon):
     daemon = make_daemon(resolver__deadline="1s", resolver__workers="2", cache__failure_ttl="1s")
+    wait_for(lambda: daemon.log().count("event=worker-validates") == 2, 30, daemon.log)  # so that each is given a job
     for pid in daemon.roles()["worker"]:
         os.kill(pid, signal.SIGSTOP)
     before = set(daemon.roles()["worker"])

@@ -414,6 +414,26 @@ static void worker_that_answers_nothing_past_its_deadline_is_replaced(void **sta
 	flight_forget(&asker.waiter);
 }
 
+static void worker_that_is_silent_is_replaced_though_it_has_no_job(void **state)
+{
+	struct scene *scene = *state;
+	worker_up(scene, 0); /* it never gets as far as the root */
+	good_worker_up(scene, 1);
+	int64_t now_ms = clock_mono_ms(),
+		most_ms = POOL_SILENT_MS + DEADLINE_MS + POOL_STUCK_GRACE_MS;
+	scene->pool.workers[1].heard_at_ms = now_ms - most_ms - 1000;
+	say_root(scene, 1, V1(STATUS__SECURE)); /* again */
+	scene->pool.workers[0].heard_at_ms = now_ms - most_ms + 5000;
+	pool_tick(&scene->pool, now_ms);
+	turn(scene);
+	assert_int_equal(scene->stuck_count, 0);
+	scene->pool.workers[0].heard_at_ms = now_ms - most_ms - 1000;
+	pool_tick(&scene->pool, now_ms);
+	turn(scene);
+	assert_int_equal(scene->stuck_count, 1);
+	assert_int_equal(pool_workers_up(&scene->pool), 1);
+}
+
 #define POOL_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 /* ---- renewal ---- */
@@ -602,6 +622,7 @@ int main(void)
 	    POOL_TEST(suspects_run_alone_one_at_a_time_while_the_rest_goes_on),
 	    POOL_TEST(what_the_store_took_is_not_the_workers),
 	    POOL_TEST(worker_that_answers_nothing_past_its_deadline_is_replaced),
+	    POOL_TEST(worker_that_is_silent_is_replaced_though_it_has_no_job),
 	};
 	return cmocka_run_group_tests_name("pool", tests, NULL, NULL);
 }
